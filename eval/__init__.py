@@ -1,0 +1,1 @@
+"""Measures: tasks, baselines and metrics, run by ``mmctx eval``."""

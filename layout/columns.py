@@ -1,0 +1,116 @@
+"""Reading order: the page cut into zones, each of one column, in the order in which they are read.
+
+A gutter is a strip that few segments cross and that has running text on both sides; what crosses it (titles, wide
+tables) divides the page into bands from top to bottom, and within a band the columns are read left to right.
+A form, with short keys left of short values, has no running text on both sides: it stays whole, row by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+import numpy as np
+
+from mm_megacontext.layout.segments import Segment, find_rows
+
+_MIN_ROWS = 4  # of running text on each side of a gutter
+_MIN_WORDS = 3  # median words of a segment of running text
+_MIN_FILL = 0.5  # mean share of its column's width that a row of running text takes
+_MIN_GUTTER_EM = 0.6
+_MAX_CROSSING = 0.5  # segments that cross the gutter, as a share of those beside it
+_MAX_DEPTH = 8
+_MAX_WIDTH = 4096  # resolution of the projection; pages are rarely wider than this many points
+
+
+def find_zones(segments: Sequence[Segment], depth: int = 0) -> list[list[Segment]]:
+    """The segments as zones of one column, in reading order."""
+    gutter = _find_gutter(segments) if depth < _MAX_DEPTH else None
+    if gutter is None:
+        return [list(segments)]
+    zones: list[list[Segment]] = []
+    for crossing, left, right in _bands(segments, gutter):
+        if crossing:
+            zones.append(crossing)
+        for side in (left, right):
+            if side:
+                zones += find_zones(side, depth + 1)
+    return zones
+
+
+def _find_gutter(segments: Sequence[Segment]) -> float | None:
+    """The x of the best gutter, or None where the segments form one column."""
+    text = [s for s in segments if not s.is_alone]
+    if len(text) < 2 * _MIN_ROWS:
+        return None
+    sizes = median(s.size for s in text)
+    for start, end in _sparse_strips(text, _MIN_GUTTER_EM * sizes):
+        x = (start + end) / 2
+        left = [s for s in text if s.x1 <= x]
+        right = [s for s in text if s.x0 >= x]
+        n_crossing = len(text) - len(left) - len(right)
+        if n_crossing <= _MAX_CROSSING * min(len(left), len(right)) and _is_running(left) and _is_running(right):
+            return x
+    return None
+
+
+def _sparse_strips(segments: Sequence[Segment], min_width: float) -> list[tuple[float, float]]:
+    """Strips that few segments cross between two places that many do, best first: few crossings, then width."""
+    start = min(s.x0 for s in segments)
+    width = min(_MAX_WIDTH, int(max(s.x1 for s in segments) - start) + 2)
+    steps = np.zeros(width + 1, dtype=np.int32)
+    x0 = np.clip(np.array([s.x0 - start for s in segments]).astype(np.int32), 0, width - 1)
+    x1 = np.clip(np.ceil([s.x1 - start for s in segments]).astype(np.int32), 1, width)
+    np.add.at(steps, x0, 1)
+    np.add.at(steps, x1, -1)
+    cover = np.cumsum(steps)[:width]
+    left_peak = np.maximum.accumulate(cover)
+    right_peak = np.maximum.accumulate(cover[::-1])[::-1]
+    deep = np.minimum(left_peak, right_peak) - cover >= _MIN_ROWS
+    sparse = deep & (cover <= _MAX_CROSSING * np.minimum(left_peak, right_peak))
+    strips = []
+    for run_start, run_end in _runs(sparse):
+        # Within the run, the strip proper is where the fewest segments cross.
+        lowest = cover[run_start:run_end].min()
+        for low_start, low_end in _runs(cover[run_start:run_end] == lowest):
+            if low_end - low_start >= min_width:
+                strips.append((int(lowest), -(low_end - low_start), start + run_start + low_start))
+    return [(x, x - negative_width) for _, negative_width, x in sorted(strips)]
+
+
+def _runs(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[tuple[int, int]]:
+    """Half-open ranges where the mask is set."""
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
+    return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def _is_running(segments: Sequence[Segment]) -> bool:
+    """Whether the segments are running text: enough rows, of several words, that fill their column."""
+    if len(segments) < _MIN_ROWS or median(len(s.words) for s in segments) < _MIN_WORDS:
+        return False
+    rows = find_rows(segments)
+    if len(rows) < _MIN_ROWS:
+        return False
+    width = max(s.x1 for s in segments) - min(s.x0 for s in segments)
+    return sum(s.x1 - s.x0 for s in segments) >= _MIN_FILL * width * len(rows)
+
+
+def _bands(segments: Sequence[Segment], x: float) -> list[tuple[list[Segment], list[Segment], list[Segment]]]:
+    """Bands from top to bottom, each (what crosses ``x``, what is left of it, what is right of it) in that order."""
+    wide = {id(s) for s in segments if s.x0 < x < s.x1}
+    if wide:
+        # What stands in one row with a crossing segment belongs to it: page number beside running title.
+        for row in find_rows([s for s in segments if not s.is_alone]):
+            if any(id(s) in wide for s in row):
+                wide.update(id(s) for s in row)
+    bands: list[tuple[list[Segment], list[Segment], list[Segment]]] = [([], [], [])]
+    for segment in sorted(segments, key=lambda s: s.y0 + s.y1):
+        crossing, left, right = bands[-1]
+        if id(segment) in wide:
+            if left or right:
+                bands.append(([segment], [], []))
+            else:
+                crossing.append(segment)
+        else:
+            (left if (segment.x0 + segment.x1) / 2 < x else right).append(segment)
+    return bands

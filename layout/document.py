@@ -1,0 +1,131 @@
+"""What every reader produces: documents of pages of regions of lines of words, with boxes.
+
+One coordinate frame for all: origin top-left, x right, y down, page rotation and crop box already applied.
+Units are PDF points (``"pt"``) or image pixels (``"px"``), named by ``Document.unit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+Box = tuple[float, float, float, float]
+"""(x0, y0, x1, y1), x0 <= x1 and y0 <= y1."""
+
+Unit = Literal["pt", "px"]
+
+SourceKind = Literal["pdf", "image", "text", "markdown"]
+
+RegionKind = Literal[
+    "text", "heading", "list", "table", "form", "caption", "header", "footer", "formula", "code", "figure", "scan"
+]
+
+CellRole = Literal["body", "column_header", "row_header"]
+
+
+def union(boxes: list[Box]) -> Box:
+    """The smallest box that holds all of ``boxes`` (at least one)."""
+    x0s, y0s, x1s, y1s = zip(*boxes, strict=True)
+    return (min(x0s), min(y0s), max(x1s), max(y1s))
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A run of characters without white space, and its box. ``span`` counts characters in a plain-text source."""
+
+    text: str
+    bbox: Box
+    span: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Words on one baseline, left to right. In a table, one line of one cell."""
+
+    words: tuple[Word, ...]
+
+    @property
+    def bbox(self) -> Box:
+        return union([w.bbox for w in self.words])
+
+    @property
+    def text(self) -> str:
+        return " ".join(w.text for w in self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell of a table; rows and columns count from 0. Empty cells have no lines."""
+
+    row: int
+    column: int
+    bbox: Box
+    lines: tuple[Line, ...]
+    role: CellRole = "body"
+    row_span: int = 1
+    column_span: int = 1
+
+    @property
+    def text(self) -> str:
+        return " ".join(line.text for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells in row-major order."""
+
+    cells: tuple[Cell, ...]
+    n_rows: int
+    n_columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """A part of a page read as one piece. A table has ``table`` and no ``lines``; a figure or scan has neither."""
+
+    kind: RegionKind
+    bbox: Box
+    lines: tuple[Line, ...] = ()
+    table: Table | None = None
+    level: int | None = None
+    """Heading level from 1, if ``kind`` is ``"heading"``."""
+
+    @property
+    def text(self) -> str:
+        if self.table is not None:
+            return " ".join(cell.text for cell in self.table.cells if cell.lines)
+        return "\n".join(line.text for line in self.lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Regions in reading order. ``number`` counts from 1; ``size`` is (width, height) in the document's unit."""
+
+    number: int
+    size: tuple[float, float]
+    regions: tuple[Region, ...]
+    engine: str = ""
+    problem: str | None = None
+    """Why the page could not be read whole, or None."""
+
+    @property
+    def text(self) -> str:
+        return "\n\n".join(region.text for region in self.regions if region.text)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A source opened for reading; pages are made one at a time, so memory does not grow with their number."""
+
+    uri: str
+    kind: SourceKind
+    unit: Unit
+    n_pages: int
+    content_hash: str
+    """sha256 of the file's bytes, hexadecimal."""
+    open_pages: Callable[[], Iterator[Page]] = field(repr=False, compare=False)
+
+    def pages(self) -> Iterator[Page]:
+        """Read the pages in order; may be called again."""
+        return self.open_pages()

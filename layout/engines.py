@@ -1,0 +1,159 @@
+"""PDF engines behind one protocol: what a page shows, before any layout is made of it.
+
+An engine opens a PDF and gives ``RawPage`` values in the frame of ``document.py`` (origin top-left, points, rotation
+and crop box applied). Everything geometric after that (lines, columns, tables) is the same for all engines.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import NamedTuple, Protocol, runtime_checkable
+
+from mm_megacontext.errors import MissingExtra
+from mm_megacontext.layout.document import Box
+
+ENTRY_POINT_GROUP = "mm_megacontext.layout_engines"
+"""Other distributions register an engine here: name = ``module:function`` that takes nothing and returns a PdfEngine."""
+
+_BUILT_IN = {
+    "pymupdf": "mm_megacontext.layout.pymupdf_engine:create",
+    "pdfium": "mm_megacontext.layout.pdfium_engine:create",
+}
+
+_LIGATURES = {
+    0xFB00: "ff",
+    0xFB01: "fi",
+    0xFB02: "fl",
+    0xFB03: "ffi",
+    0xFB04: "ffl",
+    0xFB05: "st",
+    0xFB06: "st",
+}
+# Control characters, soft hyphens, zero-width marks and lone surrogates carry no text and break databases and JSON.
+_DROPPED: dict[int, None] = dict.fromkeys(
+    [*range(32), *range(0x7F, 0xA0), 0xAD, 0x200B, 0x2060, 0xFEFF, 0xFFFE, 0xFFFF, *range(0xD800, 0xE000)]
+)
+_CLEAN: dict[int, str | None] = {**_LIGATURES, **_DROPPED}
+
+
+class RawWord(NamedTuple):
+    """A word as an engine gives it; ``line`` numbers the engine's own text line, ``upright`` is False for turned text."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    text: str
+    size: float
+    bold: bool
+    upright: bool
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """What stands on one page.
+
+    Attributes:
+        number: From 1.
+        size: Width and height in points, after rotation and cropping.
+        rules: Thin boxes (at most ``MAX_RULE_PT`` thick) and the edges of rectangles: evidence for tables.
+        images: Boxes of raster images.
+        drawings: Boxes of all other vector graphics.
+    """
+
+    number: int
+    size: tuple[float, float]
+    words: list[RawWord]
+    rules: list[Box]
+    images: list[Box]
+    drawings: list[Box]
+
+
+MAX_RULE_PT = 2.5
+"""A box thinner than this is a ruling line."""
+
+
+class OpenPdf(Protocol):
+    """A PDF held open by an engine."""
+
+    @property
+    def n_pages(self) -> int: ...
+
+    def page(self, number: int) -> RawPage:
+        """Page ``number``, from 1. May raise whatever the library raises; the caller reports it as that page's problem."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class PdfEngine(Protocol):
+    """A way to read PDF files."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open(self, path: Path, password: str | None) -> OpenPdf:
+        """Open a PDF. Raises IngestError where it cannot be opened, needs a password, or the password is wrong."""
+        ...
+
+
+def load_engine(name: str) -> PdfEngine:
+    """The engine registered as ``name``. Raises ValueError for an unknown name, MissingExtra where it is not installed."""
+    plugins = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    if name in _BUILT_IN:
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        engine = getattr(importlib.import_module(module), attribute)()
+    elif name in plugins:
+        engine = plugins[name].load()()
+    else:
+        known = ", ".join(["auto", *_BUILT_IN, *plugins])
+        raise ValueError(f"unknown layout engine {name!r}: use one of {known}")
+    if not isinstance(engine, PdfEngine):
+        raise TypeError(f"layout engine {name!r} has no name and open(): it is {type(engine).__name__}")
+    return engine
+
+
+def candidates(name: str) -> list[PdfEngine]:
+    """The engines to try in turn: the named one, or for ``auto`` PyMuPDF where installed and then PDFium."""
+    if name != "auto":
+        return [load_engine(name)]
+    try:
+        return [load_engine("pymupdf"), load_engine("pdfium")]
+    except MissingExtra:
+        return [load_engine("pdfium")]
+
+
+def clean_text(text: str) -> str:
+    """``text`` with ligatures expanded and without characters that carry no text.
+
+    >>> clean_text("of\\x00\\ufb01ce\\u00ad")
+    'office'
+    """
+    return text if text.isascii() and text.isprintable() else text.translate(_CLEAN)
+
+
+def clip_box(box: Box, size: tuple[float, float]) -> Box | None:
+    """``box`` cut to the page, or None where nothing finite of it lies on the page."""
+    x0, y0, x1, y1 = box
+    if not math.isfinite(x0 + y0 + x1 + y1):
+        return None
+    x0, x1 = max(0.0, min(x0, x1)), min(size[0], max(x0, x1))
+    y0, y1 = max(0.0, min(y0, y1)), min(size[1], max(y0, y1))
+    return (x0, y0, x1, y1) if x0 <= x1 and y0 <= y1 else None
+
+
+def place_vector(box: Box, is_rectangle: bool, rules: list[Box], drawings: list[Box]) -> None:
+    """Sort one vector graphic's box into ``rules`` (thin boxes, edges of rectangles) or ``drawings``."""
+    x0, y0, x1, y1 = box
+    if x1 - x0 <= MAX_RULE_PT or y1 - y0 <= MAX_RULE_PT:
+        rules.append(box)
+        return
+    drawings.append(box)
+    if is_rectangle:
+        rules += [(x0, y0, x1, y0), (x0, y1, x1, y1), (x0, y0, x0, y1), (x1, y0, x1, y1)]

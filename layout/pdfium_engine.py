@@ -1,0 +1,146 @@
+"""The PDFium engine: Apache/BSD licensed, a core dependency; slower than PyMuPDF and stricter with broken files."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+
+from mm_megacontext.errors import IngestError
+from mm_megacontext.layout.document import Box
+from mm_megacontext.layout.engines import OpenPdf, RawPage, RawWord, clean_text
+from mm_megacontext.layout.pdfium_graphics import Frame, read_graphics
+
+_LINE_BREAK_HYPHEN = 0x02  # PDFium's mark for a hyphen at the end of a line
+_BOLD_WEIGHT = 600
+_JUMP_EM = 1.5  # characters further apart than this cannot belong to one word
+
+
+class PdfiumEngine:
+    """Opens PDF files with PDFium."""
+
+    name = "pdfium"
+
+    def open(self, path: Path, password: str | None) -> OpenPdf:
+        """Open a PDF. Raises IngestError."""
+        try:
+            return _PdfiumFile(pdfium.PdfDocument(path, password=password))
+        except pdfium.PdfiumError as e:
+            if getattr(e, "err_code", None) == pdfium_c.FPDF_ERR_PASSWORD or "assword" in str(e):
+                what = "is wrong: pass the right one" if password else "is needed: pass password=..."
+                raise IngestError(f"the PDF is encrypted and its password {what}", source=str(path)) from e
+            raise IngestError(f"PDFium cannot open it as a PDF ({e}): export it anew", source=str(path)) from e
+
+
+class _PdfiumFile:
+    def __init__(self, pdf: pdfium.PdfDocument) -> None:
+        self._pdf = pdf
+
+    @property
+    def n_pages(self) -> int:
+        return len(self._pdf)
+
+    def page(self, number: int) -> RawPage:
+        page = self._pdf[number - 1]
+        try:
+            # Text of form fields and annotations is no page content until it is flattened into it (in memory only).
+            if pdfium_c.FPDFPage_GetAnnotCount(page) > 0:
+                pdfium_c.FPDFPage_Flatten(page, pdfium_c.FLAT_NORMALDISPLAY)
+                page.close()
+                page = self._pdf[number - 1]
+            return _read_page(page, number)
+        finally:
+            page.close()
+
+    def close(self) -> None:
+        self._pdf.close()
+
+
+def _read_page(page: pdfium.PdfPage, number: int) -> RawPage:
+    frame = Frame.of(page)
+    text_page = page.get_textpage()
+    try:
+        words = list(_words(text_page, frame))
+    finally:
+        text_page.close()
+    rules, images, drawings = read_graphics(page, frame)
+    return RawPage(number, frame.size, words, rules, images, drawings)
+
+
+def _words(text_page: pdfium.PdfTextPage, frame: Frame) -> Iterator[RawWord]:
+    """Words split at white space, line breaks, and jumps that PDFium does not mark."""
+    rect = pdfium_c.FS_RECTF()
+    where = ctypes.byref(rect)
+    get_unicode, get_box, handle = pdfium_c.FPDFText_GetUnicode, pdfium_c.FPDFText_GetLooseCharBox, text_page.raw
+    units: list[int] = []
+    box = (0.0, 0.0, 0.0, 0.0)
+    first = line = 0
+    for i in range(text_page.count_chars()):
+        code = get_unicode(handle, i)
+        if code <= 32 and code != _LINE_BREAK_HYPHEN or code in (0xA0, 0x2028, 0x3000) or 0x2000 <= code <= 0x200A:
+            if units:
+                yield from _word(text_page, units, box, first, line, frame)
+                units = []
+            line += code == 10
+            continue
+        get_box(handle, i, where)
+        left, bottom, right, top = rect.left, rect.bottom, rect.right, rect.top
+        if units and _jumps(box, (left, bottom, right, top)):
+            yield from _word(text_page, units, box, first, line, frame)
+            units = []
+            line += 1
+        if units:
+            box = (min(box[0], left), min(box[1], bottom), max(box[2], right), max(box[3], top))
+        else:
+            box, first = (left, bottom, right, top), i
+        units.append(0x2D if code == _LINE_BREAK_HYPHEN else code)
+    if units:
+        yield from _word(text_page, units, box, first, line, frame)
+
+
+def _jumps(box: Box, other: Box) -> bool:
+    """Whether a character (``other``) is too far from the word so far (``box``) to belong to it."""
+    em = max(box[3] - box[1], other[3] - other[1], other[2] - other[0])
+    across = max(other[0] - box[2], box[0] - other[2])
+    along = max(other[1] - box[3], box[1] - other[3])
+    return across > _JUMP_EM * em or along > 0 and along > 0.1 * em
+
+
+def _word(
+    text_page: pdfium.PdfTextPage, units: list[int], bounds: Box, first: int, line: int, frame: Frame
+) -> Iterator[RawWord]:
+    raw = b"".join(unit.to_bytes(2, "little") if unit < 0x10000 else b"" for unit in units)
+    text = clean_text(raw.decode("utf-16-le", errors="ignore")).strip()
+    box = frame.box(*bounds)
+    if text and box is not None:
+        size, bold, upright = _look(text_page, first, frame.rotation)
+        yield RawWord(*box, text, size or box[3] - box[1], bold, upright, line)
+
+
+def _look(text_page: pdfium.PdfTextPage, index: int, rotation: int) -> tuple[float, bool, bool]:
+    """Font size in points, boldness, and whether the character stands upright on the page as shown."""
+    matrix = pdfium_c.FS_MATRIX()
+    size = pdfium_c.FPDFText_GetFontSize(text_page, index)
+    if pdfium_c.FPDFText_GetMatrix(text_page, index, matrix):
+        size *= math.hypot(matrix.c, matrix.d)
+    angle = math.degrees(pdfium_c.FPDFText_GetCharAngle(text_page, index))
+    turned = (angle + rotation + 180) % 360 - 180
+    return size, _is_bold(text_page, index), abs(turned) < 25
+
+
+def _is_bold(text_page: pdfium.PdfTextPage, index: int) -> bool:
+    if pdfium_c.FPDFText_GetFontWeight(text_page, index) >= _BOLD_WEIGHT:
+        return True
+    name = ctypes.create_string_buffer(64)
+    flags = ctypes.c_int()
+    n = pdfium_c.FPDFText_GetFontInfo(text_page, index, name, len(name), flags)
+    return 0 < n and (b"Bold" in name.raw or b"-Bd" in name.raw or b"Medi" in name.raw)
+
+
+def create() -> PdfiumEngine:
+    """The engine, for the registry."""
+    return PdfiumEngine()

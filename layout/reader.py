@@ -1,0 +1,169 @@
+"""``read``: any supported file as a Document, told apart by what is in it and not by its name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from mm_megacontext.errors import IngestError
+from mm_megacontext.layout.document import Document, Page
+from mm_megacontext.layout.engines import OpenPdf, PdfEngine, candidates
+from mm_megacontext.layout.image_page import MAX_PIXELS, image_format, read_image
+from mm_megacontext.layout.plain_text import read_text, text_encoding
+from mm_megacontext.layout.regions import find_regions
+
+_HEAD_BYTES = 4096
+_PDF_MARK_WITHIN = 1024  # readers accept garbage of this length before the PDF header
+_HASH_BYTES = 1 << 20
+
+_PDF_SUFFIXES = {".pdf"}
+_MARKDOWN_SUFFIXES = {".md", ".markdown"}
+_TEXT_SUFFIXES = {".txt", ".text", ".csv", ".tsv", ".log", ".rst", *_MARKDOWN_SUFFIXES}
+_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif", ".bmp"}
+
+_UNSUPPORTED = (
+    (b"%!PS", "PostScript: convert it to PDF"),
+    (b"\xc5\xd0\xd3\xc6", "EPS: convert it to PDF"),
+    (b"\x1f\x8b", "a gzip archive: unpack it"),
+    (b"PK\x03\x04", "a zip container (office document, EPUB or archive): export it as PDF or unpack it"),
+    (b"\xd0\xcf\x11\xe0", "an old office document: export it as PDF"),
+    (b"7z\xbc\xaf", "a 7-Zip archive: unpack it"),
+    (b"{\\rtf", "RTF: export it as PDF"),
+)
+
+
+def read(
+    path: str | Path, *, engine: str = "auto", password: str | None = None, max_pixels: int = MAX_PIXELS
+) -> Document:
+    """Open a PDF, image, plain text or Markdown file as a document.
+
+    Args:
+        path: The file. Its content decides what it is; an extension that names another kind of file is an error.
+        engine: How PDF files are read: ``"pymupdf"``, ``"pdfium"``, the name of a plug-in, or ``"auto"``: PyMuPDF
+            where it is installed, PDFium where it is not or cannot open the file.
+        password: For an encrypted PDF.
+        max_pixels: The largest image that is decoded.
+
+    Raises:
+        IngestError: The file is missing, empty, damaged, encrypted, or of an unsupported kind.
+        LimitExceeded: The image is larger than ``max_pixels``.
+        MissingExtra: ``engine`` is not installed.
+        ValueError: ``engine`` is unknown.
+    """
+    path = Path(path)
+    head, content_hash = _head_and_hash(path)
+    if b"%PDF-" in head[:_PDF_MARK_WITHIN]:
+        _check_suffix(path, "a PDF", "pdf", _TEXT_SUFFIXES | _IMAGE_SUFFIXES)
+        return _read_pdf(path, content_hash, engine, password)
+    _refuse_unsupported(path, head)
+    name = image_format(path, has_signature=True)
+    if name is None:
+        encoding = text_encoding(path, head)
+        if encoding is not None:
+            _check_suffix(path, "plain text", "txt", _PDF_SUFFIXES | _IMAGE_SUFFIXES)
+            is_markdown = path.suffix.lower() in _MARKDOWN_SUFFIXES
+            return read_text(path, content_hash, encoding, is_markdown=is_markdown)
+        name = image_format(path, has_signature=False)
+    if name is None:
+        raise IngestError(
+            f"unsupported file ({_guess(path, head)}): give a PDF, an image, or UTF-8 text", source=str(path)
+        )
+    _check_suffix(path, f"{_article(name)} {name} image", name.lower(), _PDF_SUFFIXES | _TEXT_SUFFIXES)
+    return read_image(path, content_hash, name, max_pixels=max_pixels)
+
+
+def _head_and_hash(path: Path) -> tuple[bytes, str]:
+    """The first bytes of a file and the sha256 of all of them."""
+    digest = hashlib.sha256()
+    head = b""
+    try:
+        if path.is_dir():
+            raise IngestError("is a directory: give a file, or ingest the directory", source=str(path))
+        if not path.is_file():
+            what = "is not a regular file" if path.exists() else "no such file: check the path"
+            raise IngestError(what, source=str(path))
+        with path.open("rb") as stream:
+            while chunk := stream.read(_HASH_BYTES):
+                head = head or chunk[:_HEAD_BYTES]
+                digest.update(chunk)
+    except (OSError, ValueError) as e:
+        if isinstance(e, IngestError):
+            raise
+        reason = getattr(e, "strerror", None) or str(e)
+        raise IngestError(f"cannot be read ({reason})", source=str(path)) from e
+    if not head:
+        raise IngestError("the file is empty", source=str(path))
+    return head, digest.hexdigest()
+
+
+def _check_suffix(path: Path, what: str, right_suffix: str, wrong: set[str]) -> None:
+    if path.suffix.lower() in wrong:
+        raise IngestError(
+            f"the extension says {path.suffix[1:].lower()} but the content is {what}: rename it to .{right_suffix}",
+            source=str(path),
+        )
+
+
+def _refuse_unsupported(path: Path, head: bytes) -> None:
+    for mark, what in _UNSUPPORTED:
+        if head.startswith(mark):
+            raise IngestError(f"unsupported: this is {what}", source=str(path))
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    if start.startswith((b"<svg", b"<?xml", b"<!DOCTYPE svg")) and b"<svg" in start:
+        raise IngestError("unsupported: this is SVG: convert it to PNG or PDF", source=str(path))
+
+
+def _guess(path: Path, head: bytes) -> str:
+    if path.suffix.lower() in _PDF_SUFFIXES:
+        return "it is named .pdf but has no PDF header"
+    return f"it starts with bytes {head[:4].hex(' ')} and is neither UTF-8 nor a known image"
+
+
+def _article(name: str) -> str:
+    return "an" if name[:1] in "AEIO" else "a"
+
+
+def _read_pdf(path: Path, content_hash: str, engine: str, password: str | None) -> Document:
+    chosen, n_pages = _choose_engine(path, engine, password)
+    return Document(
+        str(path), "pdf", "pt", n_pages, content_hash, lambda: _pdf_pages(path, chosen, password, n_pages)
+    )
+
+
+def _choose_engine(path: Path, name: str, password: str | None) -> tuple[PdfEngine, int]:
+    """The first engine that opens the file and finds a page in it, and the number of pages; else the last failure."""
+    failure: IngestError | None = None
+    for engine in candidates(name):
+        try:
+            pdf = engine.open(path, password)
+        except IngestError as e:
+            failure = e
+            continue
+        n_pages = pdf.n_pages
+        pdf.close()
+        if n_pages > 0:
+            return engine, n_pages
+        failure = IngestError("the PDF has no pages, or is damaged: export it anew", source=str(path))
+    assert failure is not None, "candidates() names at least one engine"
+    raise failure
+
+
+def _pdf_pages(path: Path, engine: PdfEngine, password: str | None, n_pages: int) -> Iterator[Page]:
+    """The pages one by one; the file is open while the generator lives."""
+    pdf = engine.open(path, password)
+    try:
+        for number in range(1, n_pages + 1):
+            yield _read_page(pdf, engine.name, number)
+    finally:
+        pdf.close()
+
+
+def _read_page(pdf: OpenPdf, engine_name: str, number: int) -> Page:
+    """One page; whatever goes wrong with it is its problem, not the document's."""
+    try:
+        raw = pdf.page(number)
+        return Page(number, raw.size, find_regions(raw), engine_name)
+    except Exception as e:
+        what = (str(e).splitlines() or [""])[0]
+        return Page(number, (0.0, 0.0), (), engine_name, problem=f"{type(e).__name__}: {what}".rstrip(": "))

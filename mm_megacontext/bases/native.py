@@ -1,0 +1,212 @@
+"""The native base: a small decoder-only transformer that reads working contexts of leaves and gists.
+
+Pre-norm blocks with a short causal convolution, QK-norm before Gaussian rotation, and a copy head: the answer is
+partly generated from the vocabulary, partly pointed at in the context (pointer-generator, See et al. 2017), so words
+never seen in training can be answered and every answer token says which leaf it came from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mm_megacontext.bases.native_config import NativeConfig
+from mm_megacontext.positional import Phases, phases, rotate
+
+
+@dataclass(slots=True)
+class Inputs:
+    """What the base reads: a batch of entries, leaves and gists mixed.
+
+    Attributes:
+        token_ids: (batch, entries) int64; ignored where ``is_vector``.
+        vectors: (batch, entries, dim) gists or encoded patches; ignored where not ``is_vector``.
+        is_vector: (batch, entries) bool.
+        roles: (batch, entries) int64, index into ``blocks.ROLES``.
+        line_start: (batch, entries) int64, 1 where a line or cell begins.
+        lods: (batch, entries) int64.
+        mu: (batch, entries, 3) float64.
+        sigma: (batch, entries, 3) float32.
+    """
+
+    token_ids: Tensor
+    vectors: Tensor
+    is_vector: Tensor
+    roles: Tensor
+    line_start: Tensor
+    lods: Tensor
+    mu: Tensor
+    sigma: Tensor
+
+    def to(self, device: torch.device | str) -> Inputs:
+        return Inputs(*(getattr(self, name).to(device) for name in self.__slots__))
+
+
+class Prepared(NamedTuple):
+    """Inputs turned into what the layers need: embeddings, phases and the taps of the short convolution."""
+
+    x: Tensor
+    at: Phases
+    taps: Tensor
+
+
+class LayerCache(NamedTuple):
+    """What a later entry needs of the earlier ones in one layer."""
+
+    keys: Tensor
+    values: Tensor
+    tail: Tensor
+
+
+class ShortConvolution(nn.Module):
+    """Depthwise causal convolution that only mixes entries which follow each other without a gap on the timeline."""
+
+    def __init__(self, dim: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width, dim))
+        with torch.no_grad():
+            self.weight[0] = 1.0
+            self.weight[1:] = torch.randn(width - 1, dim) * 0.3
+
+    def forward(self, x: Tensor, taps: Tensor, tail: Tensor) -> Tensor:
+        """Mix each entry with its predecessors.
+
+        Args:
+            x: (batch, entries, dim).
+            taps: (batch, entries, width - 1), 1 where the entry k + 1 before is its direct predecessor on t.
+            tail: (batch, width - 1, dim), what came before ``x``.
+        """
+        padded = torch.cat((tail, x), dim=1)
+        out = x * self.weight[0]
+        n_tail, n = tail.shape[1], x.shape[1]
+        for k in range(1, self.weight.shape[0]):
+            out = out + padded[:, n_tail - k : n_tail - k + n] * self.weight[k] * taps[..., k - 1 : k]
+        return out
+
+
+class Layer(nn.Module):
+    """One pre-norm decoder layer."""
+
+    def __init__(self, config: NativeConfig) -> None:
+        super().__init__()
+        self.n_heads, self.head_dim = config.n_heads, config.head_dim
+        self.attention_norm = nn.RMSNorm(config.dim)
+        self.convolution = ShortConvolution(config.dim, config.conv_width)
+        self.qkv = nn.Linear(config.dim, 3 * config.dim, bias=False)
+        self.query_norm = nn.RMSNorm(config.head_dim)
+        self.key_norm = nn.RMSNorm(config.head_dim)
+        self.out = nn.Linear(config.dim, config.dim, bias=False)
+        self.mlp_norm = nn.RMSNorm(config.dim)
+        self.gate_up = nn.Linear(config.dim, 2 * config.mlp_dim, bias=False)
+        self.down = nn.Linear(config.mlp_dim, config.dim, bias=False)
+
+    def project(self, x: Tensor, at: Phases, taps: Tensor, tail: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Rotated queries and keys, values, (batch, heads, entries, head_dim), and the tail for what comes next."""
+        normed = self.attention_norm(x)
+        mixed = self.convolution(normed, taps, tail)
+        q, k, v = self.qkv(mixed).unflatten(-1, (3, self.n_heads, self.head_dim)).permute(2, 0, 3, 1, 4)
+        q, k = rotate(self.query_norm(q), at), rotate(self.key_norm(k), at)
+        return q, k, v, torch.cat((tail, normed), dim=1)[:, -tail.shape[1] :]
+
+    def finish(self, x: Tensor, attended: Tensor) -> Tensor:
+        """Residual stream after attention output (batch, heads, entries, head_dim) and MLP."""
+        x = x + self.out(attended.transpose(1, 2).flatten(-2))
+        gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
+        return x + self.down(F.silu(gate) * up)
+
+
+class CopyHead(nn.Module):
+    """Points from an answer position at the leaf to copy, and says how much to trust that."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(dim, dim, bias=False)
+        self.key = nn.Linear(dim, dim, bias=False)
+        self.gate = nn.Linear(dim, 1)
+
+    def forward(self, reading: Tensor, context: Tensor, copyable: Tensor) -> tuple[Tensor, Tensor]:
+        """Log attention over the context and the logit of copying.
+
+        Args:
+            reading: (batch, positions, dim) hidden states that are about to answer.
+            context: (batch, entries, dim) hidden states of the context.
+            copyable: (batch, entries) bool, true at text leaves.
+
+        Returns:
+            Log-probabilities (batch, positions, entries) and gate logits (batch, positions), float32.
+        """
+        scores = (self.query(reading) @ self.key(context).transpose(1, 2)).float() * reading.shape[-1] ** -0.5
+        scores = scores.masked_fill(~copyable[:, None], -1e4)
+        return torch.log_softmax(scores, dim=-1), self.gate(reading).float().squeeze(-1)
+
+
+class NativeModel(nn.Module):
+    """The weights of a native base; ``bases.native_base.NativeBase`` reads and answers with them."""
+
+    def __init__(self, config: NativeConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.tokens = nn.Embedding(config.vocab_size, config.dim)
+        self.roles = nn.Embedding(config.n_roles, config.dim)
+        self.line_start = nn.Embedding(2, config.dim)
+        self.lods = nn.Embedding(config.n_lods, config.dim)
+        self.gist_in = nn.Linear(config.dim, config.dim, bias=False)
+        self.sigma_gain = nn.Parameter(torch.ones(3))
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.n_layers))
+        self.norm = nn.RMSNorm(config.dim)
+        self.copy_head = CopyHead(config.dim)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=module.in_features**-0.5)
+            elif isinstance(module, nn.Embedding):
+                nn.init.normal_(module.weight, std=0.3)
+        nn.init.normal_(self.tokens.weight, std=1.0)
+        nn.init.eye_(self.gist_in.weight)
+        nn.init.eye_(self.copy_head.query.weight)
+        nn.init.eye_(self.copy_head.key.weight)
+        nn.init.zeros_(self.copy_head.gate.bias)
+        for layer in self.layers:
+            assert isinstance(layer, Layer)
+            nn.init.normal_(layer.out.weight, std=0.5 * (layer.out.in_features * len(self.layers)) ** -0.5)
+            nn.init.normal_(layer.down.weight, std=0.5 * (layer.down.in_features * len(self.layers)) ** -0.5)
+
+    def prepare(self, inputs: Inputs) -> Prepared:
+        """Embed entries and compute their phases."""
+        x = torch.where(inputs.is_vector[..., None], self.gist_in(inputs.vectors), self.tokens(inputs.token_ids))
+        x = x + self.roles(inputs.roles) + self.line_start(inputs.line_start)
+        x = x + self.lods(inputs.lods.clamp(max=self.config.n_lods - 1))
+        at = phases(inputs.mu, inputs.sigma, self.config.rotary, self.sigma_gain)
+        return Prepared(x, at, contiguity(inputs.mu[..., 0], inputs.is_vector, self.config.conv_width))
+
+    def empty_tail(self, x: Tensor) -> Tensor:
+        """The tail of a sequence that nothing precedes."""
+        return x.new_zeros(x.shape[0], self.config.conv_width - 1, x.shape[-1])
+
+    def vocabulary_logits(self, hidden: Tensor) -> Tensor:
+        """Next-token logits (…, vocab), tied to the input embedding."""
+        return F.linear(hidden, self.tokens.weight) * self.config.dim**-0.5
+
+
+def contiguity(t: Tensor, is_vector: Tensor, width: int) -> Tensor:
+    """Which of the ``width - 1`` preceding entries are an entry's direct predecessors on the timeline.
+
+    Args:
+        t: (batch, entries) float64 times.
+        is_vector: (batch, entries); gists have no direct neighbours.
+
+    Returns:
+        (batch, entries, width - 1) float32 of 0 and 1.
+    """
+    columns = []
+    for k in range(1, width):
+        shifted = F.pad(t, (k, 0), value=float("-inf"))[:, : t.shape[1]]
+        gists = F.pad(is_vector, (k, 0), value=True)[:, : t.shape[1]] | is_vector
+        columns.append(((t - shifted == k) & ~gists).float())
+    return torch.stack(columns, dim=-1)

@@ -1,0 +1,168 @@
+"""Regions cut into text blocks of at most 32 tokens, each token with its share of its word's box.
+
+A block never crosses a region. Lines (of a table: rows) stay whole where they fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_megacontext.layout.document import Box, Region, Word, union
+from mm_megacontext.tree import BLOCK_TOKENS
+
+ROLES = (
+    "text",
+    "heading",
+    "list",
+    "form",
+    "column_header",
+    "row_header",
+    "cell",
+    "caption",
+    "header",
+    "footer",
+    "formula",
+    "code",
+    "visual",
+    "gist",
+    "question",
+)
+ROLE_INDEX = {name: i for i, name in enumerate(ROLES)}
+LINE_START = 0x80
+"""Set in a leaf's role where a line, or a line of a cell, begins."""
+
+_CELL_ROLE = {"body": "cell", "column_header": "column_header", "row_header": "row_header"}
+
+
+class Tokenizer(Protocol):
+    """What cutting needs of a base's tokenizer."""
+
+    def encode_word(self, word: str) -> tuple[int, ...]: ...
+
+    def word_spans(self, word: str) -> tuple[tuple[int, int], ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedWord:
+    """A word with what its leaves will say about it."""
+
+    word: Word
+    role: int
+    starts_line: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """At most 32 consecutive tokens of one region.
+
+    Attributes:
+        words: The words, whole or in part; a word longer than a block continues in the next one.
+        word_of_token: (n,) index into ``words``.
+        boxes: (n, 4) float32, source units.
+        roles: (n,) uint8, index into ``ROLES`` with ``LINE_START``.
+        is_header: Whether it holds the column headers of a table.
+    """
+
+    token_ids: npt.NDArray[np.int64]
+    boxes: npt.NDArray[np.float32]
+    roles: npt.NDArray[np.uint8]
+    words: tuple[Word, ...]
+    word_of_token: npt.NDArray[np.int64]
+    is_header: bool
+
+    @property
+    def bbox(self) -> Box:
+        return union([w.bbox for w in self.words])
+
+    @property
+    def text(self) -> str:
+        return " ".join(w.text for w in self.words)
+
+
+def cut_region(region: Region, tokenizer: Tokenizer) -> list[Block]:
+    """The blocks of a region, in reading order; none if it holds no text."""
+    units = _table_rows(region) if region.table is not None else _lines(region)
+    return [_block(tokens) for tokens in _pack(units, tokenizer)]
+
+
+_Token = tuple[PlacedWord, int, tuple[int, int]]  # word, token id, characters of the word
+
+
+def _lines(region: Region) -> Iterator[list[PlacedWord]]:
+    role = ROLE_INDEX.get(region.kind, 0)
+    for line in region.lines:
+        yield [PlacedWord(word, role, i == 0) for i, word in enumerate(line.words)]
+
+
+def _table_rows(region: Region) -> Iterator[list[PlacedWord]]:
+    assert region.table is not None
+    rows: dict[int, list[PlacedWord]] = {}
+    for cell in region.table.cells:
+        role = ROLE_INDEX[_CELL_ROLE[cell.role]]
+        for line in cell.lines:
+            rows.setdefault(cell.row, []).extend(
+                PlacedWord(word, role, i == 0) for i, word in enumerate(line.words)
+            )
+    for row in sorted(rows):
+        yield rows[row]
+
+
+def _pack(units: Iterator[list[PlacedWord]], tokenizer: Tokenizer) -> Iterator[list[_Token]]:
+    """Whole units while they fit; a unit larger than a block is cut between words, a word larger than one inside."""
+    pending: list[_Token] = []
+    for unit in units:
+        words = [_tokens(placed, tokenizer) for placed in unit]
+        n = sum(map(len, words))
+        if pending and len(pending) + n > BLOCK_TOKENS:
+            yield pending
+            pending = []
+        for tokens in words:
+            if pending and len(pending) + len(tokens) > BLOCK_TOKENS:
+                yield pending
+                pending = []
+            while len(tokens) > BLOCK_TOKENS:
+                yield tokens[:BLOCK_TOKENS]
+                tokens = tokens[BLOCK_TOKENS:]
+            pending.extend(tokens)
+    if pending:
+        yield pending
+
+
+def _tokens(placed: PlacedWord, tokenizer: Tokenizer) -> list[_Token]:
+    text = placed.word.text
+    return [(placed, i, s) for i, s in zip(tokenizer.encode_word(text), tokenizer.word_spans(text), strict=True)]
+
+
+def _block(tokens: Sequence[_Token]) -> Block:
+    words: list[Word] = []
+    word_of_token, boxes, roles = [], [], []
+    previous: PlacedWord | None = None
+    for placed, _, (start, stop) in tokens:
+        starts = placed is not previous and placed.starts_line
+        if placed is not previous:
+            words.append(placed.word)
+            previous = placed
+        word_of_token.append(len(words) - 1)
+        roles.append(placed.role | (LINE_START if starts else 0))
+        boxes.append(_share(placed.word, start, stop))
+    headers = sum(1 for r in roles if r & ~LINE_START == ROLE_INDEX["column_header"])
+    return Block(
+        np.array([i for _, i, _ in tokens], dtype=np.int64),
+        np.array(boxes, dtype=np.float32),
+        np.array(roles, dtype=np.uint8),
+        tuple(words),
+        np.array(word_of_token, dtype=np.int64),
+        headers > 0,
+    )
+
+
+def _share(word: Word, start: int, stop: int) -> Box:
+    """The part of a word's box that characters ``start:stop`` take, as if all were equally wide."""
+    x0, y0, x1, y1 = word.bbox
+    width = (x1 - x0) / max(len(word.text), 1)
+    return (x0 + start * width, y0, x0 + stop * width if stop < len(word.text) else x1, y1)

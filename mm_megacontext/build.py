@@ -1,0 +1,246 @@
+"""From a document to the rows of its gist tree, page by page, in post-order.
+
+Text regions become blocks, figures and scans become quad-trees; regions stand under their page, pages are grouped
+32-ary. Only one page and the roots of unfinished groups are in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_megacontext.blocks import Block, Tokenizer, cut_region
+from mm_megacontext.layout.document import Box, Document, Page, Region, Unit, union
+from mm_megacontext.tree import GROUP_ARITY, PATCH_PT, PATCH_PX, Modality, Moments, NodeRow
+
+Gist = npt.NDArray[np.float32]
+"""(slots, dim) float32."""
+
+_NO_TOKENS = np.zeros(0, dtype=np.int32)
+_NO_MU = np.zeros((0, 3), dtype=np.float64)
+_NO_BOXES = np.zeros((0, 4), dtype=np.float32)
+_NO_ROLES = np.zeros(0, dtype=np.uint8)
+
+
+class Gister(Protocol):
+    """What building needs of a GistNet: gists of blocks, and gists of gists."""
+
+    def of_tokens(self, blocks: Sequence[npt.NDArray[np.int64]]) -> list[Gist]:
+        """One gist per block of token ids."""
+        ...
+
+    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
+        """The gist of a parent from its children's."""
+        ...
+
+
+class Figures(Protocol):
+    """What building needs of vision: the quad-tree of a figure, a scan or a whole image, in post-order."""
+
+    def rows(self, page: Page, region: Region, *, t: int, index_start: int) -> Iterator[NodeRow]:
+        """Rows numbered from ``index_start``, root last, all at time ``t``."""
+        ...
+
+
+def patch_size(unit: Unit) -> float:
+    """Source units per unit of x and y positions."""
+    return PATCH_PT if unit == "pt" else PATCH_PX
+
+
+@dataclass(slots=True)
+class Grouper:
+    """Collects the tops of finished subtrees and closes groups of 32 as soon as another subtree follows.
+
+    Closing late keeps post-order and never makes a group of one.
+    """
+
+    parent: Callable[[Sequence[NodeRow]], NodeRow]
+    levels: list[list[NodeRow]] = field(default_factory=lambda: [[]])
+
+    def room(self) -> list[NodeRow]:
+        """Close every full level; call before the next subtree is numbered. Returns the new rows."""
+        closed: list[NodeRow] = []
+        level = 0
+        while level < len(self.levels) and len(self.levels[level]) == GROUP_ARITY:
+            closed.append(self._close(level))
+            level += 1
+        return closed
+
+    def add(self, top: NodeRow) -> None:
+        """Take the root of a finished subtree."""
+        self.levels[0].append(top)
+
+    def finish(self) -> tuple[list[NodeRow], list[NodeRow]]:
+        """Close what is open below the highest level.
+
+        Returns:
+            The new rows, and the at most 32 tops that are left.
+        """
+        closed: list[NodeRow] = []
+        for level in range(len(self.levels) - 1):
+            if len(self.levels[level]) == 1:
+                self.levels[level + 1].append(self.levels[level].pop())
+            elif self.levels[level]:
+                closed.append(self._close(level))
+        return closed, self.levels[-1]
+
+    def _close(self, level: int) -> NodeRow:
+        row = self.parent(self.levels[level])
+        if level + 1 == len(self.levels):
+            self.levels.append([])
+        self.levels[level + 1].append(row)
+        self.levels[level] = []
+        return row
+
+
+@dataclass(slots=True)
+class TreeBuilder:
+    """Numbers and emits the rows of one source.
+
+    Args:
+        figures: Makes quad-trees, or None where no region has pixels (generated pages).
+        on_block: Told of every text block with its row (training keeps track of evidence this way).
+    """
+
+    unit: Unit
+    tokenizer: Tokenizer
+    gister: Gister
+    figures: Figures | None = None
+    on_block: Callable[[NodeRow, Block], None] | None = None
+    n_rows: int = 0
+    t: int = 0
+
+    def build(self, document: Document, on_page: Callable[[Page], None] | None = None) -> Iterator[list[NodeRow]]:
+        """Rows of the whole document in post-order, in batches; the last row of all is the root.
+
+        Yields no row at all if the document holds nothing that can be read.
+        """
+        pages = Grouper(lambda rows: self._parent(rows, "pages"))
+        for page in document.pages():
+            if on_page is not None:
+                on_page(page)
+            rows = pages.room() + self.page_rows(page)
+            if rows and rows[-1].kind == "page":
+                pages.add(rows[-1])
+            if rows:
+                yield rows
+        closed, tops = pages.finish()
+        if len(tops) > 1:
+            closed.append(self._parent(tops, "document"))
+        if closed:
+            yield closed
+
+    def page_rows(self, page: Page) -> list[NodeRow]:
+        """Rows of one page, its root last; none for a page without content."""
+        rows: list[NodeRow] = []
+        regions = Grouper(lambda group: self._parent(group, "group"))
+        for region in page.regions:
+            closed = regions.room()
+            part = self._region_rows(page, region)
+            rows += closed + part
+            if part:
+                regions.add(part[-1])
+        closed, tops = regions.finish()
+        rows += closed
+        if tops:
+            rows.append(self._parent(tops, "page", bbox=(0.0, 0.0, *page.size)))
+        return rows
+
+    def _region_rows(self, page: Page, region: Region) -> list[NodeRow]:
+        if region.kind not in ("figure", "scan"):
+            return self._text_rows(page, region)
+        if self.figures is None:
+            return []
+        rows = list(self.figures.rows(page, region, t=self.t, index_start=self.n_rows))
+        self.n_rows += len(rows)
+        self.t += 1
+        return rows
+
+    def _text_rows(self, page: Page, region: Region) -> list[NodeRow]:
+        blocks = cut_region(region, self.tokenizer)
+        if not blocks:
+            return []
+        gists = self.gister.of_tokens([b.token_ids for b in blocks])
+        rows: list[NodeRow] = []
+        group = Grouper(lambda children: self._parent(children, region.kind))
+        header: int | None = None
+        for block, gist in zip(blocks, gists, strict=True):
+            rows += group.room()
+            links = () if header is None else (header,)
+            row = self._block_row(page.number, region.kind, block, gist, links)
+            header = row.index if header is None and block.is_header else header
+            rows.append(row)
+            group.add(row)
+        closed, tops = group.finish()
+        rows += closed
+        if len(tops) > 1:
+            rows.append(self._parent(tops, region.kind, bbox=region.bbox))
+        return rows
+
+    def _block_row(self, page: int, kind: str, block: Block, gist: Gist, links: tuple[int, ...]) -> NodeRow:
+        n = len(block.token_ids)
+        scale = patch_size(self.unit)
+        mu = np.empty((n, 3), dtype=np.float64)
+        mu[:, 0] = self.t + np.arange(n)
+        mu[:, 1] = (block.boxes[:, 0].astype(np.float64) + block.boxes[:, 2]) / (2 * scale)
+        mu[:, 2] = (block.boxes[:, 1].astype(np.float64) + block.boxes[:, 3]) / (2 * scale)
+        moments = Moments.of(mu)
+        row = NodeRow(
+            index=self.n_rows,
+            first=self.n_rows,
+            children=(),
+            lod=1,
+            modality="text",
+            kind=kind,
+            page=page,
+            last_page=page,
+            bbox=block.bbox,
+            t_span=(self.t, self.t + n),
+            n_leaves=n,
+            mu=moments.mean,
+            sigma=np.sqrt(moments.variance),
+            gist=gist.astype(np.float16),
+            text=block.text,
+            links=links,
+            token_ids=block.token_ids.astype(np.int32),
+            leaf_mu=mu,
+            leaf_boxes=block.boxes,
+            leaf_roles=block.roles,
+        )
+        self.n_rows += 1
+        self.t += n
+        if self.on_block is not None:
+            self.on_block(row, block)
+        return row
+
+    def _parent(self, children: Sequence[NodeRow], kind: str, bbox: Box | None = None) -> NodeRow:
+        moments = Moments.merge([c.moments for c in children])
+        modalities: set[Modality] = {c.modality for c in children}
+        on_first_page = [c.bbox for c in children if c.page == children[0].page]
+        gist = self.gister.of_gists([c.gist.astype(np.float32) for c in children], [c.n_leaves for c in children])
+        row = NodeRow(
+            index=self.n_rows,
+            first=children[0].first,
+            children=tuple(c.index for c in children),
+            lod=1 + max(c.lod for c in children),
+            modality=modalities.pop() if len(modalities) == 1 else "mixed",
+            kind=kind,
+            page=children[0].page,
+            last_page=max(c.last_page for c in children),
+            bbox=bbox or union(on_first_page),
+            t_span=(children[0].t_span[0], children[-1].t_span[1]),
+            n_leaves=moments.n,
+            mu=moments.mean,
+            sigma=np.sqrt(moments.variance),
+            gist=gist.astype(np.float16),
+            token_ids=_NO_TOKENS,
+            leaf_mu=_NO_MU,
+            leaf_boxes=_NO_BOXES,
+            leaf_roles=_NO_ROLES,
+        )
+        self.n_rows += 1
+        return row

@@ -1,0 +1,82 @@
+"""Argument types that several commands share. Each refuses a bad value with a message that names it."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mm_megacontext.cli.failure import UsageError
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+def positive_int(text: str) -> int:
+    """A whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, is {value}")
+    return value
+
+
+def positive_float(text: str) -> float:
+    """A number above 0."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a number above 0, is {text}")
+    return value
+
+
+def positive_ints(text: str) -> tuple[int, ...]:
+    """Whole numbers of at least 1, separated by commas."""
+    return tuple(positive_int(part) for part in names(text))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Words separated by commas, at least one."""
+    parts = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not parts:
+        raise argparse.ArgumentTypeError("must name at least one")
+    return parts
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add ``--json``."""
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how files are read."""
+    parser.add_argument(
+        "--engine", default="auto", metavar="NAME", help="how PDFs are read: auto (default), pymupdf, pdfium"
+    )
+    parser.add_argument("--password", metavar="TEXT", help="password of protected files")
+
+
+def check_engine(name: str) -> None:
+    """Refuse an unknown or uninstalled engine before anything is opened.
+
+    Raises:
+        UsageError: No engine is registered under ``name``.
+        MissingExtra: It is not installed.
+    """
+    from mm_megacontext.layout.engines import candidates
+
+    try:
+        candidates(name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def existing_memory(path: Path) -> Path:
+    """``path`` if it is a directory, as every memory is.
+
+    Raises:
+        UsageError: It is not.
+    """
+    if not path.exists():
+        raise UsageError(f"{path}: no such memory; make one with: mmctx ingest FILE --memory {path}")
+    if not path.is_dir():
+        raise UsageError(f"{path}: is a file, and a memory is a directory; ask a file directly with: mmctx ask {path}")
+    return path

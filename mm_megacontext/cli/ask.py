@@ -1,0 +1,117 @@
+"""``mmctx ask``: a question to a file or a memory, answered with evidence."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mm_megacontext.cli import terminal
+from mm_megacontext.cli.arguments import add_json, add_reading, check_engine, positive_int
+from mm_megacontext.cli.failure import UsageError
+
+if TYPE_CHECKING:
+    from mm_megacontext.cli.arguments import Subparsers
+    from mm_megacontext.memory import Answer, MegaContext
+
+DEFAULT_BUDGET = 512
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf")
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command's arguments."""
+    parser = subparsers.add_parser(
+        "ask",
+        help="ask a file or a memory a question",
+        description="Ask a question. A file is ingested into a memory first, so its second question is fast.",
+    )
+    parser.add_argument("target", type=Path, metavar="FILE|MEMORY", help="a document, an image, or a memory directory")
+    parser.add_argument("question", metavar="QUESTION")
+    parser.add_argument(
+        "--budget",
+        type=positive_int,
+        default=DEFAULT_BUDGET,
+        metavar="N",
+        help=f"the most embeddings that the model may read at once (default {DEFAULT_BUDGET})",
+    )
+    parser.add_argument(
+        "--memory", type=Path, metavar="DIR", help="memory that takes up FILE (default: in your cache directory)"
+    )
+    parser.add_argument(
+        "--show", type=_picture_path, metavar="OUT.png", help="draw the evidence and where the model looked sharply"
+    )
+    parser.add_argument("--trace", type=Path, metavar="OUT.jsonl", help="write every step of the reading")
+    add_reading(parser)
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def _picture_path(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{text}: must end in one of {', '.join(PICTURE_SUFFIXES)}")
+    return path
+
+
+def run(args: argparse.Namespace) -> int:
+    """Answer, print, and write what was asked for."""
+    if not args.question.strip():
+        raise UsageError("the question is empty")
+    answer = _ask_memory(args) if args.target.is_dir() else _ask_file(args)
+    if args.show is not None:
+        args.show.parent.mkdir(parents=True, exist_ok=True)
+        answer.show().save(args.show)
+    if args.trace is not None:
+        args.trace.parent.mkdir(parents=True, exist_ok=True)
+        answer.trace.write(args.trace)
+    result = answer.to_json()
+    if args.json:
+        terminal.print_json(result)
+    else:
+        print(render(result))
+    return 0
+
+
+def _ask_memory(args: argparse.Namespace) -> Answer:
+    from mm_megacontext.memory import MegaContext
+
+    if args.memory is not None:
+        raise UsageError(f"--memory goes with a file, and {args.target} is a directory")
+    with MegaContext.open(args.target, create=False) as memory:
+        return memory.ask(args.question, budget=args.budget)
+
+
+def _ask_file(args: argparse.Namespace) -> Answer:
+    if not args.target.is_file():
+        raise UsageError(f"{args.target}: no such file or memory")
+    check_engine(args.engine)
+    from mm_megacontext.memory import MegaContext, memory_for_file
+
+    directory = memory_for_file(args.target) if args.memory is None else args.memory
+    with MegaContext.open(directory) as memory:
+        uri = _take_up(memory, args)
+        return memory.ask(args.question, budget=args.budget, source=uri)
+
+
+def _take_up(memory: MegaContext, args: argparse.Namespace) -> str:
+    """Ingest the file if the memory does not hold it yet; return its uri."""
+    with terminal.ProgressBar() as bar:
+        report = memory.ingest(args.target, engine=args.engine, password=args.password, on_progress=bar.update)
+    if report.failed:
+        raise UsageError(f"{report.failed[0].uri}: {report.failed[0].message}")
+    uri: str = report.ingested[0].uri if report.ingested else report.unchanged[0]
+    return uri
+
+
+def render(result: dict[str, Any]) -> str:
+    """The answer's JSON for people: the answer, its evidence, and what it cost."""
+    lines = [result["answer"] if result["found"] else "not found"]
+    for evidence in result["evidence"]:
+        box = " ".join(f"{edge:.1f}" for edge in evidence["bbox"])
+        lines.append(f"  {evidence['source']}, page {evidence['page']}, [{box}] {evidence['unit']}: {evidence['text']}")
+    usage = result["usage"]
+    lines.append(
+        f"  read {usage['cost']} of {usage['budget']} allowed: {usage['entries']} entries for {usage['leaves']} leaves "
+        f"({usage['compression']:.1f}×) in {usage['seconds']:.2f} s"
+    )
+    return "\n".join(lines)

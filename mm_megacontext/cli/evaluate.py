@@ -1,0 +1,70 @@
+"""``mmctx eval``: measures a model on generated questions, beside its baselines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mm_megacontext.cli import terminal
+from mm_megacontext.cli.arguments import add_json, names, positive_int, positive_ints
+
+if TYPE_CHECKING:
+    from mm_megacontext.cli.arguments import Subparsers
+
+DEFAULT_PAGES = (1, 20, 200)
+DEFAULT_BUDGET = 512
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command's arguments."""
+    parser = subparsers.add_parser("eval", help="measure a model", description="Measure a model beside its baselines.")
+    tasks = parser.add_subparsers(title="tasks", metavar="lookup", required=True)
+
+    lookup = tasks.add_parser(
+        "lookup",
+        help="values looked up in forms, tables and sentences",
+        description="Exact match on values whose words never occurred in training, per system and number of pages.",
+    )
+    lookup.add_argument("--split", choices=("dev", "test"), default="dev", help="dev (default) or test")
+    lookup.add_argument("-n", type=positive_int, default=500, metavar="N", help="questions per row (default 500)")
+    lookup.add_argument(
+        "--pages", type=positive_ints, default=DEFAULT_PAGES, metavar="N,N", help="document lengths (default 1,20,200)"
+    )
+    lookup.add_argument("--budget", type=positive_int, default=DEFAULT_BUDGET, metavar="N", help="default 512")
+    lookup.add_argument("--systems", type=names, metavar="NAME,NAME", help="default: focus and all baselines")
+    lookup.add_argument("--seed", type=int, default=0, metavar="N")
+    lookup.add_argument("--out", type=Path, metavar="FILE.json", help="write the JSON to a file as well")
+    add_json(lookup)
+    lookup.set_defaults(run=run_lookup)
+
+
+def run_lookup(args: argparse.Namespace) -> int:
+    """Measure, print the table or the JSON, and write ``--out``."""
+    from mm_megacontext.eval import lookup
+
+    config = lookup.LookupConfig(
+        split=args.split, n=args.n, pages=args.pages, budget=args.budget, systems=args.systems, seed=args.seed
+    )
+    result = lookup.run_lookup(config)
+    if args.out is not None:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if args.json:
+        terminal.print_json(result)
+    else:
+        print(render(result["rows"]))
+    return 0
+
+
+def render(rows: list[dict[str, Any]]) -> str:
+    """The rows as a table for people."""
+    lines = [f"{'system':<16} {'pages':>5} {'budget':>6} {'n':>5}  exact match  95 % interval"]
+    for row in rows:
+        low, high = row["ci95"]
+        lines.append(
+            f"{row['system']:<16} {row['pages']:>5} {row['budget']:>6} {row['n']:>5}  {row['exact_match']:>11.3f}  "
+            f"{low:.3f}–{high:.3f}"
+        )
+    return "\n".join(lines)

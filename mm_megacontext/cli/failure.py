@@ -1,0 +1,50 @@
+"""From an exception to one line on stderr and an exit code: 0 done, 1 failed, 2 bad usage or input."""
+
+from __future__ import annotations
+
+from mm_megacontext.errors import IngestError, MegaContextError, MemoryLocked
+
+FAILED = 1
+BAD_USAGE = 2
+INTERRUPTED = 130
+"""What shells report for a command that Ctrl-C ended."""
+BROKEN_PIPE = 141
+"""What shells report for a command whose reader went away."""
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be: the message says what, and what to do."""
+
+
+_BAD_INPUT: tuple[type[Exception], ...] = (
+    UsageError,
+    IngestError,
+    MemoryLocked,
+    FileNotFoundError,
+    FileExistsError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+
+
+def exit_code(error: Exception) -> int:
+    """The exit code that belongs to ``error``."""
+    is_bad_value = isinstance(error, MegaContextError) and isinstance(error, (ValueError, KeyError, ImportError))
+    return BAD_USAGE if is_bad_value or isinstance(error, _BAD_INPUT) else FAILED
+
+
+def message(error: Exception) -> str:
+    """What ``error`` says, on one line; errors that nobody foresaw say so and name their type."""
+    text = _own_words(error)
+    return " ".join(text.split())
+
+
+def _own_words(error: Exception) -> str:
+    if isinstance(error, (MegaContextError, UsageError)):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return f"internal error: {type(error).__name__}: {error} (MMCTX_DEBUG=1 shows where)"

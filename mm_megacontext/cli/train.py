@@ -1,0 +1,64 @@
+"""``mmctx train``: trains the native base, or the lens on top of one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mm_megacontext.cli.arguments import positive_float, positive_int
+
+if TYPE_CHECKING:
+    from mm_megacontext.cli.arguments import Subparsers
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the command's arguments."""
+    parser = subparsers.add_parser(
+        "train", help="train a base or a lens", description="Train on pages made by the generator in this package."
+    )
+    parts = parser.add_subparsers(title="what to train", metavar="base|lens", required=True)
+
+    base = parts.add_parser("base", help="the native base", description="Train the native base end to end.")
+    _add_shared(base)
+    base.set_defaults(run=run_base)
+
+    lens = parts.add_parser("lens", help="the LensNet", description="Train the LensNet of a native base.")
+    _add_shared(lens)
+    lens.add_argument("--base", type=Path, metavar="DIR", help="the trained base (default: the one in the package)")
+    lens.set_defaults(run=run_lens)
+
+
+def _add_shared(parser: argparse.ArgumentParser) -> None:
+    """Options without a default here leave the configuration's own in force."""
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where weights and checkpoints go")
+    parser.add_argument("--steps", type=positive_int, metavar="N", help="stop after so many steps")
+    parser.add_argument("--minutes", type=positive_float, metavar="M", help="stop after so many minutes")
+    parser.add_argument("--seed", type=int, metavar="N")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in DIR")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 …")
+    parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads")
+
+
+def run_base(args: argparse.Namespace) -> int:
+    """Train the base into ``--out``."""
+    from mm_megacontext.training.train_base import TrainBaseConfig, train_base
+
+    train_base(TrainBaseConfig(**_given(args, "out", "steps", "minutes", "seed", "resume", "device", "threads")))
+    print(args.out)
+    return 0
+
+
+def run_lens(args: argparse.Namespace) -> int:
+    """Train the lens into ``--out``."""
+    from mm_megacontext.training.train_lens import TrainLensConfig, train_lens
+
+    given = _given(args, "out", "steps", "minutes", "seed", "resume", "device", "threads", "base")
+    train_lens(TrainLensConfig(**given))
+    print(args.out)
+    return 0
+
+
+def _given(args: argparse.Namespace, *options: str) -> dict[str, Any]:
+    """The options that the command line set."""
+    return {name: value for name in options if (value := getattr(args, name)) is not None}

@@ -1,0 +1,174 @@
+"""Examines the installation: versions, devices, optional extras, and what is missing."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import mm_megacontext
+
+REQUIRED = {
+    "torch": "torch",
+    "pylance": "lance",
+    "pyarrow": "pyarrow",
+    "numpy": "numpy",
+    "pillow": "PIL",
+    "pypdfium2": "pypdfium2",
+    "tokenizers": "tokenizers",
+    "safetensors": "safetensors",
+    "huggingface_hub": "huggingface_hub",
+    "filelock": "filelock",
+    "platformdirs": "platformdirs",
+}
+"""Distributions that everything needs, and the module each of them brings."""
+
+EXTRAS = {
+    "pymupdf": ("pymupdf",),
+    "hf": ("peft", "transformers"),
+    "vision": ("open_clip_torch", "timm"),
+    "gpu": ("xformers",),
+}
+"""Extras for users, and the distributions of each."""
+
+_TESSERACT_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What was found.
+
+    Attributes:
+        packages: Version of every distribution in ``REQUIRED`` and ``EXTRAS``, None where it is not installed.
+        extras: Extra to the distributions that it lacks here.
+        devices: What torch can compute on, the best last.
+        attention: The attention kernel that the bases use here.
+        models: Names of the weights in the package.
+        problems: Why nothing, or not everything, will work; empty if all is well.
+    """
+
+    version: str
+    python: str
+    platform: str
+    packages: dict[str, str | None]
+    extras: dict[str, tuple[str, ...]]
+    devices: tuple[str, ...]
+    threads: int
+    attention: str
+    tesseract: str | None
+    models: tuple[str, ...]
+    cache: str
+    problems: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The documented JSON object of ``mmctx doctor``."""
+        return {
+            "ok": not self.problems,
+            "version": self.version,
+            "python": self.python,
+            "platform": self.platform,
+            "packages": self.packages,
+            "extras": {name: list(missing) for name, missing in self.extras.items()},
+            "devices": list(self.devices),
+            "threads": self.threads,
+            "attention": self.attention,
+            "tesseract": self.tesseract,
+            "models": list(self.models),
+            "cache": self.cache,
+            "problems": list(self.problems),
+        }
+
+
+def examine() -> Examination:
+    """Look at this installation. Imports every required library, so it takes some seconds."""
+    packages = {name: find_version(name) for name in (*REQUIRED, *(n for names in EXTRAS.values() for n in names))}
+    models = find_models()
+    cache = find_cache()
+    problems = [*find_broken(), *(() if models else ("the package holds no model weights: install it again",))]
+    if not is_writable(cache):
+        problems.append(f"cannot write to the cache directory {cache}: ask with --memory DIR")
+    devices, threads = find_devices()
+    return Examination(
+        version=mm_megacontext.__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages=packages,
+        extras={extra: tuple(n for n in names if packages[n] is None) for extra, names in EXTRAS.items()},
+        devices=devices,
+        threads=threads,
+        attention="xformers" if packages["xformers"] and len(devices) > 1 else "torch sdpa",
+        tesseract=find_tesseract(),
+        models=models,
+        cache=str(cache),
+        problems=tuple(problems),
+    )
+
+
+def find_version(distribution: str) -> str | None:
+    """The installed version of ``distribution``, None if there is none."""
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def find_broken() -> list[str]:
+    """One line for each required library that cannot be imported."""
+    problems = []
+    for distribution, module in REQUIRED.items():
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # a broken binary can raise anything, and the doctor must live to tell
+            problems.append(
+                f"{distribution} does not import ({type(error).__name__}: {error}): pip install {distribution}"
+            )
+    return problems
+
+
+def find_devices() -> tuple[tuple[str, ...], int]:
+    """What torch can compute on, and its number of CPU threads."""
+    try:
+        import torch
+    except ImportError:
+        return ("cpu",), os.cpu_count() or 1
+    gpus = [f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())]
+    return ("cpu", *gpus), torch.get_num_threads()
+
+
+def find_models() -> tuple[str, ...]:
+    """Names of the weights that came with the package."""
+    weights = files("mm_megacontext.bases") / "weights"
+    if not weights.is_dir():
+        return ()
+    return tuple(
+        sorted(f.name.removesuffix(".safetensors") for f in weights.iterdir() if f.name.endswith(".safetensors"))
+    )
+
+
+def find_tesseract() -> str | None:
+    """Version line of the Tesseract on PATH, None if there is none."""
+    path = shutil.which("tesseract")
+    if path is None:
+        return None
+    done = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=_TESSERACT_SECONDS, check=False)
+    return (done.stdout or done.stderr).partition("\n")[0].strip()
+
+
+def find_cache() -> Path:
+    """The directory under which files asked directly are kept."""
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mm-megacontext", appauthor=False)
+
+
+def is_writable(directory: Path) -> bool:
+    """Whether ``directory`` can be written to, or made."""
+    existing = next(path for path in (directory, *directory.parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)

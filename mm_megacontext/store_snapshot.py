@@ -1,0 +1,219 @@
+"""A memory as it was at one moment: both tables at fixed versions, and every way of reading them."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+import lance
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from lance.query import MatchQuery
+
+from mm_megacontext.durable import StoreWarning, open_newest, table_versions, translated
+from mm_megacontext.errors import NodeNotFound
+from mm_megacontext.store_catalogue import SourceRecord, read_catalogue
+from mm_megacontext.store_rows import LEAF_COLUMNS, NODE_COLUMNS, TEXT, decode_leaves, decode_nodes
+from mm_megacontext.tree import Leaves, Node, NodeId
+
+NODES, SOURCES = "nodes", "sources"
+
+CACHED_NODES = 8192
+"""Nodes kept decoded: the upper levels of the tree are asked for again at every step of the focus loop."""
+READ_BYTES = 65_536
+"""Reads nearer to each other than this become one: 64 nodes of a source take half the time."""
+PROBES = 16
+"""Partitions of the vector index that a search looks into; each holds some 4 000 vectors."""
+_BLOCKS_ONLY = f"lod = 1 AND modality = {TEXT}"
+
+
+class NodeCache:
+    """The nodes read last. Numbers of sources are never used twice, so entries never become wrong."""
+
+    def __init__(self, capacity: int = CACHED_NODES) -> None:
+        self._capacity = capacity
+        self._nodes: OrderedDict[NodeId, Node] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, ids: Iterable[NodeId]) -> dict[NodeId, Node]:
+        """Those of ``ids`` that are here."""
+        with self._lock:
+            found = {id: self._nodes[id] for id in ids if id in self._nodes}
+            for id in found:
+                self._nodes.move_to_end(id)
+        return found
+
+    def put(self, nodes: Iterable[Node]) -> None:
+        """Keep ``nodes``, forgetting those not asked for longest."""
+        with self._lock:
+            for node in nodes:
+                self._nodes[node.id] = node
+            while len(self._nodes) > self._capacity:
+                self._nodes.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """What a reader sees until it refreshes.
+
+    Attributes:
+        records: Sources that are whole, by number, in the order they were added.
+        last_number: The last source number given out.
+        hidden: Source numbers that have rows but are not to be seen: left by a killed writer, or about to be deleted.
+        broken: Sources in the catalogue whose rows are not all there.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    nodes_table: lance.LanceDataset
+    sources_table: lance.LanceDataset
+    records: dict[int, SourceRecord]
+    last_number: int
+    hidden: frozenset[int]
+    broken: dict[int, SourceRecord]
+    cache: NodeCache = field(default_factory=NodeCache)
+
+    @classmethod
+    def take(cls, path: Path, dim: int, slots: int, cache: NodeCache | None = None) -> Snapshot:
+        """The newest state of the memory in ``path`` for gists of ``slots`` vectors of ``dim``."""
+        while True:
+            before = table_versions(path / SOURCES)
+            sources, table = open_newest(path / SOURCES, lambda dataset: dataset.to_table())
+            nodes, n_rows = open_newest(path / NODES, lambda dataset: dataset.count_rows(), block_size=READ_BYTES)
+            # A writer adds nodes before their source and deletes them after it: if the catalogue stood still while
+            # nodes were opened, they hold all that it names.
+            if table_versions(path / SOURCES)[:1] == before[:1]:
+                break
+        last, records = read_catalogue(table, dim, slots)
+        whole, hidden, broken = _compare(nodes, n_rows, records)
+        if broken:
+            names = ", ".join(record.uri for record in broken.values())
+            warnings.warn(f"{path}: damaged and left out, ingest again: {names}", StoreWarning, stacklevel=2)
+        visible = {record.number: record for record in whole}
+        return cls(path, (slots, dim), nodes, sources, visible, last, hidden, broken, cache or NodeCache())
+
+    def find(self, uri: str) -> SourceRecord | None:
+        """The source of that uri."""
+        return next((record for record in self.records.values() if record.uri == uri), None)
+
+    def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
+        """See ``TreeReader.nodes``."""
+        self.row_ids(ids)  # the cache may know sources that are forgotten
+        found = self.cache.get(ids)
+        missing = sorted({id for id in ids if id not in found})
+        if missing:
+            slots, dim = self.shape
+            table = self.take_rows(self.row_ids(missing), NODE_COLUMNS)
+            read = decode_nodes([id.source for id in missing], table, dim, slots)
+            self.cache.put(read)
+            found.update((node.id, node) for node in read)
+        return [found[id] for id in ids]
+
+    def leaves(self, ids: Sequence[NodeId]) -> list[Leaves]:
+        """See ``TreeReader.leaves``."""
+        unique = sorted(set(ids))
+        if not unique:
+            return []
+        packed = self.take_rows(self.row_ids(unique), LEAF_COLUMNS).column("leaves").to_pylist()
+        leafless = next((id for id, bytes in zip(unique, packed, strict=True) if bytes is None), None)
+        if leafless is not None:
+            raise NodeNotFound(f"node {leafless.source}:{leafless.index} is above LOD 1 and has no leaves of its own")
+        found = dict(zip(unique, map(decode_leaves, packed), strict=True))
+        return [found[id] for id in ids]
+
+    def row_ids(self, ids: Iterable[NodeId]) -> list[int]:
+        """Where nodes are in the nodes table. Raises NodeNotFound."""
+        rows = []
+        for source, index in ids:
+            record = self.records.get(source)
+            if record is None or not 0 <= index < record.n_nodes:
+                known = f"source {source} is not in this memory" if record is None else f"it has {record.n_nodes} nodes"
+                raise NodeNotFound(f"no node {source}:{index}: {known}")
+            rows.append(record.row_start + index)
+        return rows
+
+    def take_rows(self, row_ids: list[int], columns: list[str]) -> pa.Table:
+        """Rows of the nodes table by id; ids stay when rows are compacted, offsets would not."""
+        with translated(f"cannot read {self.path}"):
+            table = self.nodes_table._take_rows(row_ids, columns)
+            if len(table) != len(row_ids):
+                raise ValueError(f"{len(row_ids) - len(table)} of {len(row_ids)} nodes are missing; run verify")
+            return table
+
+    def search_text(self, query: str, k: int) -> list[tuple[NodeId, float]]:
+        """Blocks by BM25, best first."""
+        words = query.encode("utf-8", "replace").decode()
+        if not words.strip() or k < 1 or not self.records:
+            return []
+        with translated(f"cannot search {self.path}"):
+            table = self.nodes_table.scanner(
+                columns=["source", "node", "_score"],
+                full_text_query=MatchQuery(words, "text"),
+                limit=k,
+                filter=self._visible(),
+                prefilter=True,
+            ).to_table()
+        return _ranked(table, table.column("_score").to_numpy())
+
+    def search_vectors(self, vector: npt.NDArray[np.float32], k: int) -> list[tuple[NodeId, float]]:
+        """Text blocks by cosine to the mean of their gist slots, up to the length of that mean; best first."""
+        slots, dim = self.shape
+        query = np.asarray(vector, dtype=np.float32).reshape(-1)
+        if query.shape != (dim,):
+            raise ValueError(f"the memory holds gists of {dim} dimensions, the vector has {len(query)}")
+        length = float(np.linalg.norm(query))
+        if not np.isfinite(length):
+            raise ValueError("the vector is not finite")
+        if length == 0 or k < 1 or not self.records:
+            return []
+        # Repeated over the slots, the product with a whole gist is that with the sum of its slots.
+        tiled = np.tile(query / length, slots).astype(np.float16)
+        nearest = {"column": "gist", "q": tiled, "k": k, "metric": "cosine", "nprobes": PROBES}
+        with translated(f"cannot search {self.path}"):
+            table = self.nodes_table.scanner(
+                columns=["source", "node", "_distance"],
+                nearest=nearest,
+                filter=" AND ".join(filter(None, [_BLOCKS_ONLY, self._visible()])),
+                prefilter=True,
+            ).to_table()
+        return _ranked(table, 1.0 - table.column("_distance").to_numpy())
+
+    def counts(self) -> dict[int, int]:
+        """Nodes per LOD."""
+        with translated(f"cannot read {self.path}"):
+            lods = self.nodes_table.to_table(columns=["lod"], filter=self._visible()).column("lod")
+        return {pair["values"]: pair["counts"] for pair in sorted(pc.value_counts(lods).to_pylist(), key=_lod)}
+
+    def _visible(self) -> str | None:
+        numbers = sorted(self.hidden)
+        return f"source NOT IN ({', '.join(map(str, numbers))})" if numbers else None
+
+
+def _lod(pair: dict[str, int]) -> int:
+    return pair["values"]
+
+
+def _compare(
+    nodes: lance.LanceDataset, n_rows: int, records: Sequence[SourceRecord]
+) -> tuple[list[SourceRecord], frozenset[int], dict[int, SourceRecord]]:
+    """Whole records, numbers to hide, broken records. Looks at the rows only if their number is not as it should be."""
+    if n_rows == sum(record.n_nodes for record in records):
+        return list(records), frozenset(), {}
+    with translated("cannot read the nodes table"):
+        numbers = nodes.to_table(columns=["source"]).column("source").to_numpy()
+    present = Counter(dict(zip(*(part.tolist() for part in np.unique(numbers, return_counts=True)), strict=True)))
+    broken = {record.number: record for record in records if present[record.number] != record.n_nodes}
+    whole = [record for record in records if record.number not in broken]
+    hidden = frozenset(present) - {record.number for record in whole}
+    return whole, hidden, broken
+
+
+def _ranked(table: pa.Table, scores: npt.NDArray[np.float32]) -> list[tuple[NodeId, float]]:
+    ids = map(NodeId, table.column("source").to_pylist(), table.column("node").to_pylist())
+    return sorted(zip(ids, scores.tolist(), strict=True), key=lambda hit: (-hit[1], hit[0]))

@@ -1,0 +1,347 @@
+"""Writing a memory: everything that is done under its lock.
+
+A source is written in two commits: its nodes, which nobody sees yet, then its row in the catalogue, which makes all of
+it visible at once and, if it replaces an older version, retires that in the same commit. Whatever a writer that was
+killed in between leaves behind is invisible, and removed by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lance
+import numpy as np
+from lance.optimize import Compaction, CompactionOptions
+
+from mm_megacontext.durable import SyncedDirectory, set_aside_damaged, translated
+from mm_megacontext.errors import StoreError
+from mm_megacontext.store_catalogue import (
+    COUNTER_URI,
+    SourceInfo,
+    SourceRecord,
+    counter_row,
+    rows_table,
+    source_row,
+    sources_schema,
+)
+from mm_megacontext.store_lock import WriteLock
+from mm_megacontext.store_rows import check_row, decode_nodes, encode_rows, nodes_schema
+from mm_megacontext.store_snapshot import NODES, SOURCES, NodeCache, Snapshot
+from mm_megacontext.tree import Node, NodeRow
+
+STORAGE_VERSION = "2.1"
+"""Lance's file format; fixed, so that a newer library writes what an older one reads."""
+FRAGMENT_BYTES = 4 * 2**20
+"""Rows are held back until about this much is to be written."""
+FRAGMENT_ROWS = 65_536
+"""Smaller fragments are merged into such of about this size..."""
+MAX_SMALL_FRAGMENTS = {NODES: 16, SOURCES: 8}
+"""...once there are more of them than this: each costs every reader 0.1 ms, in the catalogue 1 ms."""
+COPIED_ROWS = 512
+"""Fragments of more rows than this are joined as they are: three times quicker than encoding them anew, in a tenth of
+the memory. Smaller ones would leave too many pages."""
+SESSION_ROWS, SESSION_SOURCES = 20_000, 64
+"""Indexes and fragments are tidied up after so many, at the latest: searching rows without an index is slow."""
+VECTOR_INDEX_ROWS = 50_000
+"""Above, comparing a vector with all blocks takes longer than 25 ms, and an index is built."""
+PARTITION_ROWS = 4096
+GRACE = timedelta(minutes=10)
+"""A reader may go on for this long with what it opened; then its files are removed."""
+
+_NOT_COUNTER = f"uri != '{COUNTER_URI}'"
+_TEXT_INDEX, _VECTOR_INDEX = "text_idx", "gist_idx"
+_TOKENIZER: dict[str, Any] = {
+    # Words and numbers as they stand: "running" is not "run", "the" is a word, INV-2041/7 is INV and 2041 and 7.
+    "base_tokenizer": "simple",
+    "lower_case": True,
+    "stem": False,
+    "remove_stop_words": False,
+    "ascii_folding": True,
+    "max_token_length": None,
+    "with_position": False,
+}
+
+
+def create_tables(path: Path, dim: int, slots: int) -> None:
+    """Make the empty tables of a new memory, durably."""
+    sources = sources_schema(dim, slots)
+    options: dict[str, Any] = {"enable_stable_row_ids": True, "data_storage_version": STORAGE_VERSION}
+    with translated(f"cannot create a memory in {path}"):
+        lance.write_dataset(rows_table([counter_row(0)], sources), path / SOURCES, **options)
+        nodes = lance.write_dataset(nodes_schema(dim, slots).empty_table(), path / NODES, **options)
+        nodes.create_scalar_index("text", "INVERTED", name=_TEXT_INDEX, **_TOKENIZER)
+        for table in (SOURCES, NODES):
+            SyncedDirectory(path / table).sync()
+
+
+class Writer:
+    """Holds the lock of a memory and changes it.
+
+    Attributes:
+        snapshot: What the memory holds after the last change.
+    """
+
+    def __init__(self, path: Path, dim: int, slots: int, cache: NodeCache) -> None:
+        self._path, self._dim, self._slots, self._cache = path, dim, slots, cache
+        self._schemas = {NODES: nodes_schema(dim, slots), SOURCES: sources_schema(dim, slots)}
+        self._synced = {name: SyncedDirectory(path / name) for name in (NODES, SOURCES)}
+        self._rows_since_tidy = self._sources_since_tidy = 0
+        self._is_changed = False
+        self._lock = WriteLock(path)
+        try:
+            self.snapshot = Snapshot.take(path, dim, slots, cache)
+            self._recover()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @property
+    def is_tidy(self) -> bool:
+        """Whether ``optimize`` would have nothing to do; also sees what a killed writer left undone."""
+        if self._is_changed:
+            return False
+        with translated(f"cannot read the indexes of {self._path}"):
+            return int(self._open(NODES).stats.index_stats(_TEXT_INDEX)["num_unindexed_rows"]) == 0
+
+    def close(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
+    def add(self, info: SourceInfo, batches: Iterable[list[NodeRow]]) -> SourceRecord:
+        """Write one source; see ``Store.add_source``."""
+        if info.uri == COUNTER_URI:
+            raise ValueError("a source needs a uri")
+        old = self.snapshot.find(info.uri)
+        if old is not None and old.content_hash == info.content_hash:
+            return old
+        number = self.snapshot.last_number + 1
+        with self._undone_on_error(f"cannot write {info.uri} to {self._path}"):
+            fragments, root = self._write_rows(number, batches)
+            row_start = self._append(fragments, root.id.index + 1)
+            n_bytes = sum(file.file_size_bytes for fragment in fragments for file in fragment.files)
+            row = source_row(info, root, n_bytes=n_bytes, row_start=row_start)
+            self._commit_catalogue([counter_row(number), row])
+        self._refresh()
+        self._rows_since_tidy += root.id.index + 1
+        self._sources_since_tidy += 1
+        # The source is in and safe. If the disk refuses to be tidied, closing tries again and tells.
+        with contextlib.suppress(StoreError):
+            self._tidy()
+        return self.snapshot.records[number]
+
+    def forget(self, uri: str) -> bool:
+        """Remove one source; see ``Store.forget``."""
+        record = self.snapshot.find(uri)
+        if record is None:
+            return False
+        with self._undone_on_error(f"cannot remove {uri} from {self._path}"):
+            self._delete_from(SOURCES, f"number = {record.number} AND {_NOT_COUNTER}")
+        self._refresh()
+        with contextlib.suppress(StoreError):
+            self._tidy()
+        return True
+
+    def optimize(self) -> None:
+        """Bring the indexes up to date, merge small fragments, and drop versions nobody reads any more."""
+        with translated(f"the sources in {self._path} are safe, but it could not be tidied up"):
+            self._delete_hidden()
+            for name in (NODES, SOURCES):
+                self._compact(name)
+            self._index()
+            for name in (NODES, SOURCES):
+                self._clean(name, GRACE)
+        self._is_changed = False
+        self._rows_since_tidy = self._sources_since_tidy = 0
+        self._refresh()
+
+    def vacuum(self) -> None:
+        """Give back the space of removed sources and old versions at once."""
+        with translated(f"cannot vacuum {self._path}"):
+            self._delete_hidden()
+            for name in (NODES, SOURCES):
+                self._compact(name, all=True)
+            self._index()
+            for name in (NODES, SOURCES):
+                self._clean(name, timedelta(0))
+                # The same once more: should this manifest be damaged, opening has one to fall back to.
+                self._commit(name, lance.LanceOperation.Append([]))
+        self._is_changed = False
+        self._refresh()
+
+    def _recover(self) -> None:
+        """Take a memory over from a writer that was killed, or after a power cut."""
+        for name, table in ((NODES, self.snapshot.nodes_table), (SOURCES, self.snapshot.sources_table)):
+            set_aside_damaged(self._path / name, table.version)
+            with translated(f"cannot write to {self._path}"):
+                self._synced[name].sync()
+        if self.snapshot.broken:
+            numbers = ", ".join(map(str, self.snapshot.broken))
+            with translated(f"cannot repair {self._path}"):
+                self._delete_from(SOURCES, f"number IN ({numbers}) AND {_NOT_COUNTER}")
+            self._refresh()
+        self._delete_hidden()
+
+    def _tidy(self) -> None:
+        """What is worth doing after each source."""
+        self._delete_hidden()
+        if self._rows_since_tidy >= SESSION_ROWS or self._sources_since_tidy >= SESSION_SOURCES:
+            self.optimize()
+        elif self._compact(SOURCES):
+            self._refresh()
+
+    def _refresh(self) -> None:
+        self.snapshot = Snapshot.take(self._path, self._dim, self._slots, self._cache)
+
+    @contextlib.contextmanager
+    def _undone_on_error(self, doing: str) -> Iterator[None]:
+        """Leave nothing behind when writing a source fails, as far as the disk lets us."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(StoreError):
+                self._refresh()
+                self._delete_hidden()
+                for name in (NODES, SOURCES):
+                    self._clean(name, GRACE)
+            raise
+
+    def _open(self, name: str) -> lance.LanceDataset:
+        return lance.dataset(self._path / name)
+
+    def _write_rows(self, number: int, batches: Iterable[list[NodeRow]]) -> tuple[list[Any], Node]:
+        """Write fragments that belong to no version yet. Returns them and the source's root."""
+        fragments: list[Any] = []
+        last: NodeRow | None = None
+        n_rows = 0
+        try:
+            for rows in self._chunks(batches):
+                for row in rows:
+                    check_row(row, n_rows, (self._slots, self._dim))
+                    n_rows += 1
+                last = rows[-1]
+                with translated(f"cannot write to {self._path}"):
+                    table = encode_rows(number, rows, self._schemas[NODES])
+                    fragments += lance.fragment.write_fragments(
+                        table, self._path / NODES, schema=table.schema, data_storage_version=STORAGE_VERSION
+                    )
+            if last is None:
+                raise ValueError("a source without nodes cannot be stored")
+            if last.first != 0:
+                raise ValueError(f"the last node must stand above all others, but {last.index} begins at {last.first}")
+        except BaseException:
+            for file in self._synced[NODES].new_files("data"):
+                file.unlink(missing_ok=True)
+            raise
+        table = encode_rows(number, [last], self._schemas[NODES])
+        return fragments, decode_nodes([number], table, self._dim, self._slots)[0]
+
+    def _chunks(self, batches: Iterable[list[NodeRow]]) -> Iterator[list[NodeRow]]:
+        """Rows in lists big enough to be worth a fragment, small enough to be held in memory."""
+        at_most = max(64, FRAGMENT_BYTES // (2 * self._dim * self._slots + 2048))
+        held: list[NodeRow] = []
+        for batch in batches:
+            held += batch
+            while len(held) >= at_most:
+                yield held[:at_most]
+                del held[:at_most]
+        if held:
+            yield held
+
+    def _append(self, fragments: list[Any], n_rows: int) -> int:
+        """Commit fragments to the nodes table; returns the id of their first row."""
+        with translated(f"cannot write to {self._path}"):
+            before = {fragment.fragment_id for fragment in self._open(NODES).get_fragments()}
+            dataset = self._commit(NODES, lance.LanceOperation.Append(fragments))
+            added = [fragment for fragment in dataset.get_fragments() if fragment.fragment_id not in before]
+            table = dataset.scanner(columns=["node"], fragments=added, with_row_id=True, scan_in_order=True).to_table()
+            ids, nodes = table.column("_rowid").to_numpy(), table.column("node").to_numpy()
+            if len(ids) != n_rows or np.any(ids.astype(np.int64) - nodes != ids[0]):
+                raise ValueError("Lance did not give the rows consecutive ids")
+            return int(ids[0])
+
+    def _commit_catalogue(self, rows: list[dict[str, Any]]) -> None:
+        """Insert or replace rows by uri: all of them at once, or none."""
+        with translated(f"cannot write to {self._path}"):
+            merge = self._open(SOURCES).merge_insert("uri").when_matched_update_all().when_not_matched_insert_all()
+            transaction, _ = merge.execute_uncommitted(rows_table(rows, self._schemas[SOURCES]))
+            self._commit(SOURCES, transaction)
+
+    def _commit(self, name: str, operation: Any) -> lance.LanceDataset:
+        """Make a version of a table: its files are durable before it exists, and it is durable before we go on."""
+        self._synced[name].sync()
+        dataset = self._open(name)
+        self._is_changed = True
+        committed = lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+        self._synced[name].sync()
+        return committed
+
+    def _delete_hidden(self) -> None:
+        """Delete the rows of sources that the catalogue does not hold."""
+        if self.snapshot.hidden:
+            numbers = ", ".join(map(str, sorted(self.snapshot.hidden)))
+            with translated(f"cannot remove rows from {self._path}"):
+                self._delete_from(NODES, f"source IN ({numbers})")
+            self._refresh()
+
+    def _delete_from(self, name: str, predicate: str) -> None:
+        """Delete rows, with the deletion files durable before the commit (``LanceDataset.delete`` would do both)."""
+        dataset = self._open(name)
+        hits = dataset.scanner(columns=[], filter=predicate, with_row_address=True).to_table()
+        touched = np.unique(hits.column("_rowaddr").to_numpy() >> np.uint64(32)).tolist()
+        changed, emptied = [], []
+        for fragment_id in touched:
+            fragment = dataset.get_fragment(fragment_id)
+            assert fragment is not None
+            remains = fragment.delete(predicate)
+            if remains is None:
+                emptied.append(fragment_id)
+            else:
+                changed.append(remains)
+        if touched:
+            self._commit(name, lance.LanceOperation.Delete(changed, emptied, predicate))
+
+    def _compact(self, name: str, *, all: bool = False) -> bool:
+        """Merge small fragments if there are many; if ``all``, also drop every deleted row. Whether it did."""
+        with translated(f"cannot merge files in {self._path}"):
+            return self._compacted(self._open(name), name, all)
+
+    def _compacted(self, dataset: lance.LanceDataset, name: str, all: bool) -> bool:
+        fragments = dataset.get_fragments()
+        small = sum(fragment.count_rows() < FRAGMENT_ROWS for fragment in fragments)
+        if not all and small <= MAX_SMALL_FRAGMENTS[name]:
+            return False
+        options: CompactionOptions = {"target_rows_per_fragment": FRAGMENT_ROWS}
+        if dataset.count_rows() > len(fragments) * COPIED_ROWS:
+            options["compaction_mode"] = "try_binary_copy"
+        if all:
+            options["materialize_deletions_threshold"] = 0.0
+        plan = Compaction.plan(dataset, options)
+        rewrites = [task.execute(dataset) for task in plan.tasks]
+        if rewrites:
+            self._synced[name].sync()
+            Compaction.commit(dataset, rewrites)
+            self._synced[name].sync()
+        return bool(rewrites)
+
+    def _index(self) -> None:
+        dataset = self._open(NODES)
+        n_rows = dataset.count_rows()
+        names = {index.name for index in dataset.describe_indices()}
+        if n_rows:
+            dataset.optimize.optimize_indices()
+        if n_rows >= VECTOR_INDEX_ROWS and _VECTOR_INDEX not in names:
+            partitions = max(1, n_rows // PARTITION_ROWS)
+            self._open(NODES).create_index(
+                "gist", "IVF_FLAT", name=_VECTOR_INDEX, metric="cosine", num_partitions=partitions
+            )
+        self._synced[NODES].sync()
+
+    def _clean(self, name: str, older_than: timedelta) -> None:
+        """Remove old versions, and files of no version: under the lock nobody is about to commit them."""
+        with translated(f"cannot remove old versions from {self._path}"):
+            self._open(name).cleanup_old_versions(older_than=older_than, delete_unverified=True)
+            self._synced[name].sync()

@@ -1,0 +1,81 @@
+"""What an import costs and drags in, seen from a fresh interpreter; and the layers that pyproject.toml declares."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import mm_megacontext
+
+ROOT = Path(__file__).parents[1]
+IMPORT_SECONDS = 1.0
+"""The promise of the package; it takes some hundredths of a second."""
+HEAVY = {"lance", "numpy", "PIL", "pyarrow", "pymupdf", "pypdfium2", "tokenizers", "torch", "transformers"}
+ABSENT_ON_A_GPU_BOX = ("lance", "open_clip", "pyarrow", "pymupdf")
+TRAINING_SIDE = ("mm_megacontext.bases", "mm_megacontext.positional", "mm_megacontext.training")
+
+MEASURE = """
+import json, sys, time
+started = time.perf_counter()
+import {module}
+print(json.dumps([time.perf_counter() - started, sorted({{name.partition(".")[0] for name in sys.modules}})]))
+"""
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+for name in {absent!r}:
+    sys.modules[name] = None  # importing it raises ModuleNotFoundError, as if it were not installed
+for name in {packages!r}:
+    package = importlib.import_module(name)
+    for module in pkgutil.walk_packages(package.__path__, name + "."):
+        importlib.import_module(module.name)
+        print(module.name)
+"""
+
+
+def run_python(script: str) -> str:
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("module", ["mm_megacontext", "mm_megacontext.cli.main"])
+def test_import_is_quick_and_loads_nothing_heavy(module: str) -> None:
+    seconds, loaded = json.loads(run_python(MEASURE.format(module=module)))
+    assert seconds < IMPORT_SECONDS
+    assert HEAVY.isdisjoint(loaded)
+
+
+def test_training_side_imports_where_readers_and_store_are_absent() -> None:
+    imported = run_python(IMPORT_ALL.format(absent=ABSENT_ON_A_GPU_BOX, packages=TRAINING_SIDE)).split()
+    assert {name.rpartition(".")[0] for name in imported} >= set(TRAINING_SIDE)
+
+
+@pytest.mark.parametrize("name", mm_megacontext.__all__)
+def test_public_names_are_there(name: str) -> None:
+    assert getattr(mm_megacontext, name) is not None
+    assert name in dir(mm_megacontext)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'MegaContex'"):
+        mm_megacontext.MegaContex  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_layers_hold() -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command(['--no-cache'])",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

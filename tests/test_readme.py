@@ -1,0 +1,63 @@
+"""What README and docs promise is run: the Python example, the options named, the links."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from mm_megacontext.cli.main import build_parser
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "CONTRIBUTING.md", "docs/cli.md", "docs/design.md")
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def test_python_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = re.search(r"^## Python\n\n```python\n(.+?)```", read("README.md"), re.MULTILINE | re.DOTALL)
+    assert found is not None
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "build").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    exec(compile(found[1], "README.md", "exec"), {})
+    answer, *evidence = capsys.readouterr().out.splitlines()
+    assert answer == "1,480.00 EUR"
+    assert any("1,480.00 EUR" in line for line in evidence)
+    assert (tmp_path / "build" / "rent.png").stat().st_size > 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_to_files(page: str) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", read(page))
+    for target in targets:
+        assert ((ROOT / page).parent / target).exists(), target
+
+
+def test_documented_commands_parse() -> None:
+    usages = re.findall(r"^mmctx (\w+(?: lookup| base| lens)?)((?:.|\n          )*)", read("docs/cli.md"), re.MULTILINE)
+    documented = {command: set(re.findall(r"--[a-z]+", rest)) for command, rest in usages}
+    documented["train lens"] |= documented["train base"]
+    parser = build_parser()
+    for command, options in documented.items():
+        declared = options_of(parser, command.split())
+        assert options == declared, command
+    assert len(documented) == 8
+
+
+def options_of(parser: object, words: list[str]) -> set[str]:
+    """The long options that the parser of a command declares."""
+    import argparse
+
+    for word in words:
+        assert isinstance(parser, argparse.ArgumentParser)
+        (subparsers,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+        parser = subparsers.choices[word]
+    assert isinstance(parser, argparse.ArgumentParser)
+    return {name for action in parser._actions for name in action.option_strings if name.startswith("--")} - {"--help"}

@@ -1,0 +1,6 @@
+"""Images of any size as quad-trees of visual gists.
+
+``source`` reads pixels by region and level (``raster`` from image files, ``pdf`` from PDF pages), ``tiles`` is the
+geometry of the quad-tree, ``encoders`` turns patches into vectors, ``quadtree`` builds the rows of the tree, ``pages``
+connects them to documents.
+"""

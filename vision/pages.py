@@ -1,0 +1,118 @@
+"""The pages of a stored document as images, and the quad-trees of the figures on them."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import replace
+from types import TracebackType
+
+from mm_megacontext.errors import IngestError
+from mm_megacontext.layout.document import Box, Page, Region, SourceKind
+from mm_megacontext.tree import NodeRow
+from mm_megacontext.vision.gists import TileGister
+from mm_megacontext.vision.pdf import PdfPageSource, PdfRenderer
+from mm_megacontext.vision.quadtree import build_image_nodes, build_thumbnail_row
+from mm_megacontext.vision.raster import PillowSource
+from mm_megacontext.vision.source import DEFAULT_MAX_PIXELS, CropSource, ImageSource
+from mm_megacontext.vision.tiles import IMAGE_FRAME, PDF_FRAME, Frame
+
+_OPEN_PAGES = 2
+"""Pages kept at hand; figures of one page are read one after the other."""
+
+
+class PageImages:
+    """Opens the pages of a PDF or image when they are asked for and keeps the last few.
+
+    Args:
+        uri: Path of the file.
+        kind: "pdf" or "image".
+        password: For encrypted PDFs.
+        max_pixels: Refuse pages with more pixels than this.
+
+    Raises:
+        ValueError: Documents of this kind have no pixels.
+    """
+
+    def __init__(
+        self, uri: str, kind: SourceKind, *, password: str | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+    ) -> None:
+        if kind not in ("pdf", "image"):
+            raise ValueError(f"only a pdf or an image has pixels, {uri} is of kind {kind!r}")
+        self._uri, self._kind, self._password, self._max_pixels = uri, kind, password, max_pixels
+        self._renderer: PdfRenderer | None = None
+        self._pages: OrderedDict[int, ImageSource] = OrderedDict()
+
+    @property
+    def frame(self) -> Frame:
+        """Frame of a whole page."""
+        return PDF_FRAME if self._kind == "pdf" else IMAGE_FRAME
+
+    def page(self, number: int) -> ImageSource:
+        """A whole page, from 1; what ``read_leaf_pixels`` takes. Raises IngestError."""
+        if number not in self._pages:
+            if len(self._pages) == _OPEN_PAGES:
+                self._pages.popitem(last=False)
+            self._pages[number] = self._open(number)
+        self._pages.move_to_end(number)
+        return self._pages[number]
+
+    def region(self, number: int, bbox: Box) -> tuple[ImageSource, Frame] | None:
+        """A rectangle of a page, grown to whole pixels, and where it lies; None if it holds no pixel of the page.
+
+        Raises:
+            IngestError: The page cannot be opened.
+        """
+        page = self.page(number)
+        rect = self.frame.pixels_in(bbox, page.size)
+        if rect is None:
+            return None
+        return CropSource(page, rect), replace(self.frame, origin_px=rect[:2])
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._pages.clear()
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
+    def __enter__(self) -> PageImages:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _open(self, number: int) -> ImageSource:
+        if self._kind == "image":
+            if number != 1:
+                raise IngestError("an image has only one page", source=self._uri, page=number)
+            return PillowSource(self._uri, max_pixels=self._max_pixels)
+        if self._renderer is None:
+            self._renderer = PdfRenderer(self._uri, self._password)
+        return PdfPageSource(self._uri, number, self._renderer, max_pixels=self._max_pixels)
+
+
+class PageFigures:
+    """Quad-trees of figures and scans, as the tree builder asks for them.
+
+    Args:
+        images: The pages of the document.
+        tiles: Makes the gists; one for all documents recognises what repeats between them.
+    """
+
+    def __init__(self, images: PageImages, tiles: TileGister) -> None:
+        self._images, self._tiles = images, tiles
+
+    def rows(self, page: Page, region: Region, *, t: int, index_start: int) -> Iterator[NodeRow]:
+        """Rows of a region in post-order, root last; none for a region outside its page. Raises IngestError."""
+        found = self._images.region(page.number, region.bbox)
+        if found is not None:
+            source, frame = found
+            yield from build_image_nodes(
+                source, self._tiles, page=page.number, frame=frame, t=t, index_start=index_start
+            )
+
+    def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow:
+        """The whole page as one tile. Raises IngestError."""
+        source = self._images.page(page.number)
+        return build_thumbnail_row(source, self._tiles, page=page.number, frame=self._images.frame, t=t, index=index)
