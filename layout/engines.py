@@ -17,7 +17,7 @@ from mm_megacontext.errors import MissingExtra
 from mm_megacontext.layout.document import Box
 
 ENTRY_POINT_GROUP = "mm_megacontext.layout_engines"
-"""Other distributions register an engine here: name = ``module:function`` that takes nothing and returns a PdfEngine."""
+"""Other distributions register an engine here: a name for a function without arguments that returns a PdfEngine."""
 
 _BUILT_IN = {
     "pymupdf": "mm_megacontext.layout.pymupdf_engine:create",
@@ -41,7 +41,7 @@ _CLEAN: dict[int, str | None] = {**_LIGATURES, **_DROPPED}
 
 
 class RawWord(NamedTuple):
-    """A word as an engine gives it; ``line`` numbers the engine's own text line, ``upright`` is False for turned text."""
+    """A word as an engine gives it; ``line`` numbers the engine's own text line, turned text is not ``upright``."""
 
     x0: float
     y0: float
@@ -85,7 +85,7 @@ class OpenPdf(Protocol):
     def n_pages(self) -> int: ...
 
     def page(self, number: int) -> RawPage:
-        """Page ``number``, from 1. May raise whatever the library raises; the caller reports it as that page's problem."""
+        """Page ``number``, from 1. May raise whatever the library raises: it becomes the problem of that page."""
         ...
 
     def close(self) -> None: ...
@@ -104,7 +104,7 @@ class PdfEngine(Protocol):
 
 
 def load_engine(name: str) -> PdfEngine:
-    """The engine registered as ``name``. Raises ValueError for an unknown name, MissingExtra where it is not installed."""
+    """The engine registered as ``name``. Raises ValueError where none is, MissingExtra where it is not installed."""
     plugins = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     if name in _BUILT_IN:
         module, _, attribute = _BUILT_IN[name].partition(":")
@@ -130,9 +130,9 @@ def candidates(name: str) -> list[PdfEngine]:
 
 
 def clean_text(text: str) -> str:
-    """``text`` with ligatures expanded and without characters that carry no text.
+    r"""``text`` with ligatures expanded and without characters that carry no text.
 
-    >>> clean_text("of\\x00\\ufb01ce\\u00ad")
+    >>> clean_text("of\x00\ufb01ce\u00ad")
     'office'
     """
     return text if text.isascii() and text.isprintable() else text.translate(_CLEAN)

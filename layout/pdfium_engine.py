@@ -81,7 +81,7 @@ def _words(text_page: pdfium.PdfTextPage, frame: Frame) -> Iterator[RawWord]:
     first = line = 0
     for i in range(text_page.count_chars()):
         code = get_unicode(handle, i)
-        if code <= 32 and code != _LINE_BREAK_HYPHEN or code in (0xA0, 0x2028, 0x3000) or 0x2000 <= code <= 0x200A:
+        if (code <= 32 and code != _LINE_BREAK_HYPHEN) or code in (0xA0, 0x2028, 0x3000) or 0x2000 <= code <= 0x200A:
             if units:
                 yield from _word(text_page, units, box, first, line, frame)
                 units = []
@@ -107,7 +107,7 @@ def _jumps(box: Box, other: Box) -> bool:
     em = max(box[3] - box[1], other[3] - other[1], other[2] - other[0])
     across = max(other[0] - box[2], box[0] - other[2])
     along = max(other[1] - box[3], box[1] - other[3])
-    return across > _JUMP_EM * em or along > 0 and along > 0.1 * em
+    return across > _JUMP_EM * em or (along > 0 and along > 0.1 * em)
 
 
 def _word(
@@ -138,7 +138,7 @@ def _is_bold(text_page: pdfium.PdfTextPage, index: int) -> bool:
     name = ctypes.create_string_buffer(64)
     flags = ctypes.c_int()
     n = pdfium_c.FPDFText_GetFontInfo(text_page, index, name, len(name), flags)
-    return 0 < n and (b"Bold" in name.raw or b"-Bd" in name.raw or b"Medi" in name.raw)
+    return n > 0 and (b"Bold" in name.raw or b"-Bd" in name.raw or b"Medi" in name.raw)
 
 
 def create() -> PdfiumEngine:

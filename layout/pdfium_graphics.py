@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -136,7 +137,7 @@ def _straight_pieces(points: list[_Point], frame: Frame) -> Iterator[tuple[Box, 
             edges = [(min(xs), min(ys), max(xs), max(ys))]
         else:
             ring = [*piece, piece[0]] if piece[-1][3] else piece
-            edges = [(p[0], p[1], q[0], q[1]) for p, q in zip(ring, ring[1:], strict=False)]
+            edges = [(p[0], p[1], q[0], q[1]) for p, q in itertools.pairwise(ring)]
         for edge in edges:
             box = frame.box(*edge)
             if box is not None:

@@ -1,9 +1,9 @@
 """Plain text and Markdown on a virtual page, so that text has boxes like everything else.
 
 The page is US Letter, 612 x 792 pt, with margins of 72 pt: 78 columns by 54 rows of monospace cells, 6 x 12 pt each.
-A line of the file is a row of the page, blank lines too; a longer line wraps at white space, a longer word is cut. Tabs
-go to the next multiple of 8, wide characters take two cells, a form feed starts a page. Every word carries its character
-offsets in the decoded text (a byte order mark not counted): ``text[slice(*word.span)] == word.text``.
+A line of the file is a row of the page, blank lines too; a longer line wraps at white space, a longer word is cut.
+Tabs go to the next multiple of 8, wide characters take two cells, a form feed starts a page. Every word carries its
+character offsets in the decoded text (a byte order mark not counted): ``text[slice(*word.span)] == word.text``.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class _Grid:
         return page
 
     def _put_text(self, text: SourceText) -> Iterator[Page]:
-        if self._open is not None and (self._open.kind, self._open.level) != (text.kind, text.level) or text.starts:
+        if (self._open is not None and (self._open.kind, self._open.level) != (text.kind, text.level)) or text.starts:
             self._close_region()
         for pieces in list(_wrap(text, 0, COLUMNS)) or [[]]:
             if self._row >= ROWS:

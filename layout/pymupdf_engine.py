@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.layout.document import Box
 from mm_megacontext.layout.engines import OpenPdf, RawPage, RawWord, clean_text, clip_box, place_vector
+
 
 @contextmanager
 def _neural_layout_left_out() -> Iterator[None]:
@@ -28,7 +30,7 @@ def _neural_layout_left_out() -> Iterator[None]:
 
 try:
     with _neural_layout_left_out():
-        import pymupdf
+        pymupdf: Any = importlib.import_module("pymupdf")
 except ImportError as e:
     raise MissingExtra(
         "the PyMuPDF engine needs PyMuPDF: pip install 'mm-megacontext[pymupdf]', or use engine='pdfium'"
@@ -41,9 +43,9 @@ _MAX_VECTORS = 4_000  # pages of more are maps or plots: their rules are no evid
 _PAGES_PER_SHRINK = 64  # MuPDF's cache would grow to 256 MiB; emptying it more often re-reads fonts
 
 # Ligatures come expanded (flag left out). Images are read apart: the dictionary would copy or re-encode each of them.
-_FLAGS = (
-    (pymupdf.TEXTFLAGS_WORDS & ~pymupdf.TEXT_PRESERVE_LIGATURES) | pymupdf.TEXT_COLLECT_VECTORS | pymupdf.TEXT_CLIP
-)
+# Vectors are collected only to know whether there are any; releases before 1.26 cannot, and are always asked for them.
+_COLLECT_VECTORS = getattr(pymupdf, "TEXT_COLLECT_VECTORS", 0)
+_FLAGS = pymupdf.TEXTFLAGS_WORDS & ~pymupdf.TEXT_PRESERVE_LIGATURES | pymupdf.TEXT_MEDIABOX_CLIP | _COLLECT_VECTORS
 
 # MuPDF writes its complaints about broken files to stderr unless told not to.
 pymupdf.TOOLS.mupdf_display_errors(False)
@@ -60,7 +62,9 @@ class PyMuPdfEngine:
         try:
             pdf = pymupdf.open(path, filetype="pdf")
         except Exception as e:
-            raise IngestError(f"PyMuPDF cannot open it as a PDF ({_first_line(e)}): export it anew", source=str(path)) from e
+            raise IngestError(
+                f"PyMuPDF cannot open it as a PDF ({_first_line(e)}): export it anew", source=str(path)
+            ) from e
         if pdf.needs_pass and not pdf.authenticate(password or ""):
             pdf.close()
             what = "is wrong: pass the right one" if password else "is needed: pass password=..."
@@ -85,7 +89,7 @@ class _PyMuPdfFile:
         turn = tuple(page.rotation_matrix) if page.rotation else None
         text_page = page.get_textpage(flags=_FLAGS)
         blocks = text_page.extractDICT()["blocks"]
-        words = _words(text_page.extractWORDS(), blocks, size, turn)
+        words = _words(text_page.extractWORDS(), _Looks(blocks, turn), size, turn)
         rules, drawings = self._vectors(page, blocks, size, turn)
         images = self._images(page, size, turn) if not words or page.get_images() else []
         return RawPage(number, size, words, rules, images, drawings)
@@ -101,7 +105,8 @@ class _PyMuPdfFile:
             boxes = (clip_box(_turned(block["bbox"], turn), size) for block in vectors)
             return rules, [box for box in boxes if box is not None]
         # The text page's own boxes of stroked lines are wider than the lines, so these are read apart.
-        for item, is_rectangle in _drawn(page.get_cdrawings()) if vectors else ():
+        paths = page.get_cdrawings() if vectors or not _COLLECT_VECTORS else []
+        for item, is_rectangle in _drawn(paths):
             box = clip_box(_turned(item, turn), size)
             if box is not None:
                 place_vector(box, is_rectangle, rules, drawings)
@@ -119,7 +124,10 @@ class _PyMuPdfFile:
 
 
 def _words(
-    found: list[tuple[Any, ...]], blocks: list[dict[str, Any]], size: tuple[float, float], turn: tuple[float, ...] | None
+    found: list[tuple[Any, ...]],
+    blocks: list[dict[str, Any]],
+    size: tuple[float, float],
+    turn: tuple[float, ...] | None,
 ) -> list[RawWord]:
     looks = _Looks(blocks, turn)
     width, height = size
@@ -172,7 +180,7 @@ class _Looks:
         dx, dy = line["dir"]
         if self._turn is not None:
             dx = dx * self._turn[0] + dy * self._turn[2]
-        bold = all(s["flags"] & _BOLD or s["char_flags"] & _BOLD_CHARACTER for s in spans if s["text"].strip())
+        bold = all(s["flags"] & _BOLD or s.get("char_flags", 0) & _BOLD_CHARACTER for s in spans if s["text"].strip())
         return max(spans, key=lambda s: len(s["text"]))["size"], bold, dx > 0.9 and line["wmode"] == 0
 
 
@@ -197,10 +205,6 @@ def _turned(box: Box, turn: tuple[float, ...] | None) -> Box:
     x0, y0, x1, y1 = box
     u0, v0, u1, v1 = a * x0 + c * y0 + e, b * x0 + d * y0 + f, a * x1 + c * y1 + e, b * x1 + d * y1 + f
     return (min(u0, u1), min(v0, v1), max(u0, u1), max(v0, v1))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def create() -> PyMuPdfEngine:

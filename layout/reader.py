@@ -22,6 +22,9 @@ _MARKDOWN_SUFFIXES = {".md", ".markdown"}
 _TEXT_SUFFIXES = {".txt", ".text", ".csv", ".tsv", ".log", ".rst", *_MARKDOWN_SUFFIXES}
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif", ".bmp"}
 
+SUPPORTED_SUFFIXES = _PDF_SUFFIXES | _TEXT_SUFFIXES | _IMAGE_SUFFIXES
+"""Names that are looked at when a directory is read; a file named directly may be called anything."""
+
 _UNSUPPORTED = (
     (b"%!PS", "PostScript: convert it to PDF"),
     (b"\xc5\xd0\xd3\xc6", "EPS: convert it to PDF"),
@@ -71,6 +74,11 @@ def read(
         )
     _check_suffix(path, f"{_article(name)} {name} image", name.lower(), _PDF_SUFFIXES | _TEXT_SUFFIXES)
     return read_image(path, content_hash, name, max_pixels=max_pixels)
+
+
+def is_supported_name(path: Path) -> bool:
+    """Whether a file in a directory looks like one that can be read."""
+    return path.suffix.lower() in SUPPORTED_SUFFIXES
 
 
 def _head_and_hash(path: Path) -> tuple[bytes, str]:
@@ -126,9 +134,7 @@ def _article(name: str) -> str:
 
 def _read_pdf(path: Path, content_hash: str, engine: str, password: str | None) -> Document:
     chosen, n_pages = _choose_engine(path, engine, password)
-    return Document(
-        str(path), "pdf", "pt", n_pages, content_hash, lambda: _pdf_pages(path, chosen, password, n_pages)
-    )
+    return Document(str(path), "pdf", "pt", n_pages, content_hash, lambda: _pdf_pages(path, chosen, password, n_pages))
 
 
 def _choose_engine(path: Path, name: str, password: str | None) -> tuple[PdfEngine, int]:

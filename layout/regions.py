@@ -206,12 +206,11 @@ def _mark_margins(regions: list[Region], size: tuple[float, float], body_size: f
             continue
         others = [r.bbox for r in regions if r is not region]
         gap = _MARGIN_GAP_EM * body_size
+        _, y0, _, y1 = region.bbox
         is_small = region.level is None or region.level >= _BOLD_LEVEL
-        if is_small and region.bbox[3] <= top and all(b[1] >= region.bbox[3] + gap or b[3] <= top for b in others):
+        if is_small and y1 <= top and all(b[1] >= y1 + gap or b[3] <= top for b in others):
             yield replace(region, kind="header", level=None)
-        elif (
-            is_small and region.bbox[1] >= bottom and all(b[3] <= region.bbox[1] - gap or b[1] >= bottom for b in others)
-        ):
+        elif is_small and y0 >= bottom and all(b[3] <= y0 - gap or b[1] >= bottom for b in others):
             yield replace(region, kind="footer", level=None)
         else:
             yield region

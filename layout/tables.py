@@ -47,8 +47,8 @@ class FoundTable:
 
 def find_ruled_tables(rules: Sequence[Box], words: Sequence[RawWord]) -> list[FoundTable]:
     """Tables drawn with ruling lines: at least two rows and two columns, with words in two cells or more."""
-    across = _merged([(b[1] + b[3]) / 2 for b in rules if _is_across(b)], [(b[0], b[2]) for b in rules if _is_across(b)])
-    down = _merged([(b[0] + b[2]) / 2 for b in rules if _is_down(b)], [(b[1], b[3]) for b in rules if _is_down(b)])
+    across = _merged([((b[1] + b[3]) / 2, b[0], b[2]) for b in rules if _is_across(b)])
+    down = _merged([((b[0] + b[2]) / 2, b[1], b[3]) for b in rules if _is_down(b)])
     if len(across) < 3 or len(down) < 3 or len(across) + len(down) > _MAX_RULES:
         return []
     tables = (_ruled_table(h, v, words) for h, v in _connected(across, down))
@@ -67,30 +67,30 @@ Rule = tuple[float, float, float]
 """Position across, start and end along."""
 
 
-def _merged(positions: list[float], spans: list[tuple[float, float]]) -> list[Rule]:
+def _merged(rules: list[Rule]) -> list[Rule]:
     """Rules with those on one line, touching or overlapping, made one."""
-    if len(positions) > 4 * _MAX_RULES:
+    if len(rules) > 4 * _MAX_RULES:
         return []
-    found: list[Rule] = []
-    order = sorted(range(len(positions)), key=positions.__getitem__)
-    i = 0
-    while i < len(order):
-        j = i + 1
-        while j < len(order) and positions[order[j]] - positions[order[i]] <= _SNAP_PT:
-            j += 1
-        at = mean(positions[k] for k in order[i:j])
-        start = end = None
-        for low, high in sorted(spans[k] for k in order[i:j]):
-            if end is not None and start is not None and low <= end + _SNAP_PT:
-                end = max(end, high)
-                continue
-            if end is not None and start is not None:
-                found.append((at, start, end))
-            start, end = low, high
-        if end is not None and start is not None:
-            found.append((at, start, end))
-        i = j
-    return found
+    merged: list[Rule] = []
+    on_line: list[Rule] = []
+    for rule in [*sorted(rules), (float("inf"), 0.0, 0.0)]:
+        if on_line and rule[0] - on_line[0][0] > _SNAP_PT:
+            merged += _merged_spans(on_line)
+            on_line = []
+        on_line.append(rule)
+    return merged
+
+
+def _merged_spans(rules: list[Rule]) -> list[Rule]:
+    """Rules on one line as few rules that do not touch."""
+    at = mean(rule[0] for rule in rules)
+    merged: list[Rule] = []
+    for _, start, end in sorted(rules, key=lambda rule: rule[1]):
+        if merged and start <= merged[-1][2] + _SNAP_PT:
+            merged[-1] = (at, merged[-1][1], max(merged[-1][2], end))
+        else:
+            merged.append((at, start, end))
+    return merged
 
 
 def _connected(across: list[Rule], down: list[Rule]) -> list[tuple[list[Rule], list[Rule]]]:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.blocks import Block, Tokenizer, cut_region
+from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Box, Document, Page, Region, Unit, union
 from mm_megacontext.tree import GROUP_ARITY, PATCH_PT, PATCH_PX, Modality, Moments, NodeRow
 
@@ -104,6 +105,8 @@ class TreeBuilder:
     Args:
         figures: Makes quad-trees, or None where no region has pixels (generated pages).
         on_block: Told of every text block with its row (training keeps track of evidence this way).
+        on_problem: Told of a page (from 1) with a figure that cannot be read, which is left out; without it, the
+            error is raised.
     """
 
     unit: Unit
@@ -111,6 +114,7 @@ class TreeBuilder:
     gister: Gister
     figures: Figures | None = None
     on_block: Callable[[NodeRow, Block], None] | None = None
+    on_problem: Callable[[int, str], None] | None = None
     n_rows: int = 0
     t: int = 0
 
@@ -155,9 +159,15 @@ class TreeBuilder:
             return self._text_rows(page, region)
         if self.figures is None:
             return []
-        rows = list(self.figures.rows(page, region, t=self.t, index_start=self.n_rows))
+        try:
+            rows = list(self.figures.rows(page, region, t=self.t, index_start=self.n_rows))
+        except IngestError as error:
+            if self.on_problem is None:
+                raise
+            self.on_problem(page.number, f"{region.kind}: {error}")
+            return []
         self.n_rows += len(rows)
-        self.t += 1
+        self.t += bool(rows)
         return rows
 
     def _text_rows(self, page: Page, region: Region) -> list[NodeRow]:
@@ -221,7 +231,9 @@ class TreeBuilder:
         moments = Moments.merge([c.moments for c in children])
         modalities: set[Modality] = {c.modality for c in children}
         on_first_page = [c.bbox for c in children if c.page == children[0].page]
-        gist = self.gister.of_gists([c.gist.astype(np.float32) for c in children], [c.n_leaves for c in children])
+        # Patches outnumber words by far; among both, the gist speaks of the words.
+        voices = [c for c in children if c.modality != "image"] or children
+        gist = self.gister.of_gists([c.gist.astype(np.float32) for c in voices], [c.n_leaves for c in voices])
         row = NodeRow(
             index=self.n_rows,
             first=children[0].first,

@@ -62,9 +62,14 @@ class FocusConfig:
 
 
 class _Known(NamedTuple):
-    """What was found below a node that is collapsed again, and its own score when it was opened."""
+    """What was found below a node that is collapsed again.
 
-    score: float | None
+    Attributes:
+        score: Its own score when it was opened; NaN if others had opened it, until it is scored.
+        worth: What it held.
+    """
+
+    score: float
     worth: Worth
 
 
@@ -134,7 +139,9 @@ class FocusAllocator:
     def _worth(self, entry: Entry, score: float) -> Worth:
         node = entry.node
         known = None if entry.is_expanded else self._known.get(node.id)
-        if known is not None and (known.score is None or abs(known.score - score) <= self.config.hysteresis):
+        if known is not None and math.isnan(known.score):
+            self._known[node.id] = known = _Known(score, known.worth)
+        if known is not None and abs(known.score - score) <= self.config.hysteresis:
             value, earliness, _ = known.worth
         else:
             value, earliness = score, (-node.t_span[0], -node.first.source, -node.first.index)
@@ -171,7 +178,6 @@ class FocusAllocator:
                 continue
             plan.expands[entry.id] = entry
             plan.slack -= entry.expansion_cost
-            hopeless = math.inf
 
     def _pay(self, survey: Survey, plan: _Plan, need: int, bar: Worth, room: int) -> bool:
         """Add at most ``room`` collapses of what is worth less than ``bar`` to the plan, to free ``need``; or none."""
@@ -200,7 +206,7 @@ class FocusAllocator:
         for id in plan.collapses:
             inner, covered = family_below(id, context.opened, context.by_id)
             for below in inner + [entry for entry in covered if context.by_id[entry].is_expanded]:
-                self._known[below] = _Known(self._score_when_opened.get(below), survey.worths[below])
+                self._known[below] = _Known(self._score_when_opened.get(below, math.nan), survey.worths[below])
             self._closed_at[id] = self._step
         for id in plan.expands:
             self._score_when_opened[id] = own[id]

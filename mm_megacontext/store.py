@@ -183,19 +183,23 @@ class Store:
         """See ``TreeReader.leaves``; those of tiles come without pixels."""
         return self._read(lambda snapshot: snapshot.leaves(ids))
 
-    def search_text(self, query: str, k: int = 20) -> list[tuple[NodeId, float]]:
-        """Text blocks that hold words of ``query``, by BM25, best first.
+    def search_text(
+        self, query: str, k: int = 20, within: Sequence[int] | None = None
+    ) -> list[tuple[NodeId, float]]:
+        """Text blocks that hold words of ``query``, by BM25, best first; of the sources numbered ``within``, or of all.
 
         Case and accents do not count, endings do; punctuation separates words. No query is malformed.
         """
-        return self._read(lambda snapshot: snapshot.search_text(query, k))
+        return self._read(lambda snapshot: snapshot.search_text(query, k, within))
 
-    def search_vectors(self, vector: npt.NDArray[np.float32], k: int = 20) -> list[tuple[NodeId, float]]:
-        """Text blocks whose gists point where ``vector`` (dim,) does, by cosine, best first.
+    def search_vectors(
+        self, vector: npt.NDArray[np.float32], k: int = 20, within: Sequence[int] | None = None
+    ) -> list[tuple[NodeId, float]]:
+        """Text blocks whose gists point where ``vector`` (dim,) does, by cosine, best first; of ``within`` or of all.
 
         Of several slots, the sum counts. In memories of more than 50 000 nodes an index is used that may miss a few.
         """
-        return self._read(lambda snapshot: snapshot.search_vectors(vector, k))
+        return self._read(lambda snapshot: snapshot.search_vectors(vector, k, within))
 
     def counts(self) -> dict[int, int]:
         """Nodes per LOD, from 1."""

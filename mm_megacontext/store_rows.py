@@ -160,11 +160,11 @@ def check_row(row: NodeRow, index: int, shape: tuple[int, int]) -> None:
         raise ValueError(f"node {index}: the memory holds gists of shape {shape} (slots, dim), got {row.gist.shape}")
     n_tokens = len(row.token_ids)
     if row.lod == 1 and not (
-        len(row.leaf_mu) == len(row.leaf_boxes) == row.n_leaves
+        0 < len(row.leaf_mu) == len(row.leaf_boxes) == row.n_leaves
         and len(row.leaf_roles) == n_tokens
         and n_tokens in (0, row.n_leaves)
     ):
-        raise ValueError(f"node {index}: {row.n_leaves} leaves, but its leaf arrays differ in length")
+        raise ValueError(f"node {index}: its {row.n_leaves} leaves and its leaf arrays differ in length")
 
 
 def _pack_record(row: NodeRow) -> bytes:

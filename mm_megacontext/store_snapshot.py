@@ -146,7 +146,7 @@ class Snapshot:
                 raise ValueError(f"{len(row_ids) - len(table)} of {len(row_ids)} nodes are missing; run verify")
             return table
 
-    def search_text(self, query: str, k: int) -> list[tuple[NodeId, float]]:
+    def search_text(self, query: str, k: int, within: Sequence[int] | None) -> list[tuple[NodeId, float]]:
         """Blocks by BM25, best first."""
         words = query.encode("utf-8", "replace").decode()
         if not words.strip() or k < 1 or not self.records:
@@ -156,12 +156,14 @@ class Snapshot:
                 columns=["source", "node", "_score"],
                 full_text_query=MatchQuery(words, "text"),
                 limit=k,
-                filter=self._visible(),
+                filter=self._visible(within),
                 prefilter=True,
             ).to_table()
         return _ranked(table, table.column("_score").to_numpy())
 
-    def search_vectors(self, vector: npt.NDArray[np.float32], k: int) -> list[tuple[NodeId, float]]:
+    def search_vectors(
+        self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None
+    ) -> list[tuple[NodeId, float]]:
         """Text blocks by cosine to the mean of their gist slots, up to the length of that mean; best first."""
         slots, dim = self.shape
         query = np.asarray(vector, dtype=np.float32).reshape(-1)
@@ -179,7 +181,7 @@ class Snapshot:
             table = self.nodes_table.scanner(
                 columns=["source", "node", "_distance"],
                 nearest=nearest,
-                filter=" AND ".join(filter(None, [_BLOCKS_ONLY, self._visible()])),
+                filter=" AND ".join(filter(None, [_BLOCKS_ONLY, self._visible(within)])),
                 prefilter=True,
             ).to_table()
         return _ranked(table, 1.0 - table.column("_distance").to_numpy())
@@ -190,7 +192,11 @@ class Snapshot:
             lods = self.nodes_table.to_table(columns=["lod"], filter=self._visible()).column("lod")
         return {pair["values"]: pair["counts"] for pair in sorted(pc.value_counts(lods).to_pylist(), key=_lod)}
 
-    def _visible(self) -> str | None:
+    def _visible(self, within: Sequence[int] | None = None) -> str | None:
+        """A filter on the rows: the given sources, or all but the hidden ones."""
+        if within is not None:
+            numbers = sorted(set(within) - self.hidden)
+            return f"source IN ({', '.join(map(str, numbers))})" if numbers else "false"
         numbers = sorted(self.hidden)
         return f"source NOT IN ({', '.join(map(str, numbers))})" if numbers else None
 

@@ -251,6 +251,26 @@ def test_what_was_done_is_not_reversed_during_the_cooldown() -> None:
     ]
 
 
+def test_what_was_collapsed_is_not_expanded_during_the_cooldown() -> None:
+    tree = UniformTree([8])
+    context = WorkingContext.start(tree, 99)
+    allocator = FocusAllocator(FocusConfig(cooldown=2, collapse_threshold=-0.5))
+    history = []
+    for score in [0.5, -0.9, -0.9, -0.9, 0.9, 0.9, 0.9]:
+        actions = allocator.decide(context, [score] * len(context))
+        history.append([action.kind for action in actions])
+        context = context.apply(actions)
+    assert history == [["expand"], [], [], ["collapse"], [], [], ["expand"]]
+
+
+def test_a_node_that_others_opened_is_known_by_what_it_held_until_its_score_moves() -> None:
+    tree = UniformTree([8])
+    context = WorkingContext.start(tree, 99).expand([tree.at([])])
+    allocator = FocusAllocator(FocusConfig(cooldown=0, collapse_threshold=-0.5))
+    context = context.apply(allocator.decide(context, [-0.9] * 8))
+    assert [len(allocator.decide(context, [score])) for score in (0.5, 0.55, 0.9)] == [0, 0, 1]
+
+
 def test_a_collapse_threshold_closes_what_nobody_needs() -> None:
     tree, context = two_pages()
     context = context.expand([tree.at([0])]).expand([tree.at([0, 0])])

@@ -349,7 +349,7 @@ class TestVerify:
             (6, {"mu": np.array([1.0, 2.0, 3.0])}, "mu or sigma"),
             (6, {"sigma": np.array([1.0, 2.0, 3.0])}, "mu or sigma"),
             (6, {"t_span": (0, 3)}, "time does not cover"),
-            (6, {"lod": 1, "leaf_mu": np.zeros((0, 3)), "n_leaves": 0}, "no higher LOD"),
+            (21, {"lod": 2}, "no higher LOD"),
             (0, {"gist": np.full((1, 16), np.nan, np.float16)}, "gist is not finite"),
             (0, {"links": (22,)}, "links to a node that is not there"),
             (0, {"mu": np.array([1.0, 2.0, 3.0])}, "mu or sigma"),

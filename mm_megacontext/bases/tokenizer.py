@@ -15,6 +15,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, train
 SPECIAL_TOKENS = ("<pad>", "<end>", "<none>", "<question>", "<answer>")
 PAD, END, NONE, QUESTION, ANSWER = range(len(SPECIAL_TOKENS))
 
+_SPACE = "\u0120"
+"""How byte-level vocabularies write a leading space."""
 _PIECES = Regex(r" ?\p{L}+| ?\p{N}{1,2}| ?[^\s\p{L}\p{N}]|\s+")
 
 
@@ -69,6 +71,10 @@ class WordTokenizer:
     def word_spans(self, word: str) -> tuple[tuple[int, int], ...]:
         """For each token of ``word``, the half-open range of its characters."""
         return self._encode_word(word)[1]
+
+    def starts_word(self, token_id: int) -> bool:
+        """Whether a token can only stand at the start of a word."""
+        return str(self._backend.id_to_token(token_id)).startswith(_SPACE)
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text, split on white space."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mm_megacontext.cli import terminal
 from mm_megacontext.cli.arguments import add_json, add_reading, check_engine, positive_int
 from mm_megacontext.cli.failure import UsageError
+from mm_megacontext.cli.ingest import warn_of_pages
 
 if TYPE_CHECKING:
     from mm_megacontext.cli.arguments import Subparsers
@@ -99,13 +100,14 @@ def _take_up(memory: MegaContext, args: argparse.Namespace) -> str:
         report = memory.ingest(args.target, engine=args.engine, password=args.password, on_progress=bar.update)
     if report.failed:
         raise UsageError(f"{report.failed[0].uri}: {report.failed[0].message}")
+    warn_of_pages(report.ingested)
     uri: str = report.ingested[0].uri if report.ingested else report.unchanged[0]
     return uri
 
 
 def render(result: dict[str, Any]) -> str:
     """The answer's JSON for people: the answer, its evidence, and what it cost."""
-    lines = [result["answer"] if result["found"] else "not found"]
+    lines = [result["answer"]]
     for evidence in result["evidence"]:
         box = " ".join(f"{edge:.1f}" for edge in evidence["bbox"])
         lines.append(f"  {evidence['source']}, page {evidence['page']}, [{box}] {evidence['unit']}: {evidence['text']}")

@@ -12,7 +12,10 @@ from mm_megacontext.cli.arguments import add_json, add_reading, check_engine
 from mm_megacontext.cli.failure import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mm_megacontext.cli.arguments import Subparsers
+    from mm_megacontext.ingest import IngestReport, SourceSummary
     from mm_megacontext.memory import MegaContext
 
 
@@ -41,36 +44,69 @@ def run(args: argparse.Namespace) -> int:
 
     started = time.monotonic()
     with MegaContext.open(args.memory) as memory:
-        result = _ingest_all(memory, args)
-    result["seconds"] = round(time.monotonic() - started, 3)
+        report = _ingest_all(memory, args)
+    seconds = time.monotonic() - started
 
-    failures = [f"{failed['uri']}: {failed['message']}" for failed in result["failed"]]
-    is_in_vain = not result["ingested"] and not result["unchanged"]
-    if is_in_vain and len(failures) == 1:
-        raise UsageError(failures[0])
-    for line in failures:
-        terminal.warn(line)
-    if is_in_vain:
-        raise UsageError(f"no file in {', '.join(map(str, args.paths))} could be read")
+    warn_of_pages(report.ingested)
+    _report_failures(report, args.paths)
+    result = to_json(report, seconds)
     if args.json:
         terminal.print_json(result)
     else:
         print(render(result))
-    return failure.FAILED if result["failed"] else 0
+    return failure.FAILED if report.failed else 0
 
 
-def _ingest_all(memory: MegaContext, args: argparse.Namespace) -> dict[str, Any]:
-    result: dict[str, Any] = {"ingested": [], "unchanged": [], "failed": []}
+def _ingest_all(memory: MegaContext, args: argparse.Namespace) -> IngestReport:
+    from mm_megacontext.ingest import IngestReport
+
+    total = IngestReport()
     with terminal.ProgressBar() as bar:
         for path in args.paths:
             report = memory.ingest(path, engine=args.engine, password=args.password, on_progress=bar.update)
-            for source in report.ingested:
-                result["ingested"].append(
-                    {"uri": source.uri, "kind": source.kind, "pages": source.pages, "nodes": source.nodes}
-                )
-            result["unchanged"] += report.unchanged
-            result["failed"] += [{"uri": failed.uri, "message": failed.message} for failed in report.failed]
-    return result
+            total.ingested += report.ingested
+            total.unchanged += report.unchanged
+            total.failed += report.failed
+    return total
+
+
+def warn_of_pages(sources: Sequence[SourceSummary]) -> None:
+    """One warning for each page that could not be read whole."""
+    for source in sources:
+        for page, message in source.problems:
+            terminal.warn(f"{source.uri}, page {page}: {message}")
+
+
+def _report_failures(report: IngestReport, paths: Sequence[Path]) -> None:
+    """One warning for each file that could not be read; an error if nothing else was there."""
+    lines = [f"{failed.uri}: {failed.message}" for failed in report.failed]
+    is_in_vain = not report.ingested and not report.unchanged
+    if is_in_vain and len(lines) == 1:
+        raise UsageError(lines[0])
+    for line in lines:
+        terminal.warn(line)
+    if is_in_vain:
+        raise UsageError(f"no file in {', '.join(map(str, paths))} could be read")
+
+
+def to_json(report: IngestReport, seconds: float) -> dict[str, Any]:
+    """The documented JSON object of ``mmctx ingest``."""
+    return {
+        "ingested": [_summary(source) for source in report.ingested],
+        "unchanged": report.unchanged,
+        "failed": [{"uri": failed.uri, "message": failed.message} for failed in report.failed],
+        "seconds": round(seconds, 3),
+    }
+
+
+def _summary(source: SourceSummary) -> dict[str, Any]:
+    return {
+        "uri": source.uri,
+        "kind": source.kind,
+        "pages": source.pages,
+        "nodes": source.nodes,
+        "problems": [{"page": page, "message": message} for page, message in source.problems],
+    }
 
 
 def render(result: dict[str, Any]) -> str:

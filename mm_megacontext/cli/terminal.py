@@ -15,14 +15,22 @@ _CLEAR_LINE = "\r\x1b[K"
 
 
 class Progress(Protocol):
-    """How far the ingest of one source is."""
+    """How far an ingest is."""
 
     @property
     def uri(self) -> str: ...
 
     @property
+    def file(self) -> int:
+        """From 1."""
+        ...
+
+    @property
+    def n_files(self) -> int: ...
+
+    @property
     def page(self) -> int:
-        """Pages done."""
+        """From 1."""
         ...
 
     @property
@@ -64,6 +72,8 @@ def render_progress(event: Progress, columns: int) -> str:
     n_pages = max(event.n_pages, 1)
     n_full = min(_BAR_CELLS, _BAR_CELLS * event.page // n_pages)
     bar = f" [{'#' * n_full}{'.' * (_BAR_CELLS - n_full)}] {event.page}/{event.n_pages} pages"
+    if event.n_files > 1:
+        bar += f" (file {event.file} of {event.n_files})"
     room = max(columns - len(bar) - 1, 8)
     name = event.uri if len(event.uri) <= room else "…" + event.uri[1 - room :]
     return name + bar

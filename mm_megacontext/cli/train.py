@@ -31,11 +31,10 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def _add_shared(parser: argparse.ArgumentParser) -> None:
     """Options without a default here leave the configuration's own in force."""
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where weights and checkpoints go")
-    parser.add_argument("--steps", type=positive_int, metavar="N", help="stop after so many steps")
-    parser.add_argument("--minutes", type=positive_float, metavar="M", help="stop after so many minutes")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where weights and the log go")
+    parser.add_argument("--minutes", type=positive_float, metavar="M", help="length of the run")
     parser.add_argument("--seed", type=int, metavar="N")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in DIR")
+    parser.add_argument("--resume", type=Path, metavar="DIR", help="start from the weights of an earlier run")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 …")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads")
 
@@ -44,7 +43,7 @@ def run_base(args: argparse.Namespace) -> int:
     """Train the base into ``--out``."""
     from mm_megacontext.training.train_base import TrainBaseConfig, train_base
 
-    train_base(TrainBaseConfig(**_given(args, "out", "steps", "minutes", "seed", "resume", "device", "threads")))
+    train_base(TrainBaseConfig(**_given(args, "out", "minutes", "seed", "resume", "device", "threads")))
     print(args.out)
     return 0
 
@@ -53,7 +52,7 @@ def run_lens(args: argparse.Namespace) -> int:
     """Train the lens into ``--out``."""
     from mm_megacontext.training.train_lens import TrainLensConfig, train_lens
 
-    given = _given(args, "out", "steps", "minutes", "seed", "resume", "device", "threads", "base")
+    given = _given(args, "out", "minutes", "seed", "resume", "device", "threads", "base")
     train_lens(TrainLensConfig(**given))
     print(args.out)
     return 0

@@ -22,10 +22,6 @@ from mm_megacontext.training.pages import PageConfig
 from mm_megacontext.training.words import Split
 from mm_megacontext.tree import NodeRow
 
-NOWHERE = 1e3
-"""Spread of a question's x and y, in patches: it could stand anywhere on a page."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextConfig:
     """One stage of the curriculum.

@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mm_megacontext.bases.native import Inputs, Layer, NativeModel, Prepared
+from mm_megacontext.bases.native_base import NOWHERE
 from mm_megacontext.blocks import ROLE_INDEX
-from mm_megacontext.training.contexts import NOWHERE, Batch
+from mm_megacontext.training.contexts import Batch
 
 
 class Losses(NamedTuple):

@@ -16,6 +16,8 @@ class Event:
     uri: str
     page: int
     n_pages: int
+    file: int = 1
+    n_files: int = 1
 
 
 class Terminal(io.StringIO):
@@ -33,6 +35,11 @@ def test_progress_fits_on_the_line(uri: str, page: int, n_pages: int, columns: i
 def test_bar_is_full_at_the_end_and_empty_at_the_start() -> None:
     assert render_progress(Event("a.pdf", 0, 8), 80) == "a.pdf [........................] 0/8 pages"
     assert render_progress(Event("a.pdf", 8, 8), 80) == "a.pdf [########################] 8/8 pages"
+
+
+def test_bar_counts_files_where_there_are_several() -> None:
+    line = render_progress(Event("a.pdf", 8, 8, file=2, n_files=3), 80)
+    assert line == "a.pdf [########################] 8/8 pages (file 2 of 3)"
 
 
 def test_terminal_line_is_cleared_at_the_end() -> None:

@@ -1,0 +1,120 @@
+"""What a question gives: the answer, its evidence in source coordinates, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from PIL import Image
+
+from mm_megacontext.layout.document import Box, Unit
+from mm_megacontext.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Words that the answer was read from.
+
+    Attributes:
+        source: Uri.
+        page: From 1.
+        bbox: (x0, y0, x1, y1) in ``unit``, origin top-left.
+        text: The quoted words.
+        lod: Level of detail it was read at; quotations are always leaves.
+        score: Higher is stronger, in [0, 1].
+    """
+
+    source: str
+    page: int
+    bbox: Box
+    unit: Unit
+    text: str
+    lod: int
+    score: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "page": self.page,
+            "bbox": [round(edge, 2) for edge in self.bbox],
+            "unit": self.unit,
+            "text": self.text,
+            "lod": self.lod,
+            "score": round(self.score, 4),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an answer cost.
+
+    Attributes:
+        budget: Embeddings allowed before the model starts to answer.
+        cost: Embeddings used: the working context and the question.
+        entries: Entries of the working context.
+        leaves: Leaves they stand for.
+        steps: Rounds of refocusing.
+        seconds: From the question to the answer.
+    """
+
+    budget: int
+    cost: int
+    entries: int
+    leaves: int
+    steps: int
+    seconds: float
+
+    @property
+    def compression(self) -> float:
+        """Leaves in scope per embedding used."""
+        return self.leaves / self.cost
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "budget": self.budget,
+            "cost": self.cost,
+            "entries": self.entries,
+            "leaves": self.leaves,
+            "compression": round(self.compression, 3),
+            "steps": self.steps,
+            "seconds": round(self.seconds, 4),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer; without evidence in the memory, ``found`` is false and ``text`` is "not found".
+
+    Attributes:
+        evidence: Strongest first.
+        trace: Every step of the reading.
+        model: Id of the base that answered.
+    """
+
+    question: str
+    text: str
+    found: bool
+    evidence: tuple[Evidence, ...]
+    usage: Usage
+    trace: Trace = field(repr=False)
+    model: str
+    draw: Callable[[Answer], Image.Image] = field(repr=False, compare=False)
+
+    def show(self) -> Image.Image:
+        """The page of the strongest evidence, shaded by how sharply it was read; the first page if there is none.
+
+        Raises:
+            IngestError: The source file is gone or cannot be rendered any more.
+        """
+        return self.draw(self)
+
+    def to_json(self) -> dict[str, Any]:
+        """The documented JSON of ``mmctx ask``."""
+        return {
+            "answer": self.text,
+            "found": self.found,
+            "evidence": [e.to_json() for e in self.evidence],
+            "usage": self.usage.to_json(),
+            "model": self.model,
+        }

@@ -1,0 +1,96 @@
+"""What a base is: the model that reads a working context and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_megacontext.tree import Modality, NodeId
+from mm_megacontext.vision.encoders import PatchEncoder
+from mm_megacontext.working_context import WorkingContext
+
+
+class BaseTokenizer(Protocol):
+    """Tokens of a base; words are encoded one by one, so that each token belongs to one word's box."""
+
+    def encode_word(self, word: str) -> tuple[int, ...]: ...
+
+    def word_spans(self, word: str) -> tuple[tuple[int, int], ...]: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+    def starts_word(self, token_id: int) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pointed:
+    """A leaf that an answer token was read from, and how much of the token's probability came from there."""
+
+    node: NodeId
+    leaf: int
+    mass: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a base made of a working context.
+
+    Attributes:
+        text: The answer; empty if it found none.
+        found: Whether the context holds the answer, as the base sees it.
+        pointed: The leaves the answer was read from, in the order of its tokens.
+        confidence: Probability of the answer, all of its tokens together.
+    """
+
+    text: str
+    found: bool
+    pointed: tuple[Pointed, ...]
+    confidence: float
+
+
+class Base(Protocol):
+    """A model that reads embeddings with positions.
+
+    Attributes:
+        id: Names the weights; gists made by another id cannot be read.
+        dim: Size of an embedding.
+        gist_slots: Vectors per gist.
+        modalities: What it reads; gists of anything else are left out of what it sees.
+        encoder: Makes embeddings of image patches.
+    """
+
+    @property
+    def modalities(self) -> tuple[Modality, ...]: ...
+
+    @property
+    def encoder(self) -> PatchEncoder: ...
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def gist_slots(self) -> int: ...
+
+    @property
+    def tokenizer(self) -> BaseTokenizer: ...
+
+    def embed_tokens(self, token_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """(n,) ids to (n, dim) embeddings."""
+        ...
+
+    def prompt_cost(self, question: str) -> int:
+        """Embeddings that the question and what delimits it put before the model."""
+        ...
+
+    def read(self, context: WorkingContext, question: str) -> Reading:
+        """Answer from the context alone."""
+        ...

@@ -1,0 +1,299 @@
+"""The native base at work: packs a working context, reads it with a question, and generates the answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mm_megacontext.bases.base import Pointed, Reading
+from mm_megacontext.bases.native import Inputs, Layer, LayerCache, NativeModel
+from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer
+from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, PAD, QUESTION, WordTokenizer
+from mm_megacontext.blocks import LINE_START, ROLE_INDEX
+from mm_megacontext.tree import Leaves, Modality, NodeId
+from mm_megacontext.vision.encoders import PatchEncoder
+from mm_megacontext.working_context import Entry, WorkingContext
+
+NOWHERE = 1e3
+"""Spread of a question's x and y, in patches: it could stand anywhere on a page."""
+MAX_ANSWER_TOKENS = 32
+_SPECIAL = (PAD, QUESTION, ANSWER)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A working context and a question as one sequence.
+
+    Attributes:
+        inputs: Batch of one; the context's entries, then the prompt.
+        n_context: How many of them are the context.
+        origin: Which leaf each position of the context is, None for gists.
+        copyable: (n_context,) bool, true at text leaves.
+        t_end: Time after the prompt.
+    """
+
+    inputs: Inputs
+    n_context: int
+    origin: tuple[tuple[NodeId, int] | None, ...]
+    copyable: Tensor
+    t_end: float
+
+
+class NativeBase:
+    """A native model with its tokenizer; satisfies ``bases.base.Base``.
+
+    Args:
+        model: Trained weights.
+        tokenizer: The tokenizer they were trained with.
+        encoder: Makes embeddings of image patches; must give ``model.config.dim`` dimensions.
+        device: Where to run.
+    """
+
+    modalities: tuple[Modality, ...] = ("text",)
+    """``mmctx-tiny`` was trained on text alone; what it was not trained to read it is not shown."""
+
+    def __init__(
+        self, model: NativeModel, tokenizer: WordTokenizer, encoder: PatchEncoder, device: str = "cpu"
+    ) -> None:
+        self.model = model.to(device).eval()
+        self.tokenizer = tokenizer
+        self.encoder = encoder
+        self.device = torch.device(device)
+
+    @classmethod
+    def from_pretrained(cls, directory: Path = TINY_DIR, device: str = "cpu") -> NativeBase:
+        """Load config, weights and tokenizer from a directory; by default ``mmctx-tiny`` of this package."""
+        from mm_megacontext.vision.encoders import create_encoder
+
+        model = load_model(directory)
+        return cls(model, load_tokenizer(directory), create_encoder("dct", model.config.dim), device)
+
+    @cached_property
+    def id(self) -> str:
+        """Name and a digest of the token embeddings, on which all gists depend."""
+        weights = self.model.tokens.weight.detach().float().cpu().numpy()
+        return f"{self.model.config.name}-{hashlib.sha256(weights.tobytes()).hexdigest()[:12]}"
+
+    @property
+    def dim(self) -> int:
+        return self.model.config.dim
+
+    @property
+    def gist_slots(self) -> int:
+        return self.model.config.gist_slots
+
+    def embed_tokens(self, token_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        with torch.no_grad():
+            ids = torch.from_numpy(np.asarray(token_ids, dtype=np.int64)).to(self.device)
+            embedded: npt.NDArray[np.float32] = self.model.tokens(ids).cpu().numpy()
+        return embedded
+
+    def prompt_cost(self, question: str) -> int:
+        return len(self._prompt(question))
+
+    def read(self, context: WorkingContext, question: str) -> Reading:
+        """Generate greedily until the end token, a repetition, or 32 tokens."""
+        packed = self.pack(context, question)
+        with torch.inference_mode():
+            return self._generate(packed)
+
+    def _prompt(self, question: str) -> list[int]:
+        return [QUESTION, *self.tokenizer.encode(question), ANSWER]
+
+    def pack(self, context: WorkingContext, question: str) -> Packed:
+        """Put entries and question into arrays, in the format that the recipe trains on."""
+        rows = _Rows(self.dim)
+        for entry in context:
+            if entry.node.modality in (*self.modalities, "mixed"):
+                rows.add(entry, self._vectors(entry))
+        prompt = self._prompt(question)
+        n, t = rows.n, float(max(root.t_span[1] for root in context.roots)) + 2
+        rows.add_prompt(prompt, t)
+        inputs = rows.inputs()
+        is_leaf = ~inputs.is_vector[0, :n]
+        return Packed(inputs.to(self.device), n, tuple(rows.origin), is_leaf.to(self.device), t + len(prompt))
+
+    def _vectors(self, entry: Entry) -> npt.NDArray[np.float32] | None:
+        """Embeddings of an entry that is not read as tokens."""
+        if entry.leaves is None:
+            return entry.node.gist.astype(np.float32)
+        return None if entry.leaves.pixels is None else encode_patches(self.encoder, entry.leaves.pixels)
+
+    def _generate(self, packed: Packed) -> Reading:
+        hidden, caches = self._forward(packed.inputs, None)
+        context = hidden[:, : packed.n_context]
+        context_ids = packed.inputs.token_ids[0, : packed.n_context]
+        state, t = hidden[:, -1:], packed.t_end
+        ids: list[int] = []
+        pointed: list[Pointed] = []
+        confidence = 1.0
+        while len(ids) < MAX_ANSWER_TOKENS:
+            probabilities, copied = self._next(state, context, context_ids, packed.copyable)
+            token = int(probabilities.argmax())
+            confidence *= float(probabilities[token])
+            if token == END or token == NONE:
+                break
+            ids.append(token)
+            pointed += _pointed(copied, context_ids == token, packed.origin)
+            if _repeats(ids):
+                break
+            step = _token_inputs(token, t, self.dim).to(self.device)
+            state, caches = self._forward(step, caches)
+            t += 1
+        found = bool(ids)
+        return Reading(self.tokenizer.decode(ids), found, tuple(pointed), confidence)
+
+    def _next(
+        self, state: Tensor, context: Tensor, context_ids: Tensor, copyable: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Probabilities of the next token (vocab,), and what each entry of the context adds by copying."""
+        generated = torch.softmax(self.model.vocabulary_logits(state)[0, 0].float(), dim=-1)
+        generated[list(_SPECIAL)] = 0
+        if not bool(copyable.any()):
+            return generated, torch.zeros_like(context_ids, dtype=torch.float32)
+        pointing, gate = self.model.copy_head(state, context, copyable[None])
+        copied = pointing[0, 0].exp() * torch.sigmoid(gate[0, 0]) * copyable
+        generated = generated * torch.sigmoid(-gate[0, 0])
+        return generated.scatter_add(0, context_ids, copied), copied
+
+    def _forward(self, inputs: Inputs, caches: list[LayerCache] | None) -> tuple[Tensor, list[LayerCache]]:
+        """Hidden states of new entries, which see everything cached and themselves causally."""
+        x, at, taps = self.model.prepare(inputs)
+        if caches is not None:
+            taps = torch.ones_like(taps)  # a generated token directly follows the prompt or the token before it
+        updated: list[LayerCache] = []
+        for i, layer in enumerate(self.model.layers):
+            assert isinstance(layer, Layer)
+            tail = self.model.empty_tail(x) if caches is None else caches[i].tail
+            q, k, v, tail = layer.project(x, at, taps, tail)
+            if caches is not None:
+                k, v = torch.cat((caches[i].keys, k), dim=2), torch.cat((caches[i].values, v), dim=2)
+            x = layer.finish(x, F.scaled_dot_product_attention(q, k, v, is_causal=caches is None))
+            updated.append(LayerCache(k, v, tail))
+        return self.model.norm(x), updated
+
+
+class _Rows:
+    """Collects the arrays of ``Inputs`` for one sequence."""
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        self.n = 0
+        self.origin: list[tuple[NodeId, int] | None] = []
+        self._parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in Inputs.__slots__}
+
+    def add(self, entry: Entry, vectors: npt.NDArray[np.float32] | None) -> None:
+        leaves = entry.leaves
+        if leaves is None:
+            assert vectors is not None
+            n = len(vectors)
+            self.origin += [None] * n
+            self._add(
+                vectors=vectors, role=ROLE_INDEX["gist"], lod=entry.lod, mu=entry.node.mu, sigma=entry.node.sigma, n=n
+            )
+        elif vectors is not None:
+            self.origin += [(entry.id, i) for i in range(len(leaves))]
+            self._add(vectors=vectors, role=ROLE_INDEX["visual"], lod=0, mu=leaves.mu, sigma=0.0, n=len(leaves))
+        else:
+            self.origin += [(entry.id, i) for i in range(len(leaves))]
+            self._add_tokens(leaves)
+        self.n = len(self.origin)
+
+    def add_prompt(self, ids: Sequence[int], t: float) -> None:
+        n = len(ids)
+        mu = np.zeros((n, 3))
+        mu[:, 0] = t + np.arange(n)
+        sigma = np.array([0.0, NOWHERE, NOWHERE])
+        self._append(np.array(ids), None, np.full(n, ROLE_INDEX["question"]), np.zeros(n), np.zeros(n), mu, sigma)
+
+    def _add_tokens(self, leaves: Leaves) -> None:
+        n = len(leaves)
+        roles = (leaves.roles & ~np.uint8(LINE_START)).astype(np.int64)
+        self._append(leaves.token_ids, None, roles, leaves.roles >= LINE_START, np.zeros(n), leaves.mu, np.zeros(3))
+
+    def _add(
+        self,
+        *,
+        vectors: npt.NDArray[np.float32],
+        role: int,
+        lod: int,
+        mu: npt.NDArray[np.float64],
+        sigma: npt.NDArray[np.float64] | float,
+        n: int,
+    ) -> None:
+        zeros = np.zeros(n)
+        self._append(zeros, vectors, np.full(n, role), zeros, np.full(n, lod), mu, np.broadcast_to(sigma, (3,)))
+
+    def _append(
+        self,
+        ids: npt.NDArray[Any],
+        vectors: npt.NDArray[np.float32] | None,
+        roles: npt.NDArray[Any],
+        line_start: npt.NDArray[Any],
+        lods: npt.NDArray[Any],
+        mu: npt.NDArray[np.float64],
+        sigma: npt.NDArray[np.float64],
+    ) -> None:
+        n = len(ids)
+        parts = {
+            "token_ids": ids.astype(np.int64),
+            "vectors": np.zeros((n, self.dim), np.float32) if vectors is None else vectors,
+            "is_vector": np.full(n, vectors is not None),
+            "roles": roles.astype(np.int64),
+            "line_start": line_start.astype(np.int64),
+            "lods": lods.astype(np.int64),
+            "mu": np.broadcast_to(mu, (n, 3)),
+            "sigma": np.broadcast_to(sigma, (n, 3)).astype(np.float32),
+        }
+        for name, part in parts.items():
+            self._parts[name].append(part)
+
+    def inputs(self) -> Inputs:
+        """A batch of one."""
+        return Inputs(**{name: torch.from_numpy(np.concatenate(parts))[None] for name, parts in self._parts.items()})
+
+
+def encode_patches(encoder: PatchEncoder, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Embeddings (n, dim) of single patches (n, 3, 16, 16): laid out as tiles, encoded, taken out again."""
+    n, channels, side, _ = pixels.shape
+    per_tile = 64
+    padded = np.zeros((-(-n // per_tile) * per_tile, channels, side, side), np.uint8)
+    padded[:n] = pixels
+    tiles = padded.reshape(-1, 8, 8, channels, side, side).transpose(0, 3, 1, 4, 2, 5)
+    tiles = np.ascontiguousarray(tiles.reshape(-1, channels, 8 * side, 8 * side))
+    encoded = np.asarray(encoder.encode(tiles), dtype=np.float32)
+    return encoded.reshape(-1, encoded.shape[-1])[:n]
+
+
+def _token_inputs(token: int, t: float, dim: int) -> Inputs:
+    rows = _Rows(dim)
+    rows.add_prompt([token], t)
+    return rows.inputs()
+
+
+def _pointed(
+    copied: Tensor, is_token: Tensor, origin: tuple[tuple[NodeId, int] | None, ...]
+) -> list[Pointed]:
+    """The leaf that a token was mostly copied from, unless it was made up from the vocabulary."""
+    mass = copied * is_token
+    best = int(mass.argmax()) if len(origin) else 0
+    if not len(origin) or float(mass[best]) < 0.1:
+        return []
+    place = origin[best]
+    assert place is not None, "only leaves can be copied"
+    return [Pointed(*place, float(mass[best]))]
+
+
+def _repeats(ids: list[int]) -> bool:
+    """Whether the last tokens say the same thing three times over."""
+    return any(n * 3 <= len(ids) and ids[-n:] == ids[-2 * n : -n] == ids[-3 * n : -2 * n] for n in (2, 3, 4, 5))

@@ -1,0 +1,145 @@
+"""All sources of a memory as one tree on one timeline, or one of them alone.
+
+Sources follow each other in the order they were added. Above more than one of them stand collection nodes, grouped
+32-ary, so the roots fit a small budget whatever the size of the collection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from mm_megacontext.errors import NodeNotFound
+from mm_megacontext.tree import COLLECTION, GROUP_ARITY, Leaves, Modality, Moments, Node, NodeId, TreeReader
+
+
+class SourceSpan(Protocol):
+    """What a collection needs of a source's record."""
+
+    @property
+    def root_id(self) -> NodeId: ...
+
+    @property
+    def t_length(self) -> int: ...
+
+
+class PixelReader(Protocol):
+    """Adds the pixels to the leaves of image tiles."""
+
+    def with_pixels(self, tiles: Sequence[Node], leaves: Sequence[Leaves]) -> list[Leaves]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Sources in order with the time at which each one begins."""
+
+    records: tuple[SourceSpan, ...]
+    begins: tuple[int, ...]
+
+    @classmethod
+    def of(cls, records: Sequence[SourceSpan]) -> Scope:
+        begins = np.cumsum([0, *(r.t_length for r in records)])[:-1]
+        return cls(tuple(records), tuple(int(b) for b in begins))
+
+
+class CollectionTree:
+    """A ``TreeReader`` over the sources of a store.
+
+    Args:
+        reader: Serves nodes with source-local times, as a store does.
+        records: The sources in scope, in order; at least one.
+        pixels: Reads the pixels of expanded tiles; without one, tiles stay as they come from ``reader``.
+    """
+
+    def __init__(self, reader: TreeReader, records: Sequence[SourceSpan], pixels: PixelReader | None = None) -> None:
+        if not records:
+            raise ValueError("a collection needs at least one source")
+        scope = Scope.of(records)
+        self._reader = reader
+        self._pixels = pixels
+        self._begins = {r.root_id.source: t for r, t in zip(scope.records, scope.begins, strict=True)}
+        self._collected: dict[NodeId, Node] = {}
+        self._roots = self._group(self._read([r.root_id for r in scope.records]))
+
+    def __contains__(self, id: NodeId) -> bool:
+        return id.source in self._begins or id in self._collected
+
+    @property
+    def n_leaves(self) -> int:
+        return sum(node.n_leaves for node in self.nodes(self._roots))
+
+    def roots(self) -> list[NodeId]:
+        return list(self._roots)
+
+    def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
+        stored = iter(self._read([id for id in ids if id.source != COLLECTION]))
+        return [self._collection_node(id) if id.source == COLLECTION else next(stored) for id in ids]
+
+    def leaves(self, ids: Sequence[NodeId]) -> list[Leaves]:
+        found = [
+            replace(leaves, mu=leaves.mu + (self._begin(id), 0.0, 0.0))
+            for id, leaves in zip(ids, self._reader.leaves(ids), strict=True)
+        ]
+        if self._pixels is None:
+            return found
+        tiles = [i for i, leaves in enumerate(found) if not len(leaves.token_ids)]
+        if tiles:
+            nodes = self.nodes([ids[i] for i in tiles])
+            for i, leaves in zip(tiles, self._pixels.with_pixels(nodes, [found[i] for i in tiles]), strict=True):
+                found[i] = leaves
+        return found
+
+    def _begin(self, id: NodeId) -> int:
+        try:
+            return self._begins[id.source]
+        except KeyError:
+            raise NodeNotFound(f"source {id.source} is not in this collection of {len(self._begins)}") from None
+
+    def _collection_node(self, id: NodeId) -> Node:
+        try:
+            return self._collected[id]
+        except KeyError:
+            raise NodeNotFound(f"no collection node {id.index} above these {len(self._begins)} sources") from None
+
+    def _read(self, ids: Sequence[NodeId]) -> list[Node]:
+        """Nodes of sources, moved to where their source begins on the common timeline."""
+        moved = []
+        for id, node in zip(ids, self._reader.nodes(ids), strict=True):
+            begin = self._begin(id)
+            t_span = (node.t_span[0] + begin, node.t_span[1] + begin)
+            moved.append(replace(node, t_span=t_span, mu=node.mu + (begin, 0.0, 0.0)) if begin else node)
+        return moved
+
+    def _group(self, tops: list[Node]) -> list[NodeId]:
+        while len(tops) > 1:
+            groups = [tops[i : i + GROUP_ARITY] for i in range(0, len(tops), GROUP_ARITY)]
+            tops = [group[0] if len(group) == 1 else self._collect(group) for group in groups]
+        return [top.id for top in tops]
+
+    def _collect(self, children: Sequence[Node]) -> Node:
+        moments = Moments.merge([Moments(c.n_leaves, c.mu, c.sigma**2) for c in children])
+        modalities: set[Modality] = {c.modality for c in children}
+        weights = np.array([c.n_leaves for c in children], dtype=np.float32)
+        gist = np.tensordot(weights / weights.sum(), np.stack([c.gist for c in children]).astype(np.float32), axes=1)
+        node = Node(
+            id=NodeId(COLLECTION, len(self._collected)),
+            first=children[0].first,
+            last=children[-1].last,
+            children=tuple(c.id for c in children),
+            lod=1 + max(c.lod for c in children),
+            modality=modalities.pop() if len(modalities) == 1 else "mixed",
+            kind="collection",
+            page=children[0].page,
+            last_page=children[-1].last_page,
+            bbox=children[0].bbox,
+            t_span=(children[0].t_span[0], children[-1].t_span[1]),
+            n_leaves=moments.n,
+            mu=moments.mean,
+            sigma=np.sqrt(moments.variance),
+            gist=gist.astype(np.float16),
+        )
+        self._collected[node.id] = node
+        return node

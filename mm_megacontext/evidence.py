@@ -1,0 +1,98 @@
+"""From the leaves an answer was read from to quotations: whole words, their boxes, source and page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_megacontext.answer import Evidence
+from mm_megacontext.bases.base import BaseTokenizer, Pointed
+from mm_megacontext.blocks import LINE_START
+from mm_megacontext.layout.document import Unit
+from mm_megacontext.store_catalogue import SourceRecord
+from mm_megacontext.tree import Leaves, NodeId
+from mm_megacontext.working_context import Entry, WorkingContext
+
+
+@dataclass(frozen=True, slots=True)
+class _Quotation:
+    """Consecutive leaves of one line of one block, whole words."""
+
+    node: NodeId
+    start: int
+    stop: int
+    mass: float
+
+
+def collect_evidence(
+    pointed: Sequence[Pointed],
+    context: WorkingContext,
+    scores: npt.NDArray[np.float64],
+    tokenizer: BaseTokenizer,
+    records: Mapping[int, SourceRecord],
+) -> tuple[Evidence, ...]:
+    """Quotations of an answer, strongest first: mass of the answer's tokens times how the lens rates their entry.
+
+    Args:
+        pointed: Leaves the answer's tokens were read from.
+        context: The working context that was read.
+        scores: (entries,) of the context's entries, in (-1, 1) or beyond where hinted at.
+        tokenizer: Of the base that read.
+        records: Sources by number.
+    """
+    by_entry = {entry.id: float(score) for entry, score in zip(context, scores, strict=True)}
+    quotations = _merge([_whole_word(p, context.by_id[p.node], tokenizer) for p in pointed], context)
+    out = []
+    for quotation in quotations:
+        entry = context.by_id[quotation.node]
+        assert entry.leaves is not None
+        boxes = entry.leaves.boxes[quotation.start : quotation.stop].astype(np.float64)
+        record = records[entry.id.source]
+        unit: Unit = record.unit
+        bbox = (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
+        text = tokenizer.decode(entry.leaves.token_ids[quotation.start : quotation.stop].tolist())
+        score = quotation.mass * (1 + float(np.clip(by_entry[entry.id], -1, 1))) / 2
+        out.append(Evidence(record.uri, entry.node.page, bbox, unit, text, entry.lod, score))
+    return tuple(sorted(out, key=lambda e: -e.score))
+
+
+def _whole_word(pointed: Pointed, entry: Entry, tokenizer: BaseTokenizer) -> _Quotation:
+    leaves = entry.leaves
+    assert leaves is not None, "only leaves can be pointed at"
+    starts = [tokenizer.starts_word(int(i)) for i in leaves.token_ids]
+    start = pointed.leaf
+    while start > 0 and not starts[start]:
+        start -= 1
+    stop = pointed.leaf + 1
+    while stop < len(leaves) and not starts[stop]:
+        stop += 1
+    return _Quotation(pointed.node, start, stop, pointed.mass)
+
+
+def _merge(quotations: Sequence[_Quotation], context: WorkingContext) -> list[_Quotation]:
+    """Join quotations that overlap, or follow each other on one line; the mass is their mean."""
+    groups: list[list[_Quotation]] = []
+    for quotation in sorted(quotations, key=lambda q: (q.node, q.start)):
+        if groups and _continues(groups[-1], quotation, context):
+            groups[-1].append(quotation)
+        else:
+            groups.append([quotation])
+    return [
+        _Quotation(g[0].node, g[0].start, max(q.stop for q in g), sum(q.mass for q in g) / len(g)) for g in groups
+    ]
+
+
+def _continues(group: Sequence[_Quotation], quotation: _Quotation, context: WorkingContext) -> bool:
+    stop = max(q.stop for q in group)
+    if quotation.node != group[0].node or quotation.start > stop:
+        return False
+    leaves = context.by_id[quotation.node].leaves
+    assert leaves is not None
+    return quotation.start < stop or not _starts_line(leaves, quotation.start)
+
+
+def _starts_line(leaves: Leaves, index: int) -> bool:
+    return bool(leaves.roles[index] & LINE_START)

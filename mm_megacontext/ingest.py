@@ -1,0 +1,144 @@
+"""Files into a store: found, read, built into a tree, committed one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from mm_megacontext.build import Figures, Gister, TreeBuilder
+from mm_megacontext.bases.base import BaseTokenizer
+from mm_megacontext.errors import IngestError
+from mm_megacontext.layout.document import Document, Page
+from mm_megacontext.layout.reader import is_supported_name, read
+from mm_megacontext.store import Store
+from mm_megacontext.store_catalogue import SourceInfo, SourceRecord
+from mm_megacontext.tree import NodeRow
+from mm_megacontext.vision.gists import TileGister
+from mm_megacontext.vision.pages import PageFigures, PageImages
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressEvent:
+    """How far the ingest of one file is; ``file`` counts from 1 to ``n_files``, ``page`` from 1 to ``n_pages``."""
+
+    uri: str
+    file: int
+    n_files: int
+    page: int
+    n_pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSummary:
+    """A source that was taken up; ``problems`` are pages (from 1) that could not be read whole, with the reason."""
+
+    uri: str
+    kind: str
+    pages: int
+    nodes: int
+    problems: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class IngestFailure:
+    """A file that could not be read; the memory is as before."""
+
+    uri: str
+    message: str
+
+
+@dataclass(slots=True)
+class IngestReport:
+    """What became of each file."""
+
+    ingested: list[SourceSummary] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    failed: list[IngestFailure] = field(default_factory=list)
+
+
+def find_files(path: Path) -> list[Path]:
+    """The file itself, or all supported files below a directory, in a stable order; hidden ones are left out."""
+    if not path.is_dir():
+        return [path]
+    found = (p for p in sorted(path.rglob("*")) if p.is_file() and is_supported_name(p))
+    return [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]
+
+
+@dataclass(slots=True)
+class Ingester:
+    """Reads files and writes them to a store.
+
+    Args:
+        tokenizer, gister: Of the base and gistnet the store belongs to.
+        tiles: Makes the gists of image tiles.
+        writable: Opens the store for writing; called when there is something to write, not before.
+    """
+
+    tokenizer: BaseTokenizer
+    gister: Gister
+    tiles: TileGister
+    writable: Callable[[], Store]
+
+    def open(self, path: Path, engine: str, password: str | None) -> Document:
+        """Open a file. Raises IngestError."""
+        return read(path.resolve(), engine=engine, password=password)
+
+    def add(self, document: Document, password: str | None, on_page: Callable[[Page], None]) -> SourceRecord:
+        """Build the document's tree and commit it.
+
+        Raises:
+            IngestError: It holds nothing that can be read; nothing was written.
+            StoreError: It could not be written; nothing of it is visible.
+        """
+        problems: list[tuple[int, str]] = []
+        sizes: list[tuple[float, float]] = []
+        engines: list[str] = []
+
+        def note(page: Page) -> None:
+            sizes.append(page.size)
+            engines.append(page.engine)
+            if page.problem is not None:
+                problems.append((page.number, page.problem))
+            on_page(page)
+
+        info = SourceInfo(
+            uri=document.uri,
+            kind=document.kind,
+            unit=document.unit,
+            n_pages=document.n_pages,
+            content_hash=document.content_hash,
+            page_sizes=sizes,
+            problems=problems,
+        )
+        with ExitStack() as stack:
+            figures = self._figures(document, password, stack)
+            builder = TreeBuilder(
+                document.unit, self.tokenizer, self.gister, figures, on_problem=lambda *p: problems.append(p)
+            )
+            batches = _at_least_one(builder.build(document, note), document, problems)
+            return self.writable().add_source(info, batches)
+
+    def _figures(self, document: Document, password: str | None, stack: ExitStack) -> Figures | None:
+        if document.kind not in ("pdf", "image"):
+            return None
+        images = stack.enter_context(PageImages(document.uri, document.kind, password=password))
+        return PageFigures(images, self.tiles)
+
+
+def _at_least_one(
+    batches: Iterator[list[NodeRow]], document: Document, problems: Sequence[tuple[int, str]]
+) -> Iterator[list[NodeRow]]:
+    """The batches, after making sure that there is a row in them."""
+    for first in batches:
+        if first:
+            return chain([first], batches)
+    why = f" (page {problems[0][0]}: {problems[0][1]})" if problems else ""
+    raise IngestError(f"nothing in it can be read{why}: give a file with text or pictures", source=document.uri)
+
+
+def summarise(record: SourceRecord) -> SourceSummary:
+    """A stored source, for people."""
+    return SourceSummary(record.uri, record.kind, record.n_pages, record.n_nodes, record.problems)

@@ -1,0 +1,288 @@
+"""``MegaContext``: a memory on disk that takes up files and answers questions about them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mm_megacontext.answer import Answer as Answer
+from mm_megacontext.answer import Usage
+from mm_megacontext.bases.base import Base
+from mm_megacontext.bases.native_base import NativeBase
+from mm_megacontext.collection import CollectionTree
+from mm_megacontext.errors import BudgetTooSmall, IngestError, StoreError
+from mm_megacontext.evidence import collect_evidence
+from mm_megacontext.evidence_page import draw_answer
+from mm_megacontext.gists import MeanGistNet
+from mm_megacontext.ingest import (
+    Ingester,
+    IngestFailure,
+    IngestReport,
+    ProgressEvent,
+    find_files,
+    summarise,
+)
+from mm_megacontext.layout.document import Page
+from mm_megacontext.lens import Lens
+from mm_megacontext.page_pixels import StoredPixels
+from mm_megacontext.runtime import ReadContext, ReadingConfig, Runtime
+from mm_megacontext.store import Identity, Store
+from mm_megacontext.store_catalogue import SourceRecord
+from mm_megacontext.vision.gists import TileGister
+
+NOT_FOUND = "not found"
+OnProgress = Callable[[ProgressEvent], None]
+
+
+class MegaContext:
+    """A memory directory, opened with the base and the lens that read it.
+
+    Args:
+        directory: The memory; need not exist before the first file was ingested.
+        base: Reads and answers; ``mmctx-tiny`` by default.
+        lens: Scores entries; that of ``mmctx-tiny`` by default.
+        config: How questions are read.
+
+    Example:
+        >>> with MegaContext.open("memory") as memory:             # doctest: +SKIP
+        ...     memory.ingest("lease.pdf")
+        ...     answer = memory.ask("What is the monthly rent?")
+        >>> answer.text, answer.evidence[0].bbox                    # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        directory: str | Path,
+        base: Base | None = None,
+        lens: Lens | None = None,
+        config: ReadingConfig | None = None,
+    ) -> None:
+        self.directory = Path(directory)
+        self.base: Base = base or NativeBase.from_pretrained()
+        self._gister = MeanGistNet(self.base.embed_tokens)
+        self._tiles = TileGister(self.base.encoder)
+        self._runtime = Runtime(self.base, lens or Lens.from_pretrained(self.base.id), config)
+        self._store: Store | None = None
+        self._is_writing = False
+        self._tree: tuple[list[int], CollectionTree] | None = None
+        self._passwords: dict[str, str] = {}
+
+    @classmethod
+    def open(
+        cls,
+        directory: str | Path,
+        *,
+        create: bool = True,
+        base: Base | None = None,
+        lens: Lens | None = None,
+        config: ReadingConfig | None = None,
+    ) -> MegaContext:
+        """Open a memory, or with ``create`` name one that the first ingest will make.
+
+        Raises:
+            StoreError: There is no memory and ``create`` is false, or it cannot be read.
+            IncompatibleGists: It was made by another base or gistnet.
+        """
+        memory = cls(directory, base, lens, config)
+        if Store.exists(directory):
+            memory._store = Store.open(directory, memory.identity)
+        elif not create or _holds_other_things(Path(directory)):
+            raise StoreError(f"{directory} is not a memory; make one with `mmctx ingest PATH --memory {directory}`")
+        return memory
+
+    def __enter__(self) -> MegaContext:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the memory; brings its indexes up to date if something was written."""
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+    @property
+    def identity(self) -> Identity:
+        """Whose gists this memory holds or will hold."""
+        return Identity(
+            base=self.base.id,
+            gistnet=self._gister.id,
+            encoder=self.base.encoder.name,
+            dim=self.base.dim,
+            slots=self.base.gist_slots,
+        )
+
+    @property
+    def sources(self) -> list[SourceRecord]:
+        """What the memory holds."""
+        return [] if self._store is None else self._store.sources()
+
+    def ingest(
+        self,
+        path: str | Path,
+        *,
+        engine: str = "auto",
+        password: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> IngestReport:
+        """Take up a file, or every supported file below a directory.
+
+        A file whose content the memory holds already is left alone; a changed one replaces its old self. A file that
+        cannot be read is reported, and the next one goes on.
+
+        Raises:
+            StoreError: The memory cannot be written. What was committed before stays.
+            MemoryLocked: Another process is writing it.
+        """
+        files = find_files(Path(path))
+        report = IngestReport()
+        ingester = Ingester(self.base.tokenizer, self._gister, self._tiles, self._writable)
+        for number, file in enumerate(files, 1):
+            try:
+                document = ingester.open(file, engine, password)
+                known = None if self._store is None else self._store.find(document.uri)
+                if known is not None and known.content_hash == document.content_hash:
+                    report.unchanged.append(document.uri)
+                    continue
+                note = _progress(on_progress, document.uri, number, len(files), document.n_pages)
+                report.ingested.append(summarise(ingester.add(document, password, note)))
+            except IngestError as error:
+                report.failed.append(IngestFailure(error.source, str(error).removeprefix(f"{error.source}: ")))
+                continue
+            if password is not None:
+                self._passwords[document.uri] = password
+        return report
+
+    def _writable(self) -> Store:
+        if self._store is not None and self._is_writing:
+            return self._store
+        exists = Store.exists(self.directory)
+        store = Store.open(self.directory, self.identity, "w") if exists else Store.create(self.directory, self.identity)
+        self._store, self._is_writing = store, True
+        return store
+
+    def ask(self, question: str, *, budget: int = 512, source: str | None = None) -> Answer:
+        """Answer a question from the whole memory, or from one source of it.
+
+        Args:
+            question: Any text.
+            budget: The most embeddings that may stand before the model when it starts to answer, question included.
+            source: Uri of the only source to read, or None for all.
+
+        Raises:
+            BudgetTooSmall: Not even the roots of the tree and the question fit.
+            StoreError: The memory is empty or cannot be read.
+        """
+        begun = time.perf_counter()
+        store = self._store
+        if store is None or not store.sources():
+            raise StoreError(f"{self.directory} holds no source yet; ingest a file first")
+        prompt = self.base.prompt_cost(question)
+        if budget <= prompt:
+            raise BudgetTooSmall(
+                f"the budget is {budget}, the question alone takes {prompt} and the roots of the tree at least 1; "
+                f"give a budget of {prompt + 1} or more"
+            )
+        within = None if source is None else [self._number(source)]
+        tree = self._tree_of(within)
+        read = self._runtime.read(tree, store, question, budget - prompt, within)
+        return self._answer(question, read, tree, budget, prompt, begun)
+
+    def _number(self, uri: str) -> int:
+        assert self._store is not None
+        record = self._store.find(uri)
+        if record is None:
+            raise StoreError(f"{self.directory} holds no source {uri}; ingest it first")
+        return record.number
+
+    def _tree_of(self, within: Sequence[int] | None) -> CollectionTree:
+        """The tree of the sources in scope; that of the last question if nothing changed."""
+        assert self._store is not None
+        records = [r for r in self._store.sources() if within is None or r.number in within]
+        numbers = [r.number for r in records]
+        if self._tree is None or self._tree[0] != numbers:
+            pixels = StoredPixels({r.number: r for r in records}, self._passwords)
+            self._tree = (numbers, CollectionTree(self._store, records, pixels))
+        return self._tree[1]
+
+    def _answer(
+        self, question: str, read: ReadContext, tree: CollectionTree, budget: int, prompt: int, begun: float
+    ) -> Answer:
+        context, reading = read.focused.context, read.reading
+        records = {r.number: r for r in self.sources}
+        evidence = collect_evidence(
+            reading.pointed, context, read.focused.scores, self.base.tokenizer, records
+        )
+        usage = Usage(
+            budget=budget,
+            cost=context.cost + prompt,
+            entries=len(context),
+            leaves=tree.n_leaves,
+            steps=read.focused.steps,
+            seconds=time.perf_counter() - begun,
+        )
+        return Answer(
+            question=question,
+            text=reading.text if reading.found else NOT_FOUND,
+            found=reading.found,
+            evidence=evidence,
+            usage=usage,
+            trace=read.trace,
+            model=self.base.id,
+            draw=lambda answer: draw_answer(answer, context, records, self._passwords),
+        )
+
+    def forget(self, source: str) -> bool:
+        """Remove a source from sight at once; says whether it was there. ``vacuum`` gives its space back."""
+        return self._store is not None and self._writable().forget(source)
+
+    def vacuum(self) -> None:
+        """Give back the space of forgotten and replaced sources."""
+        self._writable().vacuum()
+
+    def inspect(self) -> dict[str, Any]:
+        """The documented JSON of ``mmctx inspect``."""
+        store = self._store
+        return {
+            "sources": [
+                {"uri": r.uri, "kind": r.kind, "pages": r.n_pages, "nodes": r.n_nodes} for r in self.sources
+            ],
+            "nodes_per_lod": {} if store is None else {str(lod): n for lod, n in sorted(store.counts().items())},
+            "bytes": 0 if store is None else store.size_bytes(),
+            "base": self.identity.base,
+            "gistnet": self.identity.gistnet,
+        }
+
+    def verify(self) -> list[str]:
+        """Read everything and check it; returns the problems, none if all is well."""
+        return [] if self._store is None else self._store.verify()
+
+
+def memory_for_file(path: str | Path) -> Path:
+    """The memory in the user's cache directory that a single asked file is taken up into."""
+    import platformdirs
+
+    name = hashlib.sha256(os.fsencode(Path(path).resolve())).hexdigest()[:24]
+    return Path(platformdirs.user_cache_dir("mm-megacontext")) / "memories" / name
+
+
+def _holds_other_things(directory: Path) -> bool:
+    return directory.is_dir() and any(directory.iterdir())
+
+
+def _progress(
+    on_progress: OnProgress | None, uri: str, file: int, n_files: int, n_pages: int
+) -> Callable[[Page], None]:
+    def note(page: Page) -> None:
+        if on_progress is not None:
+            on_progress(ProgressEvent(uri, file, n_files, page.number, n_pages))
+
+    return note

@@ -1,0 +1,44 @@
+"""The pixels of stored image tiles, read again from their source when they are expanded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from mm_megacontext.store_catalogue import SourceRecord
+from mm_megacontext.tree import Leaves, Node
+from mm_megacontext.vision.pages import PageImages
+from mm_megacontext.vision.quadtree import read_leaf_pixels
+
+
+class StoredPixels:
+    """Re-reads the pixels of tiles; keeps sources open between questions.
+
+    Args:
+        records: Sources by number.
+        passwords: Of encrypted sources, by uri.
+    """
+
+    def __init__(self, records: Mapping[int, SourceRecord], passwords: Mapping[str, str]) -> None:
+        self._records = records
+        self._passwords = passwords
+        self._images: dict[int, PageImages] = {}
+
+    def with_pixels(self, tiles: Sequence[Node], leaves: Sequence[Leaves]) -> list[Leaves]:
+        """The leaves with their pixels.
+
+        Raises:
+            IngestError: The source is gone or cannot be read any more.
+        """
+        out = []
+        for tile, own in zip(tiles, leaves, strict=True):
+            assert tile.pixels is not None, "a tile says where its pixels are"
+            page = self._open(tile.id.source).page(tile.pixels.page)
+            out.append(replace(own, pixels=read_leaf_pixels(page, tile.pixels)))
+        return out
+
+    def _open(self, number: int) -> PageImages:
+        if number not in self._images:
+            record = self._records[number]
+            self._images[number] = PageImages(record.uri, record.kind, password=self._passwords.get(record.uri))
+        return self._images[number]

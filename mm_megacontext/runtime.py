@@ -1,0 +1,105 @@
+"""One question to one tree: hints, focus, reading."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_megacontext.bases.base import Base, Reading
+from mm_megacontext.focus import FocusConfig, Focused, ScoreFn, focus
+from mm_megacontext.hints import HintConfig, Hints, Index, find_hints
+from mm_megacontext.lens import Lens
+from mm_megacontext.trace import Trace, TraceEvent
+from mm_megacontext.tree import TreeReader
+from mm_megacontext.working_context import WorkingContext
+
+UNREADABLE = -1.0
+"""Score of what the base cannot read any closer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingConfig:
+    """How a question is read.
+
+    Attributes:
+        hint_weight: What the strongest hint adds to the score of an entry that covers it.
+        hints: How hints are found.
+        focus: How focus moves.
+    """
+
+    hint_weight: float = 1.6
+    hints: HintConfig = field(default_factory=HintConfig)
+    focus: FocusConfig = field(default_factory=lambda: FocusConfig(actions_per_step=48))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadContext:
+    """Where focus ended, what the base read there, and every step on the way."""
+
+    focused: Focused
+    reading: Reading
+    trace: Trace
+
+
+class Runtime:
+    """Focuses and reads with one base and one lens; keeps no state between questions.
+
+    Args:
+        base: Reads and answers.
+        lens: Scores entries; of the same base.
+        config: How.
+    """
+
+    def __init__(self, base: Base, lens: Lens, config: ReadingConfig | None = None) -> None:
+        self.base = base
+        self.lens = lens
+        self.config = config or ReadingConfig()
+
+    def read(
+        self, tree: TreeReader, index: Index, question: str, capacity: int, within: Sequence[int] | None = None
+    ) -> ReadContext:
+        """Cut a working context for the question and answer from it.
+
+        Args:
+            tree: What can be read.
+            index: Search over its blocks.
+            question: Any text.
+            capacity: What the working context may cost.
+            within: Source numbers the index shall search, or None for all.
+
+        Raises:
+            BudgetTooSmall: The roots cost more than ``capacity``.
+        """
+        context = WorkingContext.start(tree, capacity)
+        events: list[TraceEvent] = []
+        score = self._score_fn(context, tree, index, question, within)
+        focused = focus(context, score, self.config.focus, events.append)
+        return ReadContext(focused, self.base.read(focused.context, question), Trace(tuple(events)))
+
+    def _score_fn(
+        self, start: WorkingContext, tree: TreeReader, index: Index, question: str, within: Sequence[int] | None
+    ) -> ScoreFn:
+        if sum(root.n_leaves for root in start.roots) <= start.capacity:
+            return self._read_everything
+        words = self.base.embed_tokens(np.array(self.base.tokenizer.encode(question), dtype=np.int64))
+        vector = self.lens.query_vector(words)
+        hints = find_hints(index, tree, question, vector, self.config.hints, within)
+
+        def score(context: WorkingContext) -> npt.NDArray[np.float64]:
+            return self._mask(context, self.lens.score(context.entries, words) + self._lift(context, hints))
+
+        return score
+
+    def _read_everything(self, context: WorkingContext) -> npt.NDArray[np.float64]:
+        """Where all leaves fit the budget, nothing is left out."""
+        return self._mask(context, np.ones(len(context)))
+
+    def _lift(self, context: WorkingContext, hints: Hints) -> npt.NDArray[np.float64]:
+        return self.config.hint_weight * hints.of(context.entries)
+
+    def _mask(self, context: WorkingContext, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        readable = [entry.node.modality in (*self.base.modalities, "mixed") for entry in context]
+        return np.where(readable, scores, UNREADABLE)

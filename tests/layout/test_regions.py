@@ -1,0 +1,193 @@
+"""Geometry: from words to regions, on pages whose layout is known because the tests wrote them."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mm_megacontext.layout.document import Page, Region
+from mm_megacontext.layout.engines import RawPage, RawWord
+from mm_megacontext.layout.reader import read
+from mm_megacontext.layout.regions import find_regions
+from tests.layout.conftest import WritePdf
+from tests.layout.pdf_writer import PdfPage
+
+LEADING = 12.0
+FILLER = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut labore".split()
+
+
+def only_page(path: object) -> Page:
+    (page,) = read(path).pages()  # type: ignore[arg-type]
+    assert page.problem is None
+    return page
+
+
+def words_of(region: Region) -> list[str]:
+    if region.table is not None:
+        return [w.text for cell in region.table.cells for line in cell.lines for w in line.words]
+    return [w.text for line in region.lines for w in line.words]
+
+
+def column(page: PdfPage, x: float, top: float, n_lines: int, tag: str, n_words: int) -> list[str]:
+    """Lines of filler whose first word is unique; gives these first words."""
+    rng = random.Random(tag)
+    firsts = []
+    for i in range(n_lines):
+        firsts.append(f"{tag}{i}")
+        page.text(x, top + i * LEADING, " ".join([firsts[-1], *rng.choices(FILLER, k=n_words)]))
+    return firsts
+
+
+@pytest.mark.parametrize(("xs", "n_words"), [([50.0, 330.0], 6), ([40.0, 230.0, 420.0], 3)])
+def test_columns_are_read_one_after_the_other(write_pdf: WritePdf, xs: list[float], n_words: int) -> None:
+    page = PdfPage()
+    page.text(100, 60, "A title that spans all the columns", 20, "Helvetica-Bold")
+    expected = []
+    for tag, x in zip("abc", xs, strict=False):
+        expected += column(page, x, 110, 30, tag, n_words)
+    regions = only_page(write_pdf(page)).regions
+    assert regions[0].kind == "heading"
+    assert regions[0].level == 1
+    read_words = [word for region in regions for word in words_of(region)]
+    assert [word for word in read_words if word in set(expected)] == expected
+    assert all(len({word[0] for word in words_of(r) if word in set(expected)}) <= 1 for r in regions), "columns merged"
+
+
+def test_a_form_keeps_key_and_value_on_one_line(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    pairs = [("Name:", "Ada Lovelace"), ("Account number:", "4711"), ("City:", "London"), ("Total due:", "12.50 EUR")]
+    for i, (key, value) in enumerate(pairs):
+        page.text(72, 100 + 18 * i, key)
+        page.text(400, 100 + 18 * i, value)
+    lines = [line.text for region in only_page(write_pdf(page)).regions for line in region.lines]
+    assert lines == [f"{key} {value}" for key, value in pairs]
+
+
+def test_a_ruled_table_has_its_cells(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    xs, ys = [72.0, 200.0, 300.0, 400.0], [100.0, 120.0, 140.0, 160.0]
+    page.grid(xs, ys)
+    values = [["Item", "Price", "Count"], ["apple pie", "3.20", "7"], ["pear", "", "12"]]
+    for r, row in enumerate(values):
+        for c, value in enumerate(row):
+            page.text(xs[c] + 4, ys[r] + 14, value)
+    page.text(72, 300, "A sentence below the table.")
+    regions = only_page(write_pdf(page)).regions
+    assert [r.kind for r in regions] == ["table", "text"]
+    table = regions[0].table
+    assert table is not None
+    assert (table.n_rows, table.n_columns) == (3, 3)
+    assert [[cell.text for cell in table.cells[3 * r : 3 * r + 3]] for r in range(3)] == values
+    assert [cell.role for cell in table.cells] == ["column_header"] * 3 + ["row_header", "body", "body"] * 2
+    assert table.cells[4].bbox == pytest.approx((200, 120, 300, 140), abs=1)
+
+
+def test_a_merged_cell_spans(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    page.grid([72.0, 200.0, 300.0], [120.0, 140.0, 160.0])
+    for x in (72.0, 300.0):
+        page.line(x, 100, x, 120)
+    page.line(72, 100, 300, 100)
+    page.text(80, 114, "Both columns")
+    for r in range(2):
+        page.text(80, 134 + 20 * r, f"k{r}")
+        page.text(210, 134 + 20 * r, f"v{r}")
+    table = only_page(write_pdf(page)).regions[0].table
+    assert table is not None
+    assert (table.n_rows, table.n_columns) == (3, 2)
+    assert (table.cells[0].text, table.cells[0].column_span, table.cells[0].row_span) == ("Both columns", 2, 1)
+
+
+def test_an_aligned_table_needs_no_rules(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    page.text(72, 60, "These figures were measured in the spring of the year and are given without rounding.")
+    values = [["City", "North", "South"], ["Oslo", "12", "7.5"], ["Rome", "3", "40.1"], ["Bern", "88", "0.3"]]
+    for r, row in enumerate(values):
+        for c, value in enumerate(row):
+            page.text(72 + 120 * c, 100 + 14 * r, value)
+    regions = only_page(write_pdf(page)).regions
+    assert [r.kind for r in regions] == ["text", "table"]
+    table = regions[1].table
+    assert table is not None
+    assert [[cell.text for cell in table.cells[3 * r : 3 * r + 3]] for r in range(4)] == values
+
+
+def test_an_empty_grid_is_no_table(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    page.grid([100.0 + 20 * i for i in range(8)], [100.0 + 20 * i for i in range(8)])
+    page.text(100, 300, "Figure 1: an empty chart")
+    assert [r.kind for r in only_page(write_pdf(page)).regions if r.kind == "table"] == []
+
+
+def test_kinds_of_text(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    page.text(72, 40, "Running title")
+    page.text(72, 100, "1 Introduction", 14, "Helvetica-Bold")
+    column(page, 72, 130, 5, "p", 10)
+    page.text(72, 230, "1. first point")
+    page.text(72, 242, "2. second point")
+    page.image(72, 300, 300, 400)
+    page.text(72, 420, "Figure 7: what the image shows")
+    page.text(300, 770, "17")
+    regions = only_page(write_pdf(page)).regions
+    assert [r.kind for r in regions] == ["header", "heading", "text", "list", "figure", "caption", "footer"]
+    assert regions[4].bbox == pytest.approx((72, 300, 300, 400), abs=1)
+
+
+def test_a_page_without_words_is_a_scan(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    page.image(0, 0, 612, 792)
+    (region,) = only_page(write_pdf(page)).regions
+    assert (region.kind, region.bbox) == ("scan", (0.0, 0.0, 612.0, 792.0))
+    assert only_page(write_pdf(PdfPage())).regions == ()
+
+
+def test_turned_text_is_kept_apart_and_in_order(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    page.turned_text(40, 500, "written up the page")
+    column(page, 72, 100, 6, "p", 8)
+    regions = only_page(write_pdf(page)).regions
+    assert ["written", "up", "the", "page"] in [words_of(region) for region in regions]
+
+
+word_places = st.lists(
+    st.tuples(
+        st.floats(0, 560), st.floats(0, 770), st.sampled_from(FILLER), st.sampled_from([8.0, 10.0, 14.0]), st.booleans()
+    ),
+    max_size=60,
+)
+boxes = st.lists(
+    st.tuples(st.floats(0, 600), st.floats(0, 780), st.floats(0, 600), st.floats(0, 780)).map(
+        lambda b: (min(b[0], b[2]), min(b[1], b[3]), max(b[0], b[2]), max(b[1], b[3]))
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(word_places, boxes, boxes, boxes)
+def test_no_word_is_lost_or_invented(places: list, rules: list, images: list, drawings: list) -> None:  # type: ignore[type-arg]
+    """Whatever stands on a page, each word comes out once, unchanged, within its region's box."""
+    words = [
+        RawWord(x, y, x + 0.5 * size * len(text), y + size, f"{text}{i}", size, False, upright, i // 5)
+        for i, (x, y, text, size, upright) in enumerate(places)
+    ]
+    page = RawPage(1, (700.0, 800.0), words, rules, images, drawings)
+    regions = find_regions(page)
+    assert sorted(word for region in regions for word in words_of(region)) == sorted(w.text for w in words)
+    for region in regions:
+        for line in region.lines:
+            for word in line.words:
+                assert region.bbox[0] <= word.bbox[0] and word.bbox[2] <= region.bbox[2]
+                assert region.bbox[1] <= word.bbox[1] and word.bbox[3] <= region.bbox[3]
+        if region.table is not None:
+            places_taken = [
+                (cell.row + i, cell.column + j)
+                for cell in region.table.cells
+                for i in range(cell.row_span)
+                for j in range(cell.column_span)
+            ]
+            assert len(places_taken) == len(set(places_taken)) == region.table.n_rows * region.table.n_columns
