@@ -61,24 +61,21 @@ class PyMuPdfEngine:
         """Open a PDF. Raises IngestError."""
         try:
             pdf = pymupdf.open(path, filetype="pdf")
+            n_pages = int(pdf.page_count)
         except Exception as e:
-            raise IngestError(
-                f"PyMuPDF cannot open it as a PDF ({_first_line(e)}): export it anew", source=str(path)
-            ) from e
+            what = (str(e).splitlines() or [type(e).__name__])[0]
+            raise IngestError(f"PyMuPDF cannot open it as a PDF ({what}): export it anew", source=str(path)) from e
         if pdf.needs_pass and not pdf.authenticate(password or ""):
             pdf.close()
             what = "is wrong: pass the right one" if password else "is needed: pass password=..."
             raise IngestError(f"the PDF is encrypted and its password {what}", source=str(path))
-        return _PyMuPdfFile(pdf)
+        return _PyMuPdfFile(pdf, n_pages or int(pdf.page_count))
 
 
 class _PyMuPdfFile:
-    def __init__(self, pdf: Any) -> None:
+    def __init__(self, pdf: Any, n_pages: int) -> None:
         self._pdf = pdf
-
-    @property
-    def n_pages(self) -> int:
-        return int(self._pdf.page_count)
+        self.n_pages = n_pages
 
     def page(self, number: int) -> RawPage:
         if number % _PAGES_PER_SHRINK == 0:
@@ -124,12 +121,8 @@ class _PyMuPdfFile:
 
 
 def _words(
-    found: list[tuple[Any, ...]],
-    blocks: list[dict[str, Any]],
-    size: tuple[float, float],
-    turn: tuple[float, ...] | None,
+    found: list[tuple[Any, ...]], looks: _Looks, size: tuple[float, float], turn: tuple[float, ...] | None
 ) -> list[RawWord]:
-    looks = _Looks(blocks, turn)
     width, height = size
     words = []
     place = (-1, -1)

@@ -138,19 +138,19 @@ def _read_pdf(path: Path, content_hash: str, engine: str, password: str | None) 
 
 
 def _choose_engine(path: Path, name: str, password: str | None) -> tuple[PdfEngine, int]:
-    """The first engine that opens the file and finds a page in it, and the number of pages; else the last failure."""
+    """The first engine that opens the file and finds a page in it, and the number of pages; else the first failure."""
     failure: IngestError | None = None
     for engine in candidates(name):
         try:
             pdf = engine.open(path, password)
         except IngestError as e:
-            failure = e
+            failure = failure or e
             continue
         n_pages = pdf.n_pages
         pdf.close()
         if n_pages > 0:
             return engine, n_pages
-        failure = IngestError("the PDF has no pages, or is damaged: export it anew", source=str(path))
+        failure = failure or IngestError("the PDF has no pages, or is damaged: export it anew", source=str(path))
     assert failure is not None, "candidates() names at least one engine"
     raise failure
 

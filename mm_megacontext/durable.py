@@ -79,23 +79,22 @@ class SyncedDirectory:
         self._durable: dict[Path, set[str]] = {}
 
     def sync(self) -> None:
-        """Make every new file durable, then the directories that list them."""
-        changed: list[Path] = []
-        for directory, subdirectories, files in os.walk(self._path):
-            # Manifests last: where one is durable, so is all that it names.
-            subdirectories.sort(key=lambda name: name == "_versions")
-            here = Path(directory)
-            durable = self._durable.get(here, set())
-            names = {*files, *subdirectories}
+        """Make every new file durable and then the directory that lists it; manifests last.
+
+        So where a manifest is durable, all that it names is.
+        """
+        entries = [(Path(directory), subdirectories, files) for directory, subdirectories, files in os.walk(self._path)]
+        entries.sort(key=lambda entry: (entry[0].name == "_versions", -len(entry[0].parts)))
+        for here, subdirectories, files in entries:
+            durable = self._durable.get(here)
             for name in files:
-                if name not in durable:
+                if durable is None or name not in durable:
                     with contextlib.suppress(FileNotFoundError):  # a draft that Lance renamed meanwhile
                         fsync_path(here / name)
-            if names != durable or here not in self._durable:
-                changed.append(here)
+            names = {*files, *subdirectories}
+            if names != durable:
+                fsync_path(here)
             self._durable[here] = names
-        for directory_path in reversed(changed):
-            fsync_path(directory_path)
 
     def new_files(self, subdirectory: str) -> list[Path]:
         """Files of ``subdirectory`` that came after the last sync."""

@@ -77,7 +77,9 @@ class Runtime:
         events: list[TraceEvent] = []
         score = self._score_fn(context, tree, index, question, within)
         focused = focus(context, score, self.config.focus, events.append)
-        return ReadContext(focused, self.base.read(focused.context, question), Trace(tuple(events)))
+        t_end = max(root.t_span[1] for root in context.roots)
+        reading = self.base.read(focused.context.entries, question, t_end)
+        return ReadContext(focused, reading, Trace(tuple(events)))
 
     def _score_fn(
         self, start: WorkingContext, tree: TreeReader, index: Index, question: str, within: Sequence[int] | None

@@ -183,9 +183,7 @@ class Store:
         """See ``TreeReader.leaves``; those of tiles come without pixels."""
         return self._read(lambda snapshot: snapshot.leaves(ids))
 
-    def search_text(
-        self, query: str, k: int = 20, within: Sequence[int] | None = None
-    ) -> list[tuple[NodeId, float]]:
+    def search_text(self, query: str, k: int = 20, within: Sequence[int] | None = None) -> list[tuple[NodeId, float]]:
         """Text blocks that hold words of ``query``, by BM25, best first; of the sources numbered ``within``, or of all.
 
         Case and accents do not count, endings do; punctuation separates words. No query is malformed.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,14 +19,24 @@ from mm_megacontext.tree import NodeId, NodeRow
 from tests.store_worker import IDENTITY, parent_row, source_info, tree_rows
 
 
-@pytest.fixture
-def memory(tmp_path: Path) -> Path:
-    """Three sources."""
-    path = tmp_path / "memory"
+@pytest.fixture(scope="module")
+def three_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("store") / "memory"
     with Store.create(path, IDENTITY) as store:
         for seed in (1, 2, 3):
             store.add_source(source_info(f"doc-{seed}", seed), tree_rows(seed))
     return path
+
+
+@pytest.fixture
+def memory(three_sources: Path, tmp_path: Path) -> Path:
+    """A memory of three sources, to be changed; the test also shows that memories can be moved."""
+    return Path(shutil.copytree(three_sources, tmp_path / "memory"))
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)  # test_durable.py is about that
 
 
 def all_rows(seed: int, n_pages: int = 3) -> list[NodeRow]:
@@ -213,13 +225,13 @@ class TestWriting:
 
     def test_many_small_sources_are_gathered_in_few_files(self, tmp_path: Path) -> None:
         with Store.create(tmp_path / "memory", IDENTITY) as store:
-            for i in range(24):
+            for i in range(20):
                 store.add_source(source_info(f"{i}", i, 1), tree_rows(i, 1, 2))
-        assert len(list((tmp_path / "memory" / "nodes" / "data").iterdir())) <= 24 + 1
+        assert len(list((tmp_path / "memory" / "nodes" / "data").iterdir())) <= 20 + 1
         store = Store.open(tmp_path / "memory")
         assert len(store._snapshot.nodes_table.get_fragments()) == 1
         assert store.verify() == []
-        assert uris(store) == [f"{i}" for i in range(24)]
+        assert uris(store) == [f"{i}" for i in range(20)]
 
     def test_several_slots(self, tmp_path: Path) -> None:
         identity = dataclasses.replace(IDENTITY, slots=3)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from mm_megacontext.tree import Modality, NodeId
 from mm_megacontext.vision.encoders import PatchEncoder
-from mm_megacontext.working_context import WorkingContext
+from mm_megacontext.working_context import Entry
 
 
 class BaseTokenizer(Protocol):
@@ -91,6 +91,6 @@ class Base(Protocol):
         """Embeddings that the question and what delimits it put before the model."""
         ...
 
-    def read(self, context: WorkingContext, question: str) -> Reading:
-        """Answer from the context alone."""
+    def read(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
+        """Answer from the entries of a working context alone; the question stands behind ``t_end`` on the timeline."""
         ...

@@ -120,16 +120,20 @@ class Layer(nn.Module):
 
 
 class CopyHead(nn.Module):
-    """Points from an answer position at the leaf to copy, and says how much to trust that."""
+    """Points from an answer position at the leaf to copy, or at a sentinel that stands for generating instead.
+
+    Copying and generating compete in one softmax (pointer sentinel, Merity et al. 2017), so a question that matches
+    nothing in the context leaves its mass on the sentinel.
+    """
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.query = nn.Linear(dim, dim, bias=False)
         self.key = nn.Linear(dim, dim, bias=False)
-        self.gate = nn.Linear(dim, 1)
+        self.sentinel = nn.Linear(dim, 1)
 
     def forward(self, reading: Tensor, context: Tensor, copyable: Tensor) -> tuple[Tensor, Tensor]:
-        """Log attention over the context and the logit of copying.
+        """Log-probabilities of copying each entry, and of generating.
 
         Args:
             reading: (batch, positions, dim) hidden states that are about to answer.
@@ -137,11 +141,12 @@ class CopyHead(nn.Module):
             copyable: (batch, entries) bool, true at text leaves.
 
         Returns:
-            Log-probabilities (batch, positions, entries) and gate logits (batch, positions), float32.
+            (batch, positions, entries) and (batch, positions), float32; together they sum to one.
         """
         scores = (self.query(reading) @ self.key(context).transpose(1, 2)).float() * reading.shape[-1] ** -0.5
         scores = scores.masked_fill(~copyable[:, None], -1e4)
-        return torch.log_softmax(scores, dim=-1), self.gate(reading).float().squeeze(-1)
+        joint = torch.log_softmax(torch.cat((scores, self.sentinel(reading).float()), dim=-1), dim=-1)
+        return joint[..., :-1], joint[..., -1]
 
 
 class NativeModel(nn.Module):
@@ -171,7 +176,7 @@ class NativeModel(nn.Module):
         nn.init.eye_(self.gist_in.weight)
         nn.init.eye_(self.copy_head.query.weight)
         nn.init.eye_(self.copy_head.key.weight)
-        nn.init.zeros_(self.copy_head.gate.bias)
+        nn.init.constant_(self.copy_head.sentinel.bias, 4.0)
         for layer in self.layers:
             assert isinstance(layer, Layer)
             nn.init.normal_(layer.out.weight, std=0.5 * (layer.out.in_features * len(self.layers)) ** -0.5)

@@ -22,7 +22,7 @@ from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, PAD, QUESTION, Wor
 from mm_megacontext.blocks import LINE_START, ROLE_INDEX
 from mm_megacontext.tree import Leaves, Modality, NodeId
 from mm_megacontext.vision.encoders import PatchEncoder
-from mm_megacontext.working_context import Entry, WorkingContext
+from mm_megacontext.working_context import Entry
 
 NOWHERE = 1e3
 """Spread of a question's x and y, in patches: it could stand anywhere on a page."""
@@ -101,23 +101,23 @@ class NativeBase:
     def prompt_cost(self, question: str) -> int:
         return len(self._prompt(question))
 
-    def read(self, context: WorkingContext, question: str) -> Reading:
+    def read(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
         """Generate greedily until the end token, a repetition, or 32 tokens."""
-        packed = self.pack(context, question)
+        packed = self.pack(entries, question, t_end)
         with torch.inference_mode():
             return self._generate(packed)
 
     def _prompt(self, question: str) -> list[int]:
         return [QUESTION, *self.tokenizer.encode(question), ANSWER]
 
-    def pack(self, context: WorkingContext, question: str) -> Packed:
+    def pack(self, entries: Sequence[Entry], question: str, t_end: float) -> Packed:
         """Put entries and question into arrays, in the format that the recipe trains on."""
         rows = _Rows(self.dim)
-        for entry in context:
+        for entry in entries:
             if entry.node.modality in (*self.modalities, "mixed"):
                 rows.add(entry, self._vectors(entry))
         prompt = self._prompt(question)
-        n, t = rows.n, float(max(root.t_span[1] for root in context.roots)) + 2
+        n, t = rows.n, float(t_end) + 2
         rows.add_prompt(prompt, t)
         inputs = rows.inputs()
         is_leaf = ~inputs.is_vector[0, :n]
@@ -161,10 +161,9 @@ class NativeBase:
         generated[list(_SPECIAL)] = 0
         if not bool(copyable.any()):
             return generated, torch.zeros_like(context_ids, dtype=torch.float32)
-        pointing, gate = self.model.copy_head(state, context, copyable[None])
-        copied = pointing[0, 0].exp() * torch.sigmoid(gate[0, 0]) * copyable
-        generated = generated * torch.sigmoid(-gate[0, 0])
-        return generated.scatter_add(0, context_ids, copied), copied
+        pointing, generating = self.model.copy_head(state, context, copyable[None])
+        copied = pointing[0, 0].exp() * copyable
+        return (generated * generating[0, 0].exp()).scatter_add(0, context_ids, copied), copied
 
     def _forward(self, inputs: Inputs, caches: list[LayerCache] | None) -> tuple[Tensor, list[LayerCache]]:
         """Hidden states of new entries, which see everything cached and themselves causally."""

@@ -28,6 +28,14 @@ def positive_float(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 1, is {text}")
+    return value
+
+
 def positive_ints(text: str) -> tuple[int, ...]:
     """Whole numbers of at least 1, separated by commas."""
     return tuple(positive_int(part) for part in names(text))
@@ -70,13 +78,15 @@ def check_engine(name: str) -> None:
 
 
 def existing_memory(path: Path) -> Path:
-    """``path`` if it is a directory, as every memory is.
+    """``path`` if there is a memory.
 
     Raises:
-        UsageError: It is not.
+        UsageError: There is none.
     """
-    if not path.exists():
-        raise UsageError(f"{path}: no such memory; make one with: mmctx ingest FILE --memory {path}")
-    if not path.is_dir():
+    from mm_megacontext.store import Store
+
+    if path.is_file():
         raise UsageError(f"{path}: is a file, and a memory is a directory; ask a file directly with: mmctx ask {path}")
+    if not Store.exists(path):
+        raise UsageError(f"{path}: no such memory; make one with: mmctx ingest FILE --memory {path}")
     return path

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.cli import terminal
-from mm_megacontext.cli.arguments import add_json, add_reading, check_engine, positive_int
+from mm_megacontext.cli.arguments import add_json, add_reading, check_engine, existing_memory, positive_int
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.cli.ingest import warn_of_pages
 
@@ -74,11 +74,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ask_memory(args: argparse.Namespace) -> Answer:
-    from mm_megacontext.memory import MegaContext
-
     if args.memory is not None:
         raise UsageError(f"--memory goes with a file, and {args.target} is a directory")
-    with MegaContext.open(args.target, create=False) as memory:
+    directory = existing_memory(args.target)
+    from mm_megacontext.memory import MegaContext
+
+    with MegaContext.open(directory, create=False) as memory:
         return memory.ask(args.question, budget=args.budget)
 
 
@@ -101,8 +102,7 @@ def _take_up(memory: MegaContext, args: argparse.Namespace) -> str:
     if report.failed:
         raise UsageError(f"{report.failed[0].uri}: {report.failed[0].message}")
     warn_of_pages(report.ingested)
-    uri: str = report.ingested[0].uri if report.ingested else report.unchanged[0]
-    return uri
+    return report.ingested[0].uri if report.ingested else report.unchanged[0]
 
 
 def render(result: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.cli import terminal
 from mm_megacontext.cli.arguments import add_json, names, positive_int, positive_ints
+from mm_megacontext.cli.failure import UsageError
 
 if TYPE_CHECKING:
     from mm_megacontext.cli.arguments import Subparsers
@@ -35,19 +36,31 @@ def add_parser(subparsers: Subparsers) -> None:
     lookup.add_argument("--budget", type=positive_int, default=DEFAULT_BUDGET, metavar="N", help="default 512")
     lookup.add_argument("--systems", type=names, metavar="NAME,NAME", help="default: focus and all baselines")
     lookup.add_argument("--seed", type=int, default=0, metavar="N")
+    lookup.add_argument("--base", type=Path, metavar="DIR", help="another base than the one in the package")
+    lookup.add_argument("--lens", type=Path, metavar="DIR", help="another LensNet than the one in the package")
     lookup.add_argument("--out", type=Path, metavar="FILE.json", help="write the JSON to a file as well")
     add_json(lookup)
-    lookup.set_defaults(run=run_lookup)
+    lookup.set_defaults(run=run)
 
 
-def run_lookup(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Measure, print the table or the JSON, and write ``--out``."""
-    from mm_megacontext.eval import lookup
+    from mm_megacontext.eval.lookup import LookupConfig, run_lookup
 
-    config = lookup.LookupConfig(
-        split=args.split, n=args.n, pages=args.pages, budget=args.budget, systems=args.systems, seed=args.seed
-    )
-    result = lookup.run_lookup(config)
+    given = {name: getattr(args, name) for name in ("base", "lens") if getattr(args, name) is not None}
+    try:
+        config = LookupConfig(
+            split=args.split,
+            n=args.n,
+            pages=args.pages,
+            budget=args.budget,
+            systems=args.systems,
+            seed=args.seed,
+            **given,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    result = run_lookup(config, terminal.note)
     if args.out is not None:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -84,6 +84,12 @@ def print_json(value: dict[str, Any]) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
+def note(text: str) -> None:
+    """Print a line on stderr for whoever waits at a terminal; nothing elsewhere."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr)
+
+
 def warn(text: str) -> None:
     """Print a one-line warning on stderr."""
     print(f"mmctx: warning: {' '.join(text.split())}", file=sys.stderr)

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mm_megacontext.cli.arguments import positive_float, positive_int
+from mm_megacontext.cli.arguments import positive_float, positive_int, share
 
 if TYPE_CHECKING:
     from mm_megacontext.cli.arguments import Subparsers
@@ -21,11 +21,14 @@ def add_parser(subparsers: Subparsers) -> None:
 
     base = parts.add_parser("base", help="the native base", description="Train the native base end to end.")
     _add_shared(base)
+    base.add_argument("--resume", type=Path, metavar="DIR", help="start from the weights of an earlier run")
+    base.add_argument("--start", type=share, metavar="S", help="share of the schedule to start at, 0 to 1")
     base.set_defaults(run=run_base)
 
     lens = parts.add_parser("lens", help="the LensNet", description="Train the LensNet of a native base.")
     _add_shared(lens)
     lens.add_argument("--base", type=Path, metavar="DIR", help="the trained base (default: the one in the package)")
+    lens.add_argument("--steps", type=positive_int, metavar="N", help="stop after so many steps")
     lens.set_defaults(run=run_lens)
 
 
@@ -34,7 +37,6 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where weights and the log go")
     parser.add_argument("--minutes", type=positive_float, metavar="M", help="length of the run")
     parser.add_argument("--seed", type=int, metavar="N")
-    parser.add_argument("--resume", type=Path, metavar="DIR", help="start from the weights of an earlier run")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 …")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads")
 
@@ -43,7 +45,7 @@ def run_base(args: argparse.Namespace) -> int:
     """Train the base into ``--out``."""
     from mm_megacontext.training.train_base import TrainBaseConfig, train_base
 
-    train_base(TrainBaseConfig(**_given(args, "out", "minutes", "seed", "resume", "device", "threads")))
+    train_base(TrainBaseConfig(**_given(args, "out", "minutes", "seed", "device", "threads", "resume", "start")))
     print(args.out)
     return 0
 
@@ -52,8 +54,7 @@ def run_lens(args: argparse.Namespace) -> int:
     """Train the lens into ``--out``."""
     from mm_megacontext.training.train_lens import TrainLensConfig, train_lens
 
-    given = _given(args, "out", "minutes", "seed", "resume", "device", "threads", "base")
-    train_lens(TrainLensConfig(**given))
+    train_lens(TrainLensConfig(**_given(args, "out", "minutes", "seed", "device", "threads", "base", "steps")))
     print(args.out)
     return 0
 

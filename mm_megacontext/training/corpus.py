@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from mm_megacontext.blocks import Block
 from mm_megacontext.bases.tokenizer import WordTokenizer
-from mm_megacontext.build import Gist, TreeBuilder
+from mm_megacontext.build import Gist, Gister, TreeBuilder
 from mm_megacontext.layout.document import Document, Page
 from mm_megacontext.training.facts import Fact, Question, Vocabulary, ask, ask_absent
 from mm_megacontext.training.pages import GeneratedPage, PageConfig, PageWriter
@@ -92,12 +92,16 @@ def make_document(
     n_pages: int,
     config: PageConfig,
     pieces: list[str] | None = None,
+    gister: Gister | None = None,
 ) -> LookupDocument:
-    """A document of ``n_pages`` pages and its tree; the same seed gives the same document."""
+    """A document of ``n_pages`` pages and its tree; the same seed gives the same document.
+
+    Without a ``gister`` its rows have no gists.
+    """
     vocabulary = Vocabulary.of_split(random.Random(seed), split, pieces)
     pages = write_pages(vocabulary, n_pages, config)
     tracker = _EvidenceTracker(tokenizer, pages)
-    builder = TreeBuilder("pt", tokenizer, NoGists(), on_block=tracker)
+    builder = TreeBuilder("pt", tokenizer, gister or NoGists(), on_block=tracker)
     rows = [row for batch in builder.build(as_document(pages, seed)) for row in batch]
     token_ids = np.concatenate([row.token_ids for row in rows if row.lod == 1]).astype(np.int64)
     return LookupDocument(rows, token_ids, [f for p in pages for f in p.facts], tracker.evidence(), vocabulary)

@@ -119,12 +119,12 @@ def lookup_losses(model: NativeModel, batch: LookupTensors, smoothing: float = 1
     at, targets, source = (t.reshape(b, -1) for t in (batch.answer_at, batch.targets, batch.copy_from))
     reading = x[:, n:].gather(1, at[..., None].expand(-1, -1, x.shape[-1]))
     copyable = batch.valid & ~batch.inputs.is_vector[:, :n]
-    pointing, gate = model.copy_head(reading, x[:, :n], copyable)
+    pointing, generating = model.copy_head(reading, x[:, :n], copyable)
     generated = torch.log_softmax(model.vocabulary_logits(reading).float(), dim=-1)
     is_target = (batch.inputs.token_ids[:, None, :n] == targets[..., None]) & copyable[:, None]
     copied = (pointing.exp() * is_target).sum(-1).clamp(min=smoothing).log()
     chosen = generated.gather(-1, targets.clamp(min=0)[..., None]).squeeze(-1)
-    nll = -torch.logaddexp(F.logsigmoid(gate) + copied, F.logsigmoid(-gate) + chosen)
+    nll = -torch.logaddexp(copied, generating + chosen)
     answered, sourced = targets >= 0, source >= 0
     pointed = -pointing.gather(-1, source.clamp(min=0)[..., None]).squeeze(-1)
     answer = (nll * answered).sum() / answered.sum().clamp(min=1)

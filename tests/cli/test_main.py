@@ -35,6 +35,8 @@ def error_of(capsys: pytest.CaptureFixture[str]) -> str:
         (["ask", "{file}", "who?", "--show", "out.doc"], "out.doc: must end in one of .png"),
         (["ask", "{file}", "who?", "--engine", "psychic"], "unknown layout engine 'psychic'"),
         (["ask", "{file}", "who?", "--bud", "3"], "unrecognized arguments: --bud 3"),
+        (["ask", "{folder}", "who?"], "folder: no such memory"),
+        (["ask", "{folder}", "who?", "--memory", "{new}"], "--memory goes with a file"),
         (["ask", "{nowhere}", "who?"], "nowhere: no such file or memory"),
         (["ingest", "{file}"], "--memory"),
         (["ingest", "{file}", "{nowhere}", "--memory", "{new}"], "nowhere: no such file or directory"),
@@ -46,7 +48,9 @@ def error_of(capsys: pytest.CaptureFixture[str]) -> str:
         (["train", "lens", "--out", "{new}", "--minutes", "-1"], "must be a number above 0, is -1"),
         (["eval", "lookup", "--split", "train"], "invalid choice: 'train'"),
         (["eval", "lookup", "--pages", "1,x"], "invalid positive_ints value: '1,x'"),
+        (["train", "base", "--out", "{new}", "--start", "2"], "must be from 0 to 1, is 2"),
         (["eval", "lookup", "--systems", ","], "must name at least one"),
+        (["eval", "lookup", "--systems", "psychic"], "unknown system 'psychic'"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(
@@ -54,7 +58,14 @@ def test_bad_usage_is_one_line_and_exit_2(
 ) -> None:
     file = tmp_path / "file.txt"
     file.write_text("Tenant: Maribel\n", encoding="utf-8")
-    places = {"{file}": str(file), "{nowhere}": str(tmp_path / "nowhere"), "{new}": str(tmp_path / "new")}
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    places = {
+        "{folder}": str(folder),
+        "{file}": str(file),
+        "{nowhere}": str(tmp_path / "nowhere"),
+        "{new}": str(tmp_path / "new"),
+    }
     for place, path in places.items():
         argv = [arg.replace(place, path) for arg in argv]
 
@@ -62,7 +73,7 @@ def test_bad_usage_is_one_line_and_exit_2(
     line = error_of(capsys)
     assert line.startswith("mmctx: error: ")
     assert said in line
-    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+    assert {path.name for path in tmp_path.rglob("*")} == {"file.txt", "folder"}
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (RuntimeError("a\nb"), 1)])

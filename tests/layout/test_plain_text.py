@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -84,10 +85,11 @@ def test_words_are_the_text_at_their_spans(tmp_path: Path, text: str, suffix: st
     for word in words:
         assert word.span is not None
         assert ("x" + text).removeprefix("\ufeff")[slice(*word.span)] == word.text
-        assert word.bbox[0] >= MARGIN and word.bbox[2] <= MARGIN + COLUMNS * CELL[0] + 1e-6
-        assert word.bbox[1] >= MARGIN and word.bbox[3] <= MARGIN + ROWS * CELL[1] + 1e-6
+        x0, y0, x1, y1 = word.bbox
+        assert MARGIN <= x0 < x1 <= MARGIN + COLUMNS * CELL[0]
+        assert MARGIN <= y0 < y1 <= MARGIN + ROWS * CELL[1]
     spans = sorted(word.span for word in words if word.span)
-    assert all(a[1] <= b[0] for a, b in zip(spans, spans[1:], strict=False)), "no character is read twice"
+    assert all(a[1] <= b[0] for a, b in pairwise(spans)), "no character is read twice"
     if suffix == ".txt":
         covered = "".join(("x" + text)[slice(*span)] for span in spans)
         assert covered == "".join(("x" + text).split()), "no character is lost"

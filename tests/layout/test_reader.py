@@ -76,7 +76,7 @@ def test_files_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, me
 
 
 def test_a_png_named_pdf(tmp_path: Path) -> None:
-    with pytest.raises(IngestError, match="the extension says pdf but the content is a PNG image: rename it to .png"):
+    with pytest.raises(IngestError, match=r"the extension says pdf but the content is a PNG image: rename it to \.png"):
         read(png(tmp_path / "a.pdf"))
 
 
@@ -91,7 +91,7 @@ def test_no_file(tmp_path: Path) -> None:
 
 
 def test_a_pdf_without_pages(write_pdf: WritePdf) -> None:
-    with pytest.raises(IngestError, match="no pages"):
+    with pytest.raises(IngestError, match=r"no pages|cannot open it as a PDF"):
         read(write_pdf())
 
 
@@ -100,10 +100,12 @@ def test_a_truncated_pdf_is_an_error_or_read_as_far_as_it_goes(write_pdf: WriteP
     whole = path.read_bytes()
     for share in (0.1, 0.5, 0.9):
         path.write_bytes(whole[: int(share * len(whole))])
+        message = ""
         try:
-            assert len(list(read(path).pages())) >= 1
+            n_pages = len(list(read(path).pages()))
         except IngestError as e:
-            assert "export it anew" in str(e)
+            n_pages, message = 0, str(e)
+        assert n_pages >= 1 or "export it anew" in message
 
 
 def test_password(write_pdf: WritePdf) -> None:
