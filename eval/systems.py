@@ -56,7 +56,9 @@ def uniform(asked: Asked) -> Reading:
     context = WorkingContext.start(asked.tree, asked.capacity)
     while True:
         coarsest = max((e.node.lod for e in context if e.is_expandable), default=0)
-        fitting = [e for e in context if e.is_expandable and e.node.lod == coarsest and e.expansion_cost <= context.slack]
+        fitting = [
+            e for e in context if e.is_expandable and e.node.lod == coarsest and e.expansion_cost <= context.slack
+        ]
         if not fitting:
             return asked.read(context.entries)
         context = context.expand([fitting[0].id])

@@ -105,9 +105,7 @@ def _table_rows(region: Region) -> Iterator[list[PlacedWord]]:
     for cell in region.table.cells:
         role = ROLE_INDEX[_CELL_ROLE[cell.role]]
         for line in cell.lines:
-            rows.setdefault(cell.row, []).extend(
-                PlacedWord(word, role, i == 0) for i, word in enumerate(line.words)
-            )
+            rows.setdefault(cell.row, []).extend(PlacedWord(word, role, i == 0) for i, word in enumerate(line.words))
     for row in sorted(rows):
         yield rows[row]
 

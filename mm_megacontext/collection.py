@@ -80,7 +80,7 @@ class CollectionTree:
 
     def leaves(self, ids: Sequence[NodeId]) -> list[Leaves]:
         found = [
-            replace(leaves, mu=leaves.mu + (self._begin(id), 0.0, 0.0))
+            replace(leaves, mu=leaves.mu + np.array([self._begin(id), 0.0, 0.0]))
             for id, leaves in zip(ids, self._reader.leaves(ids), strict=True)
         ]
         if self._pixels is None:
@@ -110,7 +110,7 @@ class CollectionTree:
         for id, node in zip(ids, self._reader.nodes(ids), strict=True):
             begin = self._begin(id)
             t_span = (node.t_span[0] + begin, node.t_span[1] + begin)
-            moved.append(replace(node, t_span=t_span, mu=node.mu + (begin, 0.0, 0.0)) if begin else node)
+            moved.append(replace(node, t_span=t_span, mu=node.mu + np.array([begin, 0.0, 0.0])) if begin else node)
         return moved
 
     def _group(self, tops: list[Node]) -> list[NodeId]:

@@ -38,6 +38,9 @@ EXTRAS = {
 }
 """Extras for users, and the distributions of each."""
 
+WEIGHTS = ("model.safetensors", "config.json", "tokenizer.json", "lens/model.safetensors", "lens/config.json")
+"""What ``mmctx-tiny`` and its lens consist of."""
+
 _TESSERACT_SECONDS = 10
 
 
@@ -50,7 +53,7 @@ class Examination:
         extras: Extra to the distributions that it lacks here.
         devices: What torch can compute on, the best last.
         attention: The attention kernel that the bases use here.
-        models: Names of the weights in the package.
+        models: Files of the model that are in the package.
         problems: Why nothing, or not everything, will work; empty if all is well.
     """
 
@@ -91,7 +94,10 @@ def examine() -> Examination:
     packages = {name: find_version(name) for name in (*REQUIRED, *(n for names in EXTRAS.values() for n in names))}
     models = find_models()
     cache = find_cache()
-    problems = [*find_broken(), *(() if models else ("the package holds no model weights: install it again",))]
+    problems = find_broken()
+    if models != WEIGHTS:
+        missing = ", ".join(name for name in WEIGHTS if name not in models)
+        problems.append(f"the package lacks {missing} of its model: install it again")
     if not is_writable(cache):
         problems.append(f"cannot write to the cache directory {cache}: ask with --memory DIR")
     devices, threads = find_devices()
@@ -143,13 +149,9 @@ def find_devices() -> tuple[tuple[str, ...], int]:
 
 
 def find_models() -> tuple[str, ...]:
-    """Names of the weights that came with the package."""
-    weights = files("mm_megacontext.bases") / "weights"
-    if not weights.is_dir():
-        return ()
-    return tuple(
-        sorted(f.name.removesuffix(".safetensors") for f in weights.iterdir() if f.name.endswith(".safetensors"))
-    )
+    """The files of ``WEIGHTS`` that came with the package."""
+    folder = files("mm_megacontext.bases") / "weights"
+    return tuple(name for name in WEIGHTS if folder.joinpath(name).is_file())
 
 
 def find_tesseract() -> str | None:

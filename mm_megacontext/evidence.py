@@ -80,9 +80,7 @@ def _merge(quotations: Sequence[_Quotation], context: WorkingContext) -> list[_Q
             groups[-1].append(quotation)
         else:
             groups.append([quotation])
-    return [
-        _Quotation(g[0].node, g[0].start, max(q.stop for q in g), sum(q.mass for q in g) / len(g)) for g in groups
-    ]
+    return [_Quotation(g[0].node, g[0].start, max(q.stop for q in g), sum(q.mass for q in g) / len(g)) for g in groups]
 
 
 def _continues(group: Sequence[_Quotation], quotation: _Quotation, context: WorkingContext) -> bool:

@@ -78,7 +78,11 @@ def _draw_text(page: Page) -> Image.Image:
     image = Image.new("RGB", (round(page.size[0] * TEXT_SCALE), round(page.size[1] * TEXT_SCALE)), "white")
     draw = ImageDraw.Draw(image)
     for region in page.regions:
-        lines = region.lines or tuple(ln for cell in region.table.cells for ln in cell.lines) if region.table else region.lines
+        lines = (
+            region.lines or tuple(ln for cell in region.table.cells for ln in cell.lines)
+            if region.table
+            else region.lines
+        )
         for word in (word for line in lines for word in line.words):
             x0, y0, x1, y1 = (edge * TEXT_SCALE for edge in word.bbox)
             font = ImageFont.load_default((y1 - y0) * 0.8)

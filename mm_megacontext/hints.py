@@ -23,9 +23,7 @@ class Index(Protocol):
 
     def search_text(self, query: str, k: int, within: Sequence[int] | None = None) -> Found: ...
 
-    def search_vectors(
-        self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None = None
-    ) -> Found: ...
+    def search_vectors(self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None = None) -> Found: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

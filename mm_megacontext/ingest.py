@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from mm_megacontext.build import Figures, Gister, TreeBuilder
 from mm_megacontext.bases.base import BaseTokenizer
+from mm_megacontext.build import Figures, Gister, TreeBuilder
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Document, Page
 from mm_megacontext.layout.reader import is_supported_name, read

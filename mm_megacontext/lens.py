@@ -103,7 +103,8 @@ class LensNet(nn.Module):
         x = torch.cat((nodes, self.word_in(inputs.question)), dim=1)
         padding = ~torch.cat((inputs.valid, inputs.question_valid), dim=1)
         x = self.layers(x, src_key_padding_mask=padding)[:, : nodes.shape[1]]
-        return (self.out(x) + self.match_out(matches)).squeeze(-1)
+        logits: Tensor = (self.out(x) + self.match_out(matches)).squeeze(-1)
+        return logits
 
     def _match(self, inputs: LensInputs) -> Tensor:
         """(batch, nodes, 2): weighted sum and maximum over the question's words of their presence in the gist."""
@@ -122,7 +123,8 @@ class LensNet(nn.Module):
         Its product with a gist is the lens's own match, up to the number of leaves.
         """
         weight = F.softplus(self.word_weight(question))
-        return (weight * self.match_word(question)).sum(0) @ self.match_gist.weight
+        vector: Tensor = (weight * self.match_word(question)).sum(0) @ self.match_gist.weight
+        return vector
 
 
 def describe(

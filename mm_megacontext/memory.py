@@ -165,7 +165,9 @@ class MegaContext:
         if self._store is not None and self._is_writing:
             return self._store
         exists = Store.exists(self.directory)
-        store = Store.open(self.directory, self.identity, "w") if exists else Store.create(self.directory, self.identity)
+        store = (
+            Store.open(self.directory, self.identity, "w") if exists else Store.create(self.directory, self.identity)
+        )
         self._store, self._is_writing = store, True
         return store
 
@@ -218,9 +220,7 @@ class MegaContext:
     ) -> Answer:
         context, reading = read.focused.context, read.reading
         records = {r.number: r for r in self.sources}
-        evidence = collect_evidence(
-            reading.pointed, context, read.focused.scores, self.base.tokenizer, records
-        )
+        evidence = collect_evidence(reading.pointed, context, read.focused.scores, self.base.tokenizer, records)
         usage = Usage(
             budget=budget,
             cost=context.cost + prompt,
@@ -252,9 +252,7 @@ class MegaContext:
         """The documented JSON of ``mmctx inspect``."""
         store = self._store
         return {
-            "sources": [
-                {"uri": r.uri, "kind": r.kind, "pages": r.n_pages, "nodes": r.n_nodes} for r in self.sources
-            ],
+            "sources": [{"uri": r.uri, "kind": r.kind, "pages": r.n_pages, "nodes": r.n_nodes} for r in self.sources],
             "nodes_per_lod": {} if store is None else {str(lod): n for lod, n in sorted(store.counts().items())},
             "bytes": 0 if store is None else store.size_bytes(),
             "base": self.identity.base,

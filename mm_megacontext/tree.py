@@ -35,7 +35,7 @@ class NodeId(NamedTuple):
     """Source number and post-order index in that source. Ids sort in document order."""
 
     source: int
-    index: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which nobody needs on an id
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def source_info(uri: str, seed: int, n_pages: int = 3) -> SourceInfo:
 
 def write_and_say(path: Path, seed: int, n_sources: int, log: Path) -> None:
     """Add, replace and forget sources in two writing sessions; write a line to ``log`` before and after each."""
-    os.fsync = lambda descriptor: None  # what a killed process wrote, the system keeps
+    os.fsync = lambda fd: None  # what a killed process wrote, the system keeps
     rng = np.random.default_rng(seed)
     with log.open("a", buffering=1) as say:
         for _ in range(2):

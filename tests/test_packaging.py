@@ -35,7 +35,7 @@ def source_files() -> dict[str, Path]:
         for path in folder.rglob("*"):
             relative = path.relative_to(folder)
             is_linked = name == "mm_megacontext" and relative.parts[0] in FOLDERS
-            is_data = path.parts[-2] == "weights" and path.suffix in (".json", ".safetensors")
+            is_data = "weights" in relative.parts and path.suffix in (".json", ".safetensors")
             if not is_linked and (path.suffix == ".py" or path.name == "py.typed" or is_data):
                 found[f"{name}/{relative.as_posix()}"] = path
     return found

@@ -9,6 +9,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -76,7 +77,8 @@ class TestReading:
         assert [node.id for node in store.nodes(ids)] == ids  # now from the cache
         blocks = [NodeId(2, 1), NodeId(1, 0), NodeId(2, 1)]
         assert [len(leaves) for leaves in store.leaves(blocks)] == [node.n_leaves for node in store.nodes(blocks)]
-        assert store.nodes([]) == store.leaves([]) == []
+        assert store.nodes([]) == []
+        assert store.leaves([]) == []
 
     @pytest.mark.parametrize("id", [NodeId(9, 0), NodeId(1, 22), NodeId(1, -1), NodeId(0, 0)])
     def test_unknown_ids_are_refused(self, memory: Path, id: NodeId) -> None:
@@ -257,9 +259,10 @@ class TestOpening:
         (tmp_path / "file").write_text("x")
         for path in (tmp_path, tmp_path / "missing", tmp_path / "file"):
             assert not Store.exists(path)
-            for mode in ("r", "w"):
+            modes: tuple[Literal["r", "w"], ...] = ("r", "w")
+            for mode in modes:
                 with pytest.raises(StoreError, match="is not a memory"):
-                    Store.open(path, mode=mode)  # type: ignore[arg-type]
+                    Store.open(path, mode=mode)
         assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file"]
 
     def test_a_memory_is_not_made_over_something_else(self, memory: Path) -> None:

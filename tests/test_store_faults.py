@@ -9,7 +9,9 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -109,9 +111,10 @@ class TestDamagedManifest:
     def test_a_memory_without_any_whole_version_is_told(self, memory: Path) -> None:
         for manifest in (memory / "nodes" / "_versions").glob("*.manifest"):
             damage(manifest, "half")
-        for mode in ("r", "w"):
+        modes: tuple[Literal["r", "w"], ...] = ("r", "w")
+        for mode in modes:
             with pytest.raises(CorruptStore, match="no readable version"):
-                Store.open(memory, mode=mode)  # type: ignore[arg-type]
+                Store.open(memory, mode=mode)
 
     def test_a_table_that_is_gone_is_told(self, memory: Path) -> None:
         shutil.rmtree(memory / "nodes")
@@ -167,7 +170,7 @@ def test_a_full_disk_changes_nothing(two_sources: Path, small_disk: Path) -> Non
     for leave in (0, 24_576, 65_536, 81_920, 98_304, 524_288):
         filler = fill(small_disk, leave)
         store = Store.open(memory, mode="w")
-        refusal = refused(lambda store=store: store.add_source(source_info("doc-1", 9, 8), tree_rows(9, 8)))
+        refusal = refused(partial(store.add_source, source_info("doc-1", 9, 8), tree_rows(9, 8)))
         added = refusal is None
         for message in (refusal, refused(store.close)):  # tidying up needs room too
             assert message is None or re.fullmatch(r".*: the disk is full", message)

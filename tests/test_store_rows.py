@@ -58,7 +58,7 @@ def rows(draw: st.DrawFn) -> NodeRow:
         n_leaves=draw(st.integers(0, 2**60)) if lod > 1 else n,
         mu=draw(floats(3, 64)),
         sigma=draw(floats(3, 64)),
-        gist=draw(floats(DIM * SLOTS, 16)).reshape(SLOTS, DIM),
+        gist=draw(floats(DIM * SLOTS, 16)).reshape(SLOTS, DIM).astype(np.float16),
         text=draw(st.text(st.characters(exclude_categories=["Cs"]), max_size=60)),
         pixels=draw(st.none() | st.builds(PixelRef, INT32, INT32, INT32, INT32, INT32, INT32)),
         links=tuple(draw(st.lists(INT32, max_size=4))),

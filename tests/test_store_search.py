@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mm_megacontext import store_writer
 from mm_megacontext.store import Store
-from mm_megacontext.tree import NodeId
+from mm_megacontext.tree import Node, NodeId
 from tests.store_worker import IDENTITY, source_info, tree_rows
 
 TEXTS = [
@@ -87,7 +87,7 @@ def test_scores_fall_and_are_those_of_blocks_with_the_word(memory: Path) -> None
     assert store.search_text("harbour", 3) == store.search_text("harbour", 500)[:3]
 
 
-def _nodes(store: Store, number: int, n: int) -> list[tuple[int, object]]:
+def _nodes(store: Store, number: int, n: int) -> list[tuple[int, Node]]:
     return list(enumerate(store.nodes([NodeId(number, i) for i in range(n)])))
 
 
@@ -180,12 +180,12 @@ def test_vectors_are_ranked_by_cosine_over_text_blocks(
         node
         for record in store.sources()
         for _, node in _nodes(store, record.number, record.n_nodes)
-        if node.lod == 1 and node.modality == "text"  # type: ignore[attr-defined]
+        if node.lod == 1 and node.modality == "text"
     ]
-    gists = np.stack([node.gist[0] for node in blocks]).astype(np.float32)  # type: ignore[attr-defined]
+    gists = np.stack([node.gist[0] for node in blocks]).astype(np.float32)
     vector = np.random.default_rng(0).standard_normal(16).astype(np.float32) * 1e6
     cosines = gists @ vector / np.linalg.norm(gists, axis=1) / np.linalg.norm(vector)
-    expected = sorted(zip(cosines, [node.id for node in blocks], strict=True), reverse=True)[:10]  # type: ignore[attr-defined]
+    expected = sorted(zip(cosines, [node.id for node in blocks], strict=True), reverse=True)[:10]
     hits = store.search_vectors(vector, 10)
     np.testing.assert_allclose([score for _, score in hits], [c for c, _ in expected], atol=FLOAT16_TOLERANCE)
     assert {id for id, _ in hits[:5]} <= {id for _, id in expected}

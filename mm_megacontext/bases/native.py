@@ -116,7 +116,8 @@ class Layer(nn.Module):
         """Residual stream after attention output (batch, heads, entries, head_dim) and MLP."""
         x = x + self.out(attended.transpose(1, 2).flatten(-2))
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
-        return x + self.down(F.silu(gate) * up)
+        out: Tensor = x + self.down(F.silu(gate) * up)
+        return out
 
 
 class CopyHead(nn.Module):
@@ -196,7 +197,8 @@ class NativeModel(nn.Module):
 
     def vocabulary_logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits (…, vocab), tied to the input embedding."""
-        return F.linear(hidden, self.tokens.weight) * self.config.dim**-0.5
+        logits: Tensor = F.linear(hidden, self.tokens.weight) * self.config.dim**-0.5
+        return logits
 
 
 def contiguity(t: Tensor, is_vector: Tensor, width: int) -> Tensor:

@@ -141,7 +141,7 @@ class NativeBase:
             probabilities, copied = self._next(state, context, context_ids, packed.copyable)
             token = int(probabilities.argmax())
             confidence *= float(probabilities[token])
-            if token == END or token == NONE:
+            if token in (END, NONE):
                 break
             ids.append(token)
             pointed += _pointed(copied, context_ids == token, packed.origin)
@@ -153,9 +153,7 @@ class NativeBase:
         found = bool(ids)
         return Reading(self.tokenizer.decode(ids), found, tuple(pointed), confidence)
 
-    def _next(
-        self, state: Tensor, context: Tensor, context_ids: Tensor, copyable: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _next(self, state: Tensor, context: Tensor, context_ids: Tensor, copyable: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities of the next token (vocab,), and what each entry of the context adds by copying."""
         generated = torch.softmax(self.model.vocabulary_logits(state)[0, 0].float(), dim=-1)
         generated[list(_SPECIAL)] = 0
@@ -244,7 +242,7 @@ class _Rows:
         sigma: npt.NDArray[np.float64],
     ) -> None:
         n = len(ids)
-        parts = {
+        parts: dict[str, npt.NDArray[Any]] = {
             "token_ids": ids.astype(np.int64),
             "vectors": np.zeros((n, self.dim), np.float32) if vectors is None else vectors,
             "is_vector": np.full(n, vectors is not None),
@@ -280,9 +278,7 @@ def _token_inputs(token: int, t: float, dim: int) -> Inputs:
     return rows.inputs()
 
 
-def _pointed(
-    copied: Tensor, is_token: Tensor, origin: tuple[tuple[NodeId, int] | None, ...]
-) -> list[Pointed]:
+def _pointed(copied: Tensor, is_token: Tensor, origin: tuple[tuple[NodeId, int] | None, ...]) -> list[Pointed]:
     """The leaf that a token was mostly copied from, unless it was made up from the vocabulary."""
     mass = copied * is_token
     best = int(mass.argmax()) if len(origin) else 0

@@ -33,4 +33,5 @@ def load_model(directory: Path) -> NativeModel:
 
 
 def load_tokenizer(directory: Path) -> WordTokenizer:
+    """The tokenizer of ``directory``."""
     return WordTokenizer.from_file(directory / "tokenizer.json")

@@ -40,7 +40,10 @@ class WordTokenizer:
         """Learn merges from ``texts``; all two-digit groups are in the vocabulary whatever the texts hold."""
         backend = Tokenizer(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Split(_PIECES, "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+            [
+                pre_tokenizers.Split(_PIECES, "isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
         )
         backend.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(

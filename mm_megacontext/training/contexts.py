@@ -22,6 +22,7 @@ from mm_megacontext.training.pages import PageConfig
 from mm_megacontext.training.words import Split
 from mm_megacontext.tree import NodeRow
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextConfig:
     """One stage of the curriculum.
@@ -52,9 +53,9 @@ class Batch:
     """Arrays of one step; contexts first, questions behind them.
 
     Shapes with b contexts, n entries, q questions, m tokens: entries (b, n), questions (b, q, m), gist ranges (b, n, 2)
-    into the corpus's tokens (0, 0 at leaves), positions (b, ·, 3). Answers of at most a tokens: ``answer_at`` (b, q, a) is
-    the question token that must predict it, ``targets`` (b, q, a) the token or -1, ``copy_from`` (b, q, a) the entry
-    that it stands in or -1.
+    into the corpus's tokens (0, 0 at leaves), positions (b, ·, 3). Answers of at most a tokens:
+    ``answer_at`` (b, q, a) is the question token that must predict it, ``targets`` (b, q, a) the token or -1,
+    ``copy_from`` (b, q, a) the entry that it stands in or -1.
     """
 
     token_ids: npt.NDArray[np.int64]
@@ -206,7 +207,8 @@ class ContextMaker:
         sources: list[int] = []
         answer = [NONE]
         if readable:
-            assert question.fact is not None and evidence is not None
+            assert question.fact is not None
+            assert evidence is not None
             answer = [i for word in question.fact.value for i in self.tokenizer.encode_word(word)]
             sources = [place[t] for t in evidence.positions]
         ids = [*prompt, *answer, END]
@@ -257,7 +259,7 @@ def corpus_batches(
 
 def random_pieces(tokenizer: WordTokenizer, rng: random.Random, n: int) -> list[str]:
     """Words made of one to three random vocabulary entries, so that no token stays unknown to the base."""
-    words = []
+    words: list[str] = []
     while len(words) < n:
         ids = rng.choices(range(len(SPECIAL_TOKENS), tokenizer.vocab_size), k=rng.choice((1, 1, 2, 3)))
         word = "".join(tokenizer.decode([i]) for i in ids)

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.blocks import Block
 from mm_megacontext.bases.tokenizer import WordTokenizer
+from mm_megacontext.blocks import Block
 from mm_megacontext.build import Gist, Gister, TreeBuilder
 from mm_megacontext.layout.document import Document, Page
 from mm_megacontext.training.facts import Fact, Question, Vocabulary, ask, ask_absent

@@ -152,7 +152,9 @@ def ask_absent(facts: list[Fact], vocabulary: Vocabulary) -> Question:
     choice = rng.random()
     if cells and choice < 0.35:
         cell = rng.choice(cells)
-        row, column = (vocabulary.fresh(len(cell.key)), cell.column) if rng.random() < 0.5 else (cell.key, vocabulary.fresh(1))
+        row, column = (
+            (vocabulary.fresh(len(cell.key)), cell.column) if rng.random() < 0.5 else (cell.key, vocabulary.fresh(1))
+        )
         text = rng.choice(CELL_QUESTIONS).format(row=" ".join(row), column=" ".join(column))
         return Question(text, None, "absent")
     key = vocabulary.fresh(rng.choice((1, 2, 2, 3)))

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from mm_megacontext.bases.tokenizer import WordTokenizer
 from mm_megacontext.lens import N_FEATURES, describe
-from mm_megacontext.training.corpus import Evidence, LookupDocument, make_document
 from mm_megacontext.training.contexts import random_pieces
+from mm_megacontext.training.corpus import Evidence, LookupDocument, make_document
 from mm_megacontext.training.pages import PageConfig
 from mm_megacontext.training.words import Split
 from mm_megacontext.tree import NodeRow
@@ -94,7 +94,9 @@ def lens_batches(
     batches = []
     for _ in range(n_batches):
         batch = _empty(config)
-        for b, i in enumerate(rng.choices(range(len(documents)), [d.rows[-1].last_page for d in documents], k=config.batch)):
+        for b, i in enumerate(
+            rng.choices(range(len(documents)), [d.rows[-1].last_page for d in documents], k=config.batch)
+        ):
             _fill(batch, b, documents[i], int(offsets[i]), tokenizer, config, rng)
         batches.append(batch)
     return np.concatenate([d.token_ids for d in documents]), batches

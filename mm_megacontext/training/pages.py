@@ -25,10 +25,13 @@ SENTENCES = (
     "The value of {key} is {value}.",
     "For {key}, the agreed entry is {value}.",
 )
-FILLER = """the of and to in is that for it was on are as with his they at be this from have or by one had not but what all
-were when we there can an your which their said if do will each about how up out them then she many some so these would
-other into has more her two like him see time could no make than first been its who now people my made over did down only
-way find use may water long little very after words called just where most know""".split()
+FILLER = """
+    the of and to in is that for it was on are as with his they at be this from have or by one had not but
+    what all were when we there can an your which their said if do will each about how up out them then she
+    many some so these would other into has more her two like him see time could no make than first been its
+    who now people my made over did down only way find use may water long little very after words called just
+    where most know
+""".split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +149,9 @@ class PageWriter:
     def _filler_word(self) -> str:
         rng = self.vocabulary.rng
         draw = rng.random()
-        return rng.choice(FILLER) if draw < 0.6 else rng.choice(BUSINESS_WORDS) if draw < 0.9 else self.vocabulary.word()
+        return (
+            rng.choice(FILLER) if draw < 0.6 else rng.choice(BUSINESS_WORDS) if draw < 0.9 else self.vocabulary.word()
+        )
 
     def _form(self, sheet: _Sheet, out: GeneratedPage, n: int) -> Iterator[Region]:
         """Key left of value, values aligned or right after their key; sometimes one region a line."""

@@ -6,10 +6,8 @@ sign of the score (binary cross-entropy), and shapes the query vector so that bl
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -23,18 +21,27 @@ from torch import Tensor
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import TINY_DIR, load_tokenizer
 from mm_megacontext.lens import Lens, LensConfig, LensInputs, LensNet
+from mm_megacontext.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from mm_megacontext.training.lens_data import LensBatch, LensDataConfig, lens_batches
 from mm_megacontext.training.lookup_model import gist_vectors
+from mm_megacontext.training.schedule import Schedule, write_log
 from mm_megacontext.training.words import Split
 
-BATCHES_PER_CORPUS = 100
 SCALE = 8.0
 """Inverse temperature of the query vector's ranking by cosine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainLensConfig:
-    """Options of the run; ``minutes`` or ``steps``, whichever ends first."""
+    """Options of the run.
+
+    Attributes:
+        out: Where weights, log and checkpoint go.
+        base: The trained base whose gists the lens will read.
+        minutes: Length of the run.
+        steps: Length in steps; takes the place of ``minutes``.
+        resume: Go on from the checkpoint in ``out``.
+    """
 
     out: Path
     base: Path = TINY_DIR
@@ -43,6 +50,8 @@ class TrainLensConfig:
     seed: int = 0
     device: str = "cpu"
     threads: int = 2
+    resume: bool = False
+    batches_per_corpus: int = 100
     learning_rate: float = 1.5e-3
     evaluate_every: int = 500
     data: LensDataConfig = field(default_factory=LensDataConfig)
@@ -54,32 +63,41 @@ def _corpus(
     return lens_batches(load_tokenizer(base), config, seed, split, n_batches=n_batches)
 
 
-def batches(config: TrainLensConfig) -> Iterator[tuple[npt.NDArray[np.int64], LensBatch]]:
-    """Endless training batches, made one corpus ahead in another process."""
+def _batches(
+    config: TrainLensConfig, progress: Callable[[], float]
+) -> Iterator[tuple[npt.NDArray[np.int64], LensBatch]]:
+    """Training batches, made one corpus ahead in another process, until the run is over."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         number = 0
-        pending = pool.submit(_corpus, config.base, config.data, f"{config.seed}-0", "train", BATCHES_PER_CORPUS)
-        while True:
-            tokens, made = pending.result()
+
+        def order() -> Future[tuple[npt.NDArray[np.int64], list[LensBatch]]]:
+            nonlocal number
             number += 1
-            seed = f"{config.seed}-{number}"
-            pending = pool.submit(_corpus, config.base, config.data, seed, "train", BATCHES_PER_CORPUS)
+            seed = f"{config.seed}-{progress():.6f}-{number}"
+            return pool.submit(_corpus, config.base, config.data, seed, "train", config.batches_per_corpus)
+
+        pending = order()
+        while progress() < 1:
+            (tokens, made), pending = pending.result(), order()
             for batch in made:
+                if progress() >= 1:
+                    break
                 yield tokens, batch
+        pending.cancel()
 
 
-def to_inputs(batch: LensBatch, prefix: Tensor, embedding: Tensor) -> LensInputs:
+def to_inputs(batch: LensBatch, prefix: Tensor, embedding: Tensor, device: torch.device) -> LensInputs:
     """A batch as tensors, gists and words embedded by the frozen base."""
     ranges = torch.from_numpy(batch.gist_ranges)
     counts = (ranges[..., 1] - ranges[..., 0]).clamp(min=1)
     gists = (prefix[ranges[..., 1]] - prefix[ranges[..., 0]]) / counts[..., None]
     return LensInputs(
-        gists=gists.half().float(),  # as stored
-        features=torch.from_numpy(batch.features),
-        lods=torch.from_numpy(batch.lods),
-        valid=torch.from_numpy(batch.valid),
-        question=embedding[torch.from_numpy(batch.question_ids)],
-        question_valid=torch.from_numpy(batch.question_valid),
+        gists=gists.half().float().to(device),  # rounded as they are in a store
+        features=torch.from_numpy(batch.features).to(device),
+        lods=torch.from_numpy(batch.lods).to(device),
+        valid=torch.from_numpy(batch.valid).to(device),
+        question=embedding[torch.from_numpy(batch.question_ids)].to(device),
+        question_valid=torch.from_numpy(batch.question_valid).to(device),
     )
 
 
@@ -98,14 +116,14 @@ def query_logits(net: LensNet, inputs: LensInputs) -> Tensor:
     return SCALE * (F.normalize(inputs.gists, dim=-1) @ F.normalize(query, dim=-1)[..., None]).squeeze(-1)
 
 
-def lens_loss(net: LensNet, inputs: LensInputs, positive: Tensor) -> tuple[Tensor, Tensor]:
-    """The loss, and the logits it was taken of."""
+def lens_loss(net: LensNet, inputs: LensInputs, positive: Tensor) -> Tensor:
+    """Ranking, calibration and query vector together."""
     logits = net(inputs)
     calibration = F.binary_cross_entropy_with_logits(logits, positive.float(), reduction="none")
     calibration = (calibration * inputs.valid).sum() / inputs.valid.sum()
     blocks = inputs.valid & (inputs.lods <= 1)
     vector = ranking_loss(query_logits(net, inputs), positive & blocks, blocks)
-    return ranking_loss(logits, positive, inputs.valid) + 2 * calibration + 0.3 * vector, logits
+    return ranking_loss(logits, positive, inputs.valid) + 2 * calibration + 0.3 * vector
 
 
 def evaluate(net: LensNet, data: list[tuple[LensInputs, Tensor]]) -> dict[str, float]:
@@ -127,38 +145,70 @@ def evaluate(net: LensNet, data: list[tuple[LensInputs, Tensor]]) -> dict[str, f
     }
 
 
+@dataclass(slots=True)
+class LensTrainer:
+    """The state of a run."""
+
+    config: TrainLensConfig
+    net: LensNet
+    optimizer: torch.optim.Optimizer
+    embedding: Tensor
+    schedule: Schedule
+    device: torch.device
+
+    @classmethod
+    def start(cls, config: TrainLensConfig, base: NativeBase) -> LensTrainer:
+        """Random weights, or a checkpoint."""
+        device = torch.device(config.device)
+        net = LensNet(LensConfig(base=base.id, gist_dim=base.dim)).to(device)
+        optimizer = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=0.01)
+        schedule = Schedule(config.minutes, config.steps)
+        if config.resume:
+            saved = read_checkpoint(config.out)
+            saved.restore(net, optimizer)
+            schedule.start, schedule.step = saved.progress, saved.step if config.steps is not None else 0
+        return cls(config, net, optimizer, base.model.tokens.weight.detach(), schedule, device)
+
+    def step(self, inputs: LensInputs, positive: Tensor) -> Tensor:
+        """One update; returns the loss."""
+        loss = lens_loss(self.net, inputs, positive)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule.rate(self.config.learning_rate)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.schedule.step += 1
+        return loss.detach()
+
+    def save(self) -> None:
+        """Weights, and what is needed to go on."""
+        Lens(self.net).save_pretrained(self.config.out)
+        state = Checkpoint.of(self.net, self.optimizer, self.schedule.step, self.schedule.progress)
+        write_checkpoint(state, self.config.out)
+        self.net.train()
+
+
 def train_lens(config: TrainLensConfig) -> Lens:
-    """Run the recipe; writes weights, config and a log of JSON lines to ``config.out``."""
+    """Run the recipe; writes weights, config, a log of JSON lines and a checkpoint to ``config.out``."""
     torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    base = NativeBase.from_pretrained(config.base)
-    embedding = base.model.tokens.weight.detach()
-    net = LensNet(LensConfig(base=base.id, gist_dim=base.dim))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config.learning_rate, weight_decay=0.01)
-    tokens, dev_batches = _corpus(config.base, config.data, "dev", "dev", 40)
-    prefix = gist_vectors(torch.from_numpy(tokens), embedding)
-    dev = [(to_inputs(b, prefix, embedding), torch.from_numpy(b.positive)) for b in dev_batches]
     config.out.mkdir(parents=True, exist_ok=True)
-    began, corpus = time.monotonic(), tokens
-    with (config.out / "train.jsonl").open("w", encoding="utf-8") as log:
-        for step, (tokens, batch) in enumerate(batches(config)):
-            progress = (time.monotonic() - began) / (60 * config.minutes)
-            if progress >= 1 or (config.steps is not None and step >= config.steps):
-                break
+    trainer = LensTrainer.start(config, NativeBase.from_pretrained(config.base))
+    embedding, device, schedule = trainer.embedding, trainer.device, trainer.schedule
+    tokens, dev_batches = _corpus(config.base, config.data, "dev", "dev", 40)
+    prefix, corpus = gist_vectors(torch.from_numpy(tokens), embedding), tokens
+    dev = [(to_inputs(b, prefix, embedding, device), torch.from_numpy(b.positive).to(device)) for b in dev_batches]
+    with (config.out / "train.jsonl").open("a", encoding="utf-8") as log:
+        for tokens, batch in _batches(config, lambda: schedule.progress):
             if tokens is not corpus:
                 corpus, prefix = tokens, gist_vectors(torch.from_numpy(tokens), embedding)
-            loss, _ = lens_loss(net, to_inputs(batch, prefix, embedding), torch.from_numpy(batch.positive))
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-            for group in optimizer.param_groups:
-                group["lr"] = config.learning_rate * min(1.0, (step + 1) / 100) * (1 - progress)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            if step % config.evaluate_every == 0:
-                record = {"step": step, "seconds": round(time.monotonic() - began, 1), "loss": round(loss.item(), 4)}
-                log.write(json.dumps({**record, "dev": evaluate(net, dev)}) + "\n")
-                log.flush()
-        log.write(json.dumps({"step": step, "dev": evaluate(net, dev), "base": base.id, "seed": config.seed}) + "\n")
-    lens = Lens(net)
-    lens.save_pretrained(config.out)
-    return lens
+            loss = trainer.step(
+                to_inputs(batch, prefix, embedding, device), torch.from_numpy(batch.positive).to(device)
+            )
+            if schedule.step % config.evaluate_every == 0:
+                write_log(log, schedule, loss=round(loss.item(), 4), dev=evaluate(trainer.net, dev))
+                trainer.save()
+        write_log(log, schedule, dev=evaluate(trainer.net, dev), base=trainer.net.config.base, seed=config.seed)
+    trainer.save()
+    return Lens(trainer.net)

@@ -1,5 +1,4 @@
-"""Learn the tokenizer of ``mmctx-tiny``: English text that every Python installation holds,
-invented words of the training split, and numbers.
+"""Learn the tokenizer of ``mmctx-tiny`` from English text, invented words of the training split, and numbers.
 
 The corpus is the documentation of the standard library (``pydoc_data.topics`` and the docstrings of its modules),
 which makes the recipe reproducible without a download.
@@ -12,7 +11,6 @@ import random
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
-
 from pydoc_data.topics import topics
 
 from mm_megacontext.bases.tokenizer import WordTokenizer

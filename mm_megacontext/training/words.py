@@ -14,29 +14,35 @@ from typing import Literal
 Split = Literal["train", "dev", "test"]
 
 BUSINESS_WORDS = tuple(
-    """account address agent amount annual application area article assessor asset audit authority average balance bank
-    base batch benefit bill body bonus book branch broker budget building buyer call capacity capital card carrier case
-    cash category cause cell center change charge chief city claim class clause client code collection color column
-    comment commission company condition contact contract control copy cost count country course cover credit currency
-    customer cycle data date day deadline debit decision deduction deed delivery density department deposit depth
-    description design detail device diameter director discount distance district division document domain draft due
-    duration duty element email employee end energy engine entry equity error estate event exchange expense expiry
-    export factor family fee field figure file final finance first fixed flight floor flow force form format freight
-    frequency fuel fund gate gauge goods grade grant gross group growth guarantee head health height holder home hour
-    house identity import income index initial input inspection instalment insurance interest inventory invoice issue
-    item job journal key label labour landlord last lease length lessee letter level liability licence limit line list
-    loan location log long loss lot machine manager margin mark market mass material maximum mean measure medical member
-    meter method minimum mode model module monthly name net note notice number object offer office open operator option
-    order origin output owner package page paid part partner party passport patient pay payment penalty pension period
-    permit person phase phone place plan plant plate point policy port position post power premium pressure price
-    principal priority process product profile program project property province purchase quality quantity quarter query
-    quota range rate ratio reason receipt record reference region register release rent repair report request reserve
-    resource result return revenue review risk role room route row rule salary sale sample scale schedule scope score
-    season second section sector security seller serial series service session share shipment shift side signature site
-    size source space speed staff stage standard start state statement station status stock storage store street study
-    sub subject sum supplier supply surface survey symbol system table tariff tax team temperature tenant term test time
-    title tool total trade transfer transport travel trial type unit upper usage user valid value vehicle vendor version
-    vessel visit volume voltage wage warehouse warranty waste water weekly weight width work worker year yield zone""".split()
+    """
+    account address agent amount annual application area article assessor asset audit authority average
+    balance bank     base batch benefit bill body bonus book branch broker budget building buyer call capacity
+    capital card carrier case     cash category cause cell center change charge chief city claim class clause
+    client code collection color column     comment commission company condition contact contract control copy
+    cost count country course cover credit currency     customer cycle data date day deadline debit decision
+    deduction deed delivery density department deposit depth     description design detail device diameter
+    director discount distance district division document domain draft due     duration duty element email
+    employee end energy engine entry equity error estate event exchange expense expiry     export factor
+    family fee field figure file final finance first fixed flight floor flow force form format freight
+    frequency fuel fund gate gauge goods grade grant gross group growth guarantee head health height holder
+    home hour     house identity import income index initial input inspection instalment insurance interest
+    inventory invoice issue     item job journal key label labour landlord last lease length lessee letter
+    level liability licence limit line list     loan location log long loss lot machine manager margin mark
+    market mass material maximum mean measure medical member     meter method minimum mode model module
+    monthly name net note notice number object offer office open operator option     order origin output owner
+    package page paid part partner party passport patient pay payment penalty pension period     permit person
+    phase phone place plan plant plate point policy port position post power premium pressure price
+    principal priority process product profile program project property province purchase quality quantity
+    quarter query     quota range rate ratio reason receipt record reference region register release rent
+    repair report request reserve     resource result return revenue review risk role room route row rule
+    salary sale sample scale schedule scope score     season second section sector security seller serial
+    series service session share shipment shift side signature site     size source space speed staff stage
+    standard start state statement station status stock storage store street study     sub subject sum
+    supplier supply surface survey symbol system table tariff tax team temperature tenant term test time
+    title tool total trade transfer transport travel trial type unit upper usage user valid value vehicle
+    vendor version     vessel visit volume voltage wage warehouse warranty waste water weekly weight width
+    work worker year yield zone
+    """.split()
 )
 
 _ONSETS = "b c d f g h k l m n p r s t v z b c d f g l m n p r s t br cl dr fl gr pl pr sh st th tr".split()
