@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.layout.document import Box, Region, Word, union
+from mm_megacontext.layout.document import Box, Line, Region, Word, union
 from mm_megacontext.tree import BLOCK_TOKENS
 
 ROLES = (
@@ -34,7 +34,9 @@ ROLES = (
 )
 ROLE_INDEX = {name: i for i, name in enumerate(ROLES)}
 LINE_START = 0x80
-"""Set in a leaf's role where a line, or a line of a cell, begins."""
+"""Set in a leaf's role where a line, a line of a cell, or after a wide gap a segment of a line begins."""
+WIDE_GAP = 0.8
+"""White space that separates segments of a line, in heights of its words: wider than between words of a sentence."""
 
 _CELL_ROLE = {"body": "cell", "column_header": "column_header", "row_header": "row_header"}
 
@@ -96,7 +98,15 @@ _Token = tuple[PlacedWord, int, tuple[int, int]]  # word, token id, characters o
 def _lines(region: Region) -> Iterator[list[PlacedWord]]:
     role = ROLE_INDEX.get(region.kind, 0)
     for line in region.lines:
-        yield [PlacedWord(word, role, i == 0) for i, word in enumerate(line.words)]
+        yield [PlacedWord(word, role, starts) for word, starts in zip(line.words, _segment_starts(line), strict=True)]
+
+
+def _segment_starts(line: Line) -> Iterator[bool]:
+    previous: Word | None = None
+    for word in line.words:
+        height = word.bbox[3] - word.bbox[1]
+        yield previous is None or word.bbox[0] - previous.bbox[2] > WIDE_GAP * height
+        previous = word
 
 
 def _table_rows(region: Region) -> Iterator[list[PlacedWord]]:

@@ -233,7 +233,10 @@ class Store:
         return self._writing().forget(uri)
 
     def vacuum(self) -> None:
-        """Give back the space of what was removed or replaced. Readers that are open must refresh, and do so."""
+        """Give back the space of what was removed or replaced, and build the search indexes anew.
+
+        Readers that are open go on with the memory as it is then.
+        """
         self._writing().vacuum()
 
     @property
@@ -253,9 +256,10 @@ class Store:
         try:
             return read(self._current)
         except StoreError:
-            newest = [table_versions(self.path / table)[0] for table in (NODES, SOURCES)]
             snapshot = self._current
-            if newest == [snapshot.nodes_table.version, snapshot.sources_table.version] or self._writer is not None:
+            newest = [table_versions(self.path / table)[:1] for table in (NODES, SOURCES)]
+            used = [[snapshot.nodes_table.version], [snapshot.sources_table.version]]
+            if newest == used or self._writer is not None:
                 raise
             self.refresh()
             return read(self._current)

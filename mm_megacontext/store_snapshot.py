@@ -151,7 +151,7 @@ class Snapshot:
         words = query.encode("utf-8", "replace").decode()
         if not words.strip() or k < 1 or not self.records:
             return []
-        with translated(f"cannot search {self.path}"):
+        with translated(f"cannot search {self.path} (if its index is damaged, vacuum builds it anew)"):
             table = self.nodes_table.scanner(
                 columns=["source", "node", "_score"],
                 full_text_query=MatchQuery(words, "text"),
@@ -177,7 +177,7 @@ class Snapshot:
         # Repeated over the slots, the product with a whole gist is that with the sum of its slots.
         tiled = np.tile(query / length, slots).astype(np.float16)
         nearest = {"column": "gist", "q": tiled, "k": k, "metric": "cosine", "nprobes": PROBES}
-        with translated(f"cannot search {self.path}"):
+        with translated(f"cannot search {self.path} (if its index is damaged, vacuum builds it anew)"):
             table = self.nodes_table.scanner(
                 columns=["source", "node", "_distance"],
                 nearest=nearest,

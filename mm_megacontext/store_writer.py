@@ -73,9 +73,14 @@ def create_tables(path: Path, dim: int, slots: int) -> None:
     with translated(f"cannot create a memory in {path}"):
         lance.write_dataset(rows_table([counter_row(0)], sources), path / SOURCES, **options)
         nodes = lance.write_dataset(nodes_schema(dim, slots).empty_table(), path / NODES, **options)
-        nodes.create_scalar_index("text", "INVERTED", name=_TEXT_INDEX, **_TOKENIZER)
+        create_text_index(nodes)
         for table in (SOURCES, NODES):
             SyncedDirectory(path / table).sync()
+
+
+def create_text_index(nodes: lance.LanceDataset) -> None:
+    """Index the text of all rows, in place of an older index."""
+    nodes.create_scalar_index("text", "INVERTED", name=_TEXT_INDEX, replace=True, **_TOKENIZER)
 
 
 class Writer:
@@ -104,8 +109,11 @@ class Writer:
         """Whether ``optimize`` would have nothing to do; also sees what a killed writer left undone."""
         if self._is_changed:
             return False
-        with translated(f"cannot read the indexes of {self._path}"):
-            return int(self._open(NODES).stats.index_stats(_TEXT_INDEX)["num_unindexed_rows"]) == 0
+        try:
+            with translated(f"cannot read the indexes of {self._path}"):
+                return int(self._open(NODES).stats.index_stats(_TEXT_INDEX)["num_unindexed_rows"]) == 0
+        except StoreError:
+            return False  # damaged: will be built anew
 
     def close(self) -> None:
         """Give the lock back."""
@@ -119,7 +127,7 @@ class Writer:
         if old is not None and old.content_hash == info.content_hash:
             return old
         number = self.snapshot.last_number + 1
-        with self._undone_on_error(f"cannot write {info.uri} to {self._path}"):
+        with self._undone_on_error():
             fragments, root = self._write_rows(number, batches)
             row_start = self._append(fragments, root.id.index + 1)
             n_bytes = sum(file.file_size_bytes for fragment in fragments for file in fragment.files)
@@ -138,7 +146,7 @@ class Writer:
         record = self.snapshot.find(uri)
         if record is None:
             return False
-        with self._undone_on_error(f"cannot remove {uri} from {self._path}"):
+        with self._undone_on_error(), translated(f"cannot remove {uri} from {self._path}"):
             self._delete_from(SOURCES, f"number = {record.number} AND {_NOT_COUNTER}")
         self._refresh()
         with contextlib.suppress(StoreError):
@@ -159,12 +167,12 @@ class Writer:
         self._refresh()
 
     def vacuum(self) -> None:
-        """Give back the space of removed sources and old versions at once."""
+        """Give back the space of removed sources and old versions at once, and build the indexes anew."""
         with translated(f"cannot vacuum {self._path}"):
             self._delete_hidden()
             for name in (NODES, SOURCES):
                 self._compact(name, all=True)
-            self._index()
+            self._index(anew=True)
             for name in (NODES, SOURCES):
                 self._clean(name, timedelta(0))
                 # The same once more: should this manifest be damaged, opening has one to fall back to.
@@ -197,7 +205,7 @@ class Writer:
         self.snapshot = Snapshot.take(self._path, self._dim, self._slots, self._cache)
 
     @contextlib.contextmanager
-    def _undone_on_error(self, doing: str) -> Iterator[None]:
+    def _undone_on_error(self) -> Iterator[None]:
         """Leave nothing behind when writing a source fails, as far as the disk lets us."""
         try:
             yield
@@ -327,13 +335,22 @@ class Writer:
             self._synced[name].sync()
         return bool(rewrites)
 
-    def _index(self) -> None:
+    def _index(self, *, anew: bool = False) -> None:
+        """Take rows into the indexes that are not in them yet; a damaged index is built ``anew``."""
         dataset = self._open(NODES)
         n_rows = dataset.count_rows()
         names = {index.name for index in dataset.describe_indices()}
-        if n_rows:
-            dataset.optimize.optimize_indices()
-        if n_rows >= VECTOR_INDEX_ROWS and _VECTOR_INDEX not in names:
+        try:
+            if n_rows and not anew:
+                with translated("cannot update the indexes"):
+                    dataset.optimize.optimize_indices()
+        except StoreError:
+            anew = True
+        if anew or _TEXT_INDEX not in names:
+            create_text_index(self._open(NODES))
+        if anew and _VECTOR_INDEX in names:
+            self._open(NODES).drop_index(_VECTOR_INDEX)
+        if n_rows >= VECTOR_INDEX_ROWS and (anew or _VECTOR_INDEX not in names):
             partitions = max(1, n_rows // PARTITION_ROWS)
             self._open(NODES).create_index(
                 "gist", "IVF_FLAT", name=_VECTOR_INDEX, metric="cosine", num_partitions=partitions

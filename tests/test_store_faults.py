@@ -235,3 +235,22 @@ def test_without_permission_nothing_is_written(two_sources: Path, nobody: int) -
         with pytest.raises(StoreError, match=r"cannot read .*[Pp]ermission denied"):  # and not an older version
             Store.open(memory)
         os.seteuid(0)
+
+
+@pytest.mark.parametrize("repair", ["vacuum", "add"])
+def test_a_damaged_index_is_built_anew(memory: Path, repair: str) -> None:
+    expected = Store.open(memory).search_text("harbour", 50)
+    for part in (memory / "nodes" / "_indices").rglob("*"):
+        if part.is_file():
+            part.write_bytes(b"")
+    reader = Store.open(memory)
+    assert reader.verify() == []
+    with pytest.raises(StoreError, match="vacuum builds it anew"):
+        reader.search_text("harbour", 5)
+    with Store.open(memory, mode="w") as store:
+        if repair == "vacuum":
+            store.vacuum()
+        else:
+            store.add_source(source_info("doc-3", 3), tree_rows(3))
+    found = Store.open(memory).search_text("harbour", 50)
+    assert {id for id, _ in found if id.source < 3} == {id for id, _ in expected}

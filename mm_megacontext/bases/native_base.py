@@ -27,6 +27,8 @@ from mm_megacontext.working_context import Entry
 NOWHERE = 1e3
 """Spread of a question's x and y, in patches: it could stand anywhere on a page."""
 MAX_ANSWER_TOKENS = 32
+LEAST_QUOTED = 0.1
+"""Probability that one leaf must give a token for the token to count as copied from it."""
 _SPECIAL = (PAD, QUESTION, ANSWER)
 
 
@@ -39,7 +41,7 @@ class Packed:
         n_context: How many of them are the context.
         origin: Which leaf each position of the context is, None for gists.
         copyable: (n_context,) bool, true at text leaves.
-        t_end: Time after the prompt.
+        t_end: Time at which the prompt begins.
     """
 
     inputs: Inputs
@@ -121,7 +123,7 @@ class NativeBase:
         rows.add_prompt(prompt, t)
         inputs = rows.inputs()
         is_leaf = ~inputs.is_vector[0, :n]
-        return Packed(inputs.to(self.device), n, tuple(rows.origin), is_leaf.to(self.device), t + len(prompt))
+        return Packed(inputs.to(self.device), n, tuple(rows.origin), is_leaf.to(self.device), t)
 
     def _vectors(self, entry: Entry) -> npt.NDArray[np.float32] | None:
         """Embeddings of an entry that is not read as tokens."""
@@ -130,13 +132,13 @@ class NativeBase:
         return None if entry.leaves.pixels is None else encode_patches(self.encoder, entry.leaves.pixels)
 
     def _generate(self, packed: Packed) -> Reading:
-        hidden, caches = self._forward(packed.inputs, None)
+        hidden, caches = self._forward(packed.inputs, None, None)
         context = hidden[:, : packed.n_context]
         context_ids = packed.inputs.token_ids[0, : packed.n_context]
-        state, t = hidden[:, -1:], packed.t_end
+        times = packed.inputs.mu[0, packed.n_context :, 0].tolist()
+        state, confidence = hidden[:, -1:], 1.0
         ids: list[int] = []
         pointed: list[Pointed] = []
-        confidence = 1.0
         while len(ids) < MAX_ANSWER_TOKENS:
             probabilities, copied = self._next(state, context, context_ids, packed.copyable)
             token = int(probabilities.argmax())
@@ -144,14 +146,30 @@ class NativeBase:
             if token in (END, NONE):
                 break
             ids.append(token)
-            pointed += _pointed(copied, context_ids == token, packed.origin)
+            source = _quoted(copied * (context_ids == token))
+            if source is not None:
+                origin = packed.origin[source]
+                assert origin is not None, "only leaves can be copied"
+                pointed.append(Pointed(*origin, float(copied[source])))
             if _repeats(ids):
                 break
-            step = _token_inputs(token, t, self.dim).to(self.device)
-            state, caches = self._forward(step, caches)
-            t += 1
-        found = bool(ids)
-        return Reading(self.tokenizer.decode(ids), found, tuple(pointed), confidence)
+            step = self._said(token, source, packed, times)
+            state, caches = self._forward(step, caches, times)
+        return Reading(self.tokenizer.decode(ids), bool(ids), tuple(pointed), confidence)
+
+    def _said(self, token: int, source: int | None, packed: Packed, times: list[float]) -> Inputs:
+        """A generated token as the next input: a quotation stands where its leaf stands, anything else after the rest.
+
+        ``times`` gets the token's time.
+        """
+        rows = _Rows(self.dim)
+        rows.add_prompt([token], packed.t_end + len(times))
+        inputs = rows.inputs().to(self.device)
+        if source is not None:
+            inputs.mu[0, 0] = packed.inputs.mu[0, source]
+            inputs.sigma[0, 0] = 0.0
+        times.append(float(inputs.mu[0, 0, 0]))
+        return inputs
 
     def _next(self, state: Tensor, context: Tensor, context_ids: Tensor, copyable: Tensor) -> tuple[Tensor, Tensor]:
         """Probabilities of the next token (vocab,), and what each entry of the context adds by copying."""
@@ -163,11 +181,16 @@ class NativeBase:
         copied = pointing[0, 0].exp() * copyable
         return (generated * generating[0, 0].exp()).scatter_add(0, context_ids, copied), copied
 
-    def _forward(self, inputs: Inputs, caches: list[LayerCache] | None) -> tuple[Tensor, list[LayerCache]]:
-        """Hidden states of new entries, which see everything cached and themselves causally."""
+    def _forward(
+        self, inputs: Inputs, caches: list[LayerCache] | None, times: list[float] | None
+    ) -> tuple[Tensor, list[LayerCache]]:
+        """Hidden states of new entries, which see everything cached and themselves causally.
+
+        With a cache, ``inputs`` is one generated token and ``times`` those of all tokens from the prompt to it.
+        """
         x, at, taps = self.model.prepare(inputs)
-        if caches is not None:
-            taps = torch.ones_like(taps)  # a generated token directly follows the prompt or the token before it
+        if times is not None:
+            taps = torch.tensor([[_taps(times, taps.shape[-1])]], device=taps.device)
         updated: list[LayerCache] = []
         for i, layer in enumerate(self.model.layers):
             assert isinstance(layer, Layer)
@@ -272,21 +295,15 @@ def encode_patches(encoder: PatchEncoder, pixels: npt.NDArray[np.uint8]) -> npt.
     return encoded.reshape(-1, encoded.shape[-1])[:n]
 
 
-def _token_inputs(token: int, t: float, dim: int) -> Inputs:
-    rows = _Rows(dim)
-    rows.add_prompt([token], t)
-    return rows.inputs()
+def _taps(times: list[float], width: int) -> list[float]:
+    """Which of the tokens before the last one are its direct predecessors on the timeline; see ``contiguity``."""
+    return [float(k < len(times) and times[-1] - times[-1 - k] == k) for k in range(1, width + 1)]
 
 
-def _pointed(copied: Tensor, is_token: Tensor, origin: tuple[tuple[NodeId, int] | None, ...]) -> list[Pointed]:
-    """The leaf that a token was mostly copied from, unless it was made up from the vocabulary."""
-    mass = copied * is_token
-    best = int(mass.argmax()) if len(origin) else 0
-    if not len(origin) or float(mass[best]) < 0.1:
-        return []
-    place = origin[best]
-    assert place is not None, "only leaves can be copied"
-    return [Pointed(*place, float(mass[best]))]
+def _quoted(mass: Tensor) -> int | None:
+    """The entry that a token was copied from, unless it was made up from the vocabulary."""
+    best = int(mass.argmax()) if len(mass) else 0
+    return best if len(mass) and float(mass[best]) >= LEAST_QUOTED else None
 
 
 def _repeats(ids: list[int]) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from mm_megacontext.bases.native_base import NOWHERE
 from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, QUESTION, SPECIAL_TOKENS, WordTokenizer
 from mm_megacontext.blocks import LINE_START, ROLE_INDEX
 from mm_megacontext.training.corpus import Evidence, LookupDocument, make_document
@@ -67,7 +68,8 @@ class Batch:
     mu: npt.NDArray[np.float64]
     sigma: npt.NDArray[np.float32]
     question_ids: npt.NDArray[np.int64]
-    question_t: npt.NDArray[np.float64]
+    question_mu: npt.NDArray[np.float64]
+    question_sigma: npt.NDArray[np.float32]
     answer_at: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
     copy_from: npt.NDArray[np.int64]
@@ -150,7 +152,8 @@ class ContextMaker:
             mu=np.zeros((*shape, 3), np.float64),
             sigma=np.zeros((*shape, 3), np.float32),
             question_ids=np.zeros(questions, np.int64),
-            question_t=np.zeros(questions, np.float64),
+            question_mu=np.zeros((*questions, 3), np.float64),
+            question_sigma=np.zeros((*questions, 3), np.float32),
             answer_at=np.zeros(answers, np.int64),
             targets=np.full(answers, -1, np.int64),
             copy_from=np.full(answers, -1, np.int64),
@@ -164,7 +167,8 @@ class ContextMaker:
         place = self._write_entries(batch, b, cut, offset, shift)
         end = shift + document.rows[-1].t_span[1] + 2
         for q, (question, evidence) in enumerate(asked):
-            batch.question_t[b, q] = end + np.arange(self.config.question_length)
+            batch.question_mu[b, q, :, 0] = end + np.arange(self.config.question_length)
+            batch.question_sigma[b, q] = (0.0, NOWHERE, NOWHERE)
             self._write_question(batch, (b, q), question, evidence, cut, place)
 
     def _write_entries(self, batch: Batch, b: int, cut: Cut, offset: int, shift: float) -> dict[int, int]:
@@ -219,6 +223,9 @@ class ContextMaker:
         batch.answer_at[at][:n] = len(prompt) - 1 + np.arange(n)
         batch.targets[at][:n] = [*answer, END]
         batch.copy_from[at][: len(sources)] = sources
+        quoted = slice(len(prompt), len(prompt) + len(sources))
+        batch.question_mu[at][quoted] = batch.mu[at[0], sources]
+        batch.question_sigma[at][quoted] = 0.0
 
 
 @dataclass(slots=True)

@@ -12,7 +12,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mm_megacontext.bases.native import Inputs, Layer, NativeModel, Prepared
-from mm_megacontext.bases.native_base import NOWHERE
 from mm_megacontext.blocks import ROLE_INDEX
 from mm_megacontext.training.contexts import Batch
 
@@ -66,9 +65,6 @@ def to_tensors(batch: Batch, prefix: Tensor, device: torch.device) -> LookupTens
         tensor = torch.as_tensor(entries)
         return join(tensor, torch.full((b, q, m), fill, dtype=tensor.dtype))
 
-    question_mu = torch.zeros(b, q, m, 3, dtype=torch.float64)
-    question_mu[..., 0] = torch.from_numpy(batch.question_t)
-    question_sigma = torch.tensor([0.0, NOWHERE, NOWHERE]).expand(b, q, m, 3)
     inputs = Inputs(
         token_ids=join(torch.from_numpy(batch.token_ids), torch.from_numpy(batch.question_ids)),
         vectors=join(gists, torch.zeros(b, q, m, gists.shape[-1])),
@@ -76,8 +72,8 @@ def to_tensors(batch: Batch, prefix: Tensor, device: torch.device) -> LookupTens
         roles=from_numpy(batch.roles, ROLE_INDEX["question"]),
         line_start=from_numpy(batch.line_start, 0),
         lods=from_numpy(batch.lods, 0),
-        mu=join(torch.from_numpy(batch.mu), question_mu),
-        sigma=join(torch.from_numpy(batch.sigma), question_sigma),
+        mu=join(torch.from_numpy(batch.mu), torch.from_numpy(batch.question_mu)),
+        sigma=join(torch.from_numpy(batch.sigma), torch.from_numpy(batch.question_sigma)),
     ).to(device)
     answer_at = torch.from_numpy(batch.answer_at) + torch.arange(q)[:, None] * m
     tensors = (t.to(device) for t in (answer_at, torch.from_numpy(batch.targets), torch.from_numpy(batch.copy_from)))
