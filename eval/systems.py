@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from mm_megacontext.bases.base import Reading
 from mm_megacontext.collection import CollectionTree
+from mm_megacontext.hints import search_words
 from mm_megacontext.runtime import Runtime
 from mm_megacontext.store import Store
 from mm_megacontext.tree import NodeId
@@ -71,7 +72,7 @@ def random_blocks(asked: Asked) -> Reading:
 
 def bm25(asked: Asked) -> Reading:
     """The blocks that full-text search ranks highest, as retrieval-augmented generation would take them."""
-    return asked.read(within(asked, [id for id, _ in asked.store.search_text(asked.question, 128)]))
+    return asked.read(within(asked, [id for id, _ in asked.store.search_text(search_words(asked.question), 128)]))
 
 
 def truncation(asked: Asked) -> Reading:

@@ -1,12 +1,13 @@
 """Regions cut into text blocks of at most 32 tokens, each token with its share of its word's box.
 
-A block never crosses a region. Lines (of a table: rows) stay whole where they fit.
+A block never crosses a region. It ends where a sentence, a line or a table row ends, if there is such a place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Protocol
 
 import numpy as np
@@ -41,6 +42,17 @@ WIDE_GAP = 0.8
 _CELL_ROLE = {"body": "cell", "column_header": "column_header", "row_header": "row_header"}
 
 
+_SENTENCE_ENDS = (".", "!", "?", '."', ".)", ";")
+
+
+class Ending(IntEnum):
+    """What ends after a word; the larger, the better a place for a block to end."""
+
+    WORD = 0
+    LINE = 1
+    SENTENCE = 2
+
+
 class Tokenizer(Protocol):
     """What cutting needs of a base's tokenizer."""
 
@@ -56,6 +68,7 @@ class PlacedWord:
     word: Word
     role: int
     starts_line: bool
+    end: Ending
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,17 +101,20 @@ class Block:
 
 def cut_region(region: Region, tokenizer: Tokenizer) -> list[Block]:
     """The blocks of a region, in reading order; none if it holds no text."""
-    units = _table_rows(region) if region.table is not None else _lines(region)
-    return [_block(tokens) for tokens in _pack(units, tokenizer)]
+    placed = _table_words(region) if region.table is not None else _line_words(region)
+    return [_block(tokens) for tokens in _pack([(_tokens(p, tokenizer), p.end) for p in placed])]
 
 
 _Token = tuple[PlacedWord, int, tuple[int, int]]  # word, token id, characters of the word
 
 
-def _lines(region: Region) -> Iterator[list[PlacedWord]]:
+def _line_words(region: Region) -> Iterator[PlacedWord]:
     role = ROLE_INDEX.get(region.kind, 0)
     for line in region.lines:
-        yield [PlacedWord(word, role, starts) for word, starts in zip(line.words, _segment_starts(line), strict=True)]
+        last = len(line.words) - 1
+        for i, (word, starts) in enumerate(zip(line.words, _segment_starts(line), strict=True)):
+            end = Ending.SENTENCE if word.text.endswith(_SENTENCE_ENDS) else Ending.LINE if i == last else Ending.WORD
+            yield PlacedWord(word, role, starts, end)
 
 
 def _segment_starts(line: Line) -> Iterator[bool]:
@@ -109,36 +125,54 @@ def _segment_starts(line: Line) -> Iterator[bool]:
         previous = word
 
 
-def _table_rows(region: Region) -> Iterator[list[PlacedWord]]:
+def _table_words(region: Region) -> Iterator[PlacedWord]:
+    """Row by row; only where a row ends may a block end, if it can."""
     assert region.table is not None
     rows: dict[int, list[PlacedWord]] = {}
     for cell in region.table.cells:
         role = ROLE_INDEX[_CELL_ROLE[cell.role]]
         for line in cell.lines:
-            rows.setdefault(cell.row, []).extend(PlacedWord(word, role, i == 0) for i, word in enumerate(line.words))
+            placed = [PlacedWord(word, role, i == 0, Ending.WORD) for i, word in enumerate(line.words)]
+            rows.setdefault(cell.row, []).extend(placed)
     for row in sorted(rows):
-        yield rows[row]
+        yield from rows[row][:-1]
+        yield replace(rows[row][-1], end=Ending.LINE)
 
 
-def _pack(units: Iterator[list[PlacedWord]], tokenizer: Tokenizer) -> Iterator[list[_Token]]:
-    """Whole units while they fit; a unit larger than a block is cut between words, a word larger than one inside."""
-    pending: list[_Token] = []
-    for unit in units:
-        words = [_tokens(placed, tokenizer) for placed in unit]
-        n = sum(map(len, words))
-        if pending and len(pending) + n > BLOCK_TOKENS:
-            yield pending
-            pending = []
-        for tokens in words:
-            if pending and len(pending) + len(tokens) > BLOCK_TOKENS:
-                yield pending
-                pending = []
-            while len(tokens) > BLOCK_TOKENS:
-                yield tokens[:BLOCK_TOKENS]
-                tokens = tokens[BLOCK_TOKENS:]
-            pending.extend(tokens)
-    if pending:
-        yield pending
+def _pack(words: Sequence[tuple[list[_Token], Ending]]) -> Iterator[list[_Token]]:
+    """As many words as fit, back to the last good place to stop; a word larger than a block is cut inside."""
+    start = 0
+    while start < len(words):
+        stop = _overflow(words, start)
+        if stop == start:
+            tokens = words[start][0]
+            yield from (tokens[i : i + BLOCK_TOKENS] for i in range(0, len(tokens), BLOCK_TOKENS))
+            start += 1
+            continue
+        if stop < len(words):
+            stop = _best_stop(words, start, stop)
+        yield [token for tokens, _ in words[start:stop] for token in tokens]
+        start = stop
+
+
+def _overflow(words: Sequence[tuple[list[_Token], Ending]], start: int) -> int:
+    """The first word from ``start`` that does not fit one block with those before it."""
+    n = 0
+    for stop in range(start, len(words)):
+        n += len(words[stop][0])
+        if n > BLOCK_TOKENS:
+            return stop
+    return len(words)
+
+
+def _best_stop(words: Sequence[tuple[list[_Token], Ending]], start: int, stop: int) -> int:
+    """The last stop at the strongest ending that leaves the block a third full, else the last of all."""
+    best, n = (Ending.WORD, stop), 0
+    for i in range(start, stop):
+        n += len(words[i][0])
+        if n >= BLOCK_TOKENS // 3 and words[i][1] >= best[0] and words[i][1] > Ending.WORD:
+            best = (words[i][1], i + 1)
+    return best[1]
 
 
 def _tokens(placed: PlacedWord, tokenizer: Tokenizer) -> list[_Token]:

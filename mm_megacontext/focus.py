@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -125,8 +126,8 @@ class FocusAllocator:
         if values.shape != (len(context),) or not np.isfinite(values).all():
             raise ValueError(f"need {len(context)} finite scores, one per entry; got {values} of shape {values.shape}")
         self._step += 1
-        own = {entry.id: score for entry, score in zip(context.entries, values.tolist(), strict=True)}
-        worths = {entry.id: self._worth(entry, own[entry.id]) for entry in context.entries}
+        own = {entry.node.id: score for entry, score in zip(context.entries, values.tolist(), strict=True)}
+        worths = {entry.node.id: self._worth(entry, own[entry.node.id]) for entry in context.entries}
         survey = Survey.of(context, worths, self._opened_at)
         plan = _Plan(context.slack)
         self._plan_pruning(survey, plan)
@@ -161,10 +162,10 @@ class FocusAllocator:
                 plan.slack += family.freed
 
     def _plan_expansions(self, context: WorkingContext, survey: Survey, plan: _Plan) -> None:
-        candidates = [entry for entry in context.entries if survey.worths[entry.id].is_waiting]
-        candidates.sort(key=lambda entry: survey.worths[entry.id], reverse=True)
+        ranked = [(survey.worths[entry.node.id], entry) for entry in context.entries]
+        candidates = sorted([pair for pair in ranked if pair[0].is_waiting], key=itemgetter(0), reverse=True)
         hopeless = math.inf  # a candidate of less worth has less to be paid with: a need that failed fails again
-        for entry in candidates:
+        for worth, entry in candidates:
             room = self.config.actions_per_step - plan.n_actions
             if room == 0:
                 return
@@ -173,7 +174,7 @@ class FocusAllocator:
                 continue
             if survey.is_within(entry.id, plan.collapses):
                 continue
-            if need > 0 and not self._pay(survey, plan, need, survey.worths[entry.id], room - 1):
+            if need > 0 and not self._pay(survey, plan, need, worth, room - 1):
                 hopeless = need
                 continue
             plan.expands[entry.id] = entry

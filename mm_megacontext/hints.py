@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.tree import NodeId, TreeReader
+from mm_megacontext.tree import Node, NodeId, TreeReader
 from mm_megacontext.working_context import Entry
 
 Found = Sequence[tuple[NodeId, float]]
@@ -26,6 +26,25 @@ class Index(Protocol):
     def search_vectors(self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None = None) -> Found: ...
 
 
+FUNCTION_WORDS = frozenset(
+    """
+    a according about all an and any are as at be been but by can could did do does document find for from get
+    give given gives had has have how i if in into is it its list look many me much my no not of on or our page
+    please say says show state stated states table tell than that the their them there these they this those to
+    up us value was we were what what's when where which who whom whose why will with would you your row column
+    """.split()
+)
+"""Words that questions are made of; in a search they would only find sentences that look like questions."""
+_EDGES = ".,;:!?\"'()[]{}"
+
+
+def search_words(question: str) -> str:
+    """The words of a question that are worth searching for: all but function words, or all if nothing else is there."""
+    words = question.split()
+    kept = [word for word in words if word.strip(_EDGES).lower() not in FUNCTION_WORDS]
+    return " ".join(kept or words)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HintConfig:
     """How many hints, and how much they count.
@@ -35,12 +54,14 @@ class HintConfig:
         n_vectors: Blocks from the vector index.
         vector_weight: Strength of the best vector hint; the best full-text hint has 1.
         link_weight: Share of a hint's strength that its linked blocks get (a table row's header).
+        next_weight: Share that the next block of the same region gets, where a sentence may go on.
     """
 
     n_text: int = 16
     n_vectors: int = 4
     vector_weight: float = 0.5
     link_weight: float = 0.98
+    next_weight: float = 0.7
 
     def __post_init__(self) -> None:
         if min(self.n_text, self.n_vectors) < 0:
@@ -97,14 +118,36 @@ def find_hints(
     """
     strengths: dict[NodeId, float] = {}
     if config.n_text:
-        _collect(strengths, index.search_text(question, config.n_text, within), 1.0)
+        _collect(strengths, index.search_text(search_words(question), config.n_text, within), 1.0)
     if vector is not None and config.n_vectors:
         _collect(strengths, index.search_vectors(vector, config.n_vectors, within), config.vector_weight)
-    for node in tree.nodes(list(strengths)):
-        for link in node.links:
-            linked = config.link_weight * strengths[node.id]
-            strengths[link] = max(strengths.get(link, 0.0), linked)
+    _follow(strengths, tree, config)
     return Hints(strengths)
+
+
+def _follow(strengths: dict[NodeId, float], tree: TreeReader, config: HintConfig) -> None:
+    """Lend strength to linked blocks, and to blocks that go on where a found one ends."""
+    found = tree.nodes(list(strengths))
+    last = {node.id: strengths[node.id] for node in found}
+    for node in found:
+        for link in node.links:
+            strengths[link] = max(strengths.get(link, 0.0), config.link_weight * last[node.id])
+    for node, after in zip(found, _next_blocks(tree, found), strict=True):
+        if after is not None:
+            strengths[after] = max(strengths.get(after, 0.0), config.next_weight * last[node.id])
+
+
+def _next_blocks(tree: TreeReader, blocks: Sequence[Node]) -> list[NodeId | None]:
+    """The block behind each one if its text goes on there: of the same kind, page and region, without a gap in time."""
+    candidates = {block.id: NodeId(block.id.source, block.id.index + 1) for block in blocks}
+    # Post-order: a block always has its parent or its next sibling's subtree behind it, so the index exists.
+    after = dict(zip(candidates, tree.nodes(list(candidates.values())), strict=True))
+    return [
+        after[block.id].id
+        if after[block.id].lod == 1 and (after[block.id].kind, after[block.id].page) == (block.kind, block.page)
+        else None
+        for block in blocks
+    ]
 
 
 def _collect(strengths: dict[NodeId, float], found: Found, weight: float) -> None:

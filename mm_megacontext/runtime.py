@@ -30,7 +30,7 @@ class ReadingConfig:
         focus: How focus moves.
     """
 
-    hint_weight: float = 1.6
+    hint_weight: float = 2.5
     hints: HintConfig = field(default_factory=HintConfig)
     focus: FocusConfig = field(default_factory=lambda: FocusConfig(actions_per_step=48))
 

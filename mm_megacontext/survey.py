@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple
 
 from mm_megacontext.tree import NodeId
@@ -79,12 +80,14 @@ class Survey:
             costs[id] = sum([costs[child] for child in node.children])
             newest[id] = max(opened_at.get(id, -math.inf), max([newest[child] for child in node.children]))
             families.append(Family(id, worths[id], costs[id] - len(node.gist), newest[id]))
-        families.sort(key=lambda family: family.worth)  # stable: of equals, the inner one stays before the outer one
+        families.sort(key=attrgetter("worth"))  # stable: of equals, the inner one stays before the outer one
         parents = {child: node.id for node in context.opened.values() for child in node.children}
         return cls(worths, families, parents)
 
     def is_within(self, id: NodeId, outer: Collection[NodeId]) -> bool:
         """Whether ``id`` is one of ``outer`` or lies below one."""
+        if not outer:
+            return False
         return any(at in outer for at in self.lineage(id))
 
     def lineage(self, id: NodeId) -> Iterator[NodeId]:

@@ -1,0 +1,164 @@
+"""Cutting regions into blocks. Oracle: the words themselves, tokenized one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mm_megacontext.blocks import LINE_START, ROLE_INDEX, ROLES, Block, Tokenizer, cut_region
+from mm_megacontext.layout.document import Box, Cell, CellRole, Line, Region, RegionKind, Table, Word
+from mm_megacontext.tree import BLOCK_TOKENS
+from tests.tiny import tokenizer
+
+
+class PairTokenizer:
+    """Two characters to a token, the id says which."""
+
+    def encode_word(self, word: str) -> tuple[int, ...]:
+        return tuple(sum(map(ord, word[i : i + 2])) for i in range(0, len(word), 2))
+
+    def word_spans(self, word: str) -> tuple[tuple[int, int], ...]:
+        return tuple((i, min(i + 2, len(word))) for i in range(0, len(word), 2))
+
+
+TOKENIZERS: list[Tokenizer] = [PairTokenizer(), tokenizer()]
+TEXT_KINDS: list[RegionKind] = ["text", "heading", "list", "form", "caption", "header", "footer", "formula", "code"]
+CELL_ROLES: dict[CellRole, str] = {"body": "cell", "column_header": "column_header", "row_header": "row_header"}
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> Box:
+    x, y = draw(st.integers(0, 60_000)) / 100, draw(st.integers(0, 80_000)) / 100
+    return (x, y, x + draw(st.integers(0, 9_000)) / 100, y + draw(st.integers(1, 2_000)) / 100)
+
+
+WORD_TEXTS = st.text("abc12é日𝔄-.", min_size=1, max_size=8) | st.text("ab7", min_size=60, max_size=150)
+WORDS = st.builds(Word, WORD_TEXTS, boxes())
+LINES = st.lists(WORDS, min_size=1, max_size=14).map(lambda words: Line(tuple(words)))
+
+
+@st.composite
+def text_regions(draw: st.DrawFn) -> Region:
+    lines = tuple(draw(st.lists(LINES, max_size=8)))
+    return Region(draw(st.sampled_from(TEXT_KINDS)), (0.0, 0.0, 612.0, 792.0), lines)
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Region:
+    n_rows, n_columns = draw(st.integers(1, 6)), draw(st.integers(1, 4))
+    roles: list[CellRole] = ["body", "column_header", "row_header"]
+    cells = tuple(
+        Cell(row, column, draw(boxes()), tuple(draw(st.lists(LINES, max_size=2))), draw(st.sampled_from(roles)))
+        for row in range(n_rows)
+        for column in range(n_columns)
+    )
+    return Region("table", (0.0, 0.0, 612.0, 792.0), table=Table(cells, n_rows, n_columns))
+
+
+REGIONS = text_regions() | tables()
+
+
+def units(region: Region) -> list[list[tuple[Word, str, bool]]]:
+    """Lines or table rows of (word, role, begins a line): what the blocks must say."""
+    if region.table is None:
+        return [[(w, region.kind, i == 0) for i, w in enumerate(line.words)] for line in region.lines]
+    by_row: list[list[tuple[Word, str, bool]]] = [[] for _ in range(region.table.n_rows)]
+    for cell in region.table.cells:
+        for line in cell.lines:
+            by_row[cell.row] += [(w, CELL_ROLES[cell.role], i == 0) for i, w in enumerate(line.words)]
+    return by_row
+
+
+def tokens_of(blocks: list[Block]) -> Iterator[tuple[int, int, Word]]:
+    """(block, token in it, word) in reading order."""
+    for number, block in enumerate(blocks):
+        for i, word in enumerate(block.word_of_token.tolist()):
+            yield number, i, block.words[word]
+
+
+@settings(max_examples=120, deadline=None)
+@given(REGIONS, st.sampled_from(TOKENIZERS))
+def test_every_token_of_every_word_in_order(region: Region, tokenizer: Tokenizer) -> None:
+    blocks = cut_region(region, tokenizer)
+    expected = [i for unit in units(region) for word, _, _ in unit for i in tokenizer.encode_word(word.text)]
+    assert [i for block in blocks for i in block.token_ids.tolist()] == expected
+    for block in blocks:
+        assert 1 <= len(block.token_ids) <= BLOCK_TOKENS
+        assert block.boxes.shape == (len(block.token_ids), 4)
+        assert block.roles.shape == block.word_of_token.shape == block.token_ids.shape
+        assert block.text == " ".join(word.text for word in block.words)
+
+
+@settings(max_examples=120, deadline=None)
+@given(REGIONS, st.sampled_from(TOKENIZERS))
+def test_boxes_of_a_words_tokens_make_up_its_box(region: Region, tokenizer: Tokenizer) -> None:
+    blocks = cut_region(region, tokenizer)
+    found: dict[int, list[list[float]]] = {}
+    words = {id(word): word for unit in units(region) for word, _, _ in unit}
+    for number, i, word in tokens_of(blocks):
+        found.setdefault(id(word), []).append(blocks[number].boxes[i].tolist())
+    assert found.keys() == words.keys()
+    for key, parts in found.items():
+        edges = np.array(parts, dtype=np.float32)
+        whole = (*edges[:, :2].min(axis=0), *edges[:, 2:].max(axis=0))
+        assert whole == tuple(np.array(words[key].bbox, dtype=np.float32))
+        assert (edges[:, 0] <= edges[:, 2]).all()
+        assert (np.diff(edges[:, 0]) >= 0).all(), "tokens go from left to right"
+
+
+@settings(max_examples=120, deadline=None)
+@given(REGIONS, st.sampled_from(TOKENIZERS))
+def test_roles_and_line_starts(region: Region, tokenizer: Tokenizer) -> None:
+    found = [role for block in cut_region(region, tokenizer) for role in block.roles.tolist()]
+    expected = []
+    for unit in units(region):
+        for word, role, starts in unit:
+            n = len(tokenizer.encode_word(word.text))
+            flags = [LINE_START if starts else 0] + [0] * (n - 1)
+            expected += [ROLE_INDEX.get(role, 0) | flag for flag in flags]
+    assert found == expected
+
+
+@settings(max_examples=120, deadline=None)
+@given(REGIONS, st.sampled_from(TOKENIZERS))
+def test_what_fits_a_block_is_not_cut(region: Region, tokenizer: Tokenizer) -> None:
+    blocks_of: dict[int, set[int]] = {}
+    for number, _, word in tokens_of(cut_region(region, tokenizer)):
+        blocks_of.setdefault(id(word), set()).add(number)
+    for unit in units(region):
+        sizes = [len(tokenizer.encode_word(word.text)) for word, _, _ in unit]
+        if sum(sizes) <= BLOCK_TOKENS:
+            assert len(set().union(*(blocks_of[id(word)] for word, _, _ in unit))) <= 1, "a line or row that fits"
+        for size, (word, _, _) in zip(sizes, unit, strict=True):
+            least = 1 if size <= BLOCK_TOKENS else -(-size // BLOCK_TOKENS)
+            assert len(blocks_of[id(word)]) == least
+
+
+@settings(max_examples=60, deadline=None)
+@given(tables())
+def test_header_blocks_are_those_with_a_column_header(region: Region) -> None:
+    for block in cut_region(region, PairTokenizer()):
+        has_header = any(role & ~LINE_START == ROLE_INDEX["column_header"] for role in block.roles.tolist())
+        assert block.is_header == has_header
+
+
+@pytest.mark.parametrize("kind", ["figure", "scan"])
+def test_a_region_without_text_has_no_blocks(kind: RegionKind) -> None:
+    assert cut_region(Region(kind, (0.0, 0.0, 10.0, 10.0)), PairTokenizer()) == []
+
+
+def test_a_long_word_continues_without_starting_a_line() -> None:
+    word = Word("x" * 140, (0.0, 0.0, 140.0, 10.0))
+    blocks = cut_region(Region("text", word.bbox, (Line((word,)),)), PairTokenizer())
+    assert [len(block.token_ids) for block in blocks] == [32, 32, 6]
+    assert [bool(block.roles[0] & LINE_START) for block in blocks] == [True, False, False]
+    assert blocks[1].boxes[0].tolist() == [64.0, 0.0, 66.0, 10.0]
+
+
+def test_roles_leave_room_for_the_line_start_bit() -> None:
+    assert len(ROLES) < LINE_START
+    assert len(set(ROLES)) == len(ROLES)
