@@ -16,6 +16,7 @@ class IngestError(MegaContextError, OSError):
     def __init__(self, message: str, *, source: str, page: int | None = None) -> None:
         where = source if page is None else f"{source}, page {page}"
         super().__init__(f"{where}: {message}")
+        self.reason = message if page is None else f"page {page}: {message}"
         self.source = source
         self.page = page
 

@@ -155,7 +155,7 @@ class MegaContext:
                 note = _progress(on_progress, document.uri, number, len(files), document.n_pages)
                 report.ingested.append(summarise(ingester.add(document, password, note)))
             except IngestError as error:
-                report.failed.append(IngestFailure(error.source, str(error).removeprefix(f"{error.source}: ")))
+                report.failed.append(IngestFailure(error.source, error.reason))
                 continue
             if password is not None:
                 self._passwords[document.uri] = password

@@ -208,10 +208,15 @@ def _lod(pair: dict[str, int]) -> int:
 def _compare(
     nodes: lance.LanceDataset, n_rows: int, records: Sequence[SourceRecord]
 ) -> tuple[list[SourceRecord], frozenset[int], dict[int, SourceRecord]]:
-    """Whole records, numbers to hide, broken records. Looks at the rows only if their number is not as it should be."""
-    if n_rows == sum(record.n_nodes for record in records):
-        return list(records), frozenset(), {}
+    """Whole records, numbers to hide, broken records.
+
+    Rows come and go a whole source at a time: if there are as many as there should be, and one of each source, then
+    they are all there, and no others.
+    """
     with translated("cannot read the nodes table"):
+        firsts = nodes._take_rows([record.row_start for record in records], ["source"]).column("source").to_pylist()
+        if n_rows == sum(r.n_nodes for r in records) and firsts == [r.number for r in records]:
+            return list(records), frozenset(), {}
         numbers = nodes.to_table(columns=["source"]).column("source").to_numpy()
     present = Counter(dict(zip(*(part.tolist() for part in np.unique(numbers, return_counts=True)), strict=True)))
     broken = {record.number: record for record in records if present[record.number] != record.n_nodes}

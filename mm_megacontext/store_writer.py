@@ -16,6 +16,7 @@ from typing import Any
 import lance
 import numpy as np
 from lance.optimize import Compaction, CompactionOptions
+from lance.query import MatchQuery
 
 from mm_megacontext.durable import SyncedDirectory, set_aside_damaged, translated
 from mm_megacontext.errors import StoreError
@@ -344,6 +345,10 @@ class Writer:
             if n_rows and not anew:
                 with translated("cannot update the indexes"):
                     dataset.optimize.optimize_indices()
+                    # That does not read all of an index; a search does.
+                    self._open(NODES).scanner(
+                        columns=["node"], full_text_query=MatchQuery("0", "text"), limit=1
+                    ).to_table()
         except StoreError:
             anew = True
         if anew or _TEXT_INDEX not in names:

@@ -98,6 +98,18 @@ class TestDamagedManifest:
             writer.add_source(source_info("doc-3", 3), tree_rows(3))
         assert uris(memory) == ["doc-1", "doc-2", "doc-3"]
 
+    def test_a_replacement_of_the_same_size_is_not_taken_for_what_it_replaced(self, memory: Path) -> None:
+        with Store.open(memory, mode="w") as writer:
+            writer.add_source(source_info("doc-1", 5), tree_rows(5))
+        damage(newest_manifest(memory, "sources"), "empty")
+        with pytest.warns(StoreWarning):
+            store = Store.open(memory)
+        assert [record.uri for record in store.sources()] == ["doc-2"]
+        assert {id.source for id, _ in store.search_text("harbour the 1834", 100)} == {2}
+        with pytest.warns(StoreWarning), Store.open(memory, mode="w") as writer:
+            writer.add_source(source_info("doc-1", 5), tree_rows(5))
+        assert uris(memory) == ["doc-2", "doc-1"]
+
     def test_after_vacuum_there_is_still_a_version_to_fall_back_to(self, memory: Path) -> None:
         with Store.open(memory, mode="w") as writer:
             writer.vacuum()

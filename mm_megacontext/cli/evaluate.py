@@ -73,11 +73,19 @@ def run(args: argparse.Namespace) -> int:
 
 def render(rows: list[dict[str, Any]]) -> str:
     """The rows as a table for people."""
-    lines = [f"{'system':<16} {'pages':>5} {'budget':>6} {'n':>5}  exact match  95 % interval"]
+    lines = [
+        f"{'system':<11} {'pages':>5} {'budget':>6} {'n':>5}  exact match          cells (n)                  "
+        "not found: precision recall"
+    ]
     for row in rows:
-        low, high = row["ci95"]
+        budget = "all" if row["budget"] is None else row["budget"]
         lines.append(
-            f"{row['system']:<16} {row['pages']:>5} {row['budget']:>6} {row['n']:>5}  {row['exact_match']:>11.3f}  "
-            f"{low:.3f}–{high:.3f}"
+            f"{row['system']:<11} {row['pages']:>5} {budget:>6} {row['n']:>5}  "
+            f"{_share(row['exact_match'], row['ci95'])}  {_share(row['exact_match_cells'], row['ci95_cells'])} "
+            f"{'(' + str(row['n_cells']) + ')':<7} {row['not_found_precision']:>18.3f} {row['not_found_recall']:>6.3f}"
         )
     return "\n".join(lines)
+
+
+def _share(value: float, interval: list[float]) -> str:
+    return f"{value:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from mm_megacontext.cli.arguments import Subparsers
 
 
+SHARED = ("out", "minutes", "steps", "seed", "device", "threads", "resume")
+"""Options that both recipes have."""
+
+
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command's arguments."""
     parser = subparsers.add_parser(
@@ -21,14 +25,16 @@ def add_parser(subparsers: Subparsers) -> None:
 
     base = parts.add_parser("base", help="the native base", description="Train the native base end to end.")
     _add_shared(base)
-    base.add_argument("--resume", type=Path, metavar="DIR", help="start from the weights of an earlier run")
-    base.add_argument("--start", type=share, metavar="S", help="share of the schedule to start at, 0 to 1")
+    base.add_argument("--init", type=Path, metavar="DIR", help="begin with these weights instead of random ones")
+    base.add_argument(
+        "--init-progress", type=share, metavar="S", help="share of the schedule that those have behind them, 0 to 1"
+    )
+    base.add_argument("--no-compile", dest="compile", action="store_false", default=None, help="for runs of a minute")
     base.set_defaults(run=run_base)
 
     lens = parts.add_parser("lens", help="the LensNet", description="Train the LensNet of a native base.")
     _add_shared(lens)
     lens.add_argument("--base", type=Path, metavar="DIR", help="the trained base (default: the one in the package)")
-    lens.add_argument("--steps", type=positive_int, metavar="N", help="stop after so many steps")
     lens.set_defaults(run=run_lens)
 
 
@@ -36,6 +42,8 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     """Options without a default here leave the configuration's own in force."""
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where weights and the log go")
     parser.add_argument("--minutes", type=positive_float, metavar="M", help="length of the run")
+    parser.add_argument("--steps", type=positive_int, metavar="N", help="length in steps instead of minutes")
+    parser.add_argument("--resume", action="store_true", default=None, help="go on from the checkpoint in --out")
     parser.add_argument("--seed", type=int, metavar="N")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 …")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads")
@@ -45,7 +53,7 @@ def run_base(args: argparse.Namespace) -> int:
     """Train the base into ``--out``."""
     from mm_megacontext.training.train_base import TrainBaseConfig, train_base
 
-    train_base(TrainBaseConfig(**_given(args, "out", "minutes", "seed", "device", "threads", "resume", "start")))
+    train_base(TrainBaseConfig(**_given(args, *SHARED, "init", "init_progress", "compile")))
     print(args.out)
     return 0
 
@@ -54,7 +62,7 @@ def run_lens(args: argparse.Namespace) -> int:
     """Train the lens into ``--out``."""
     from mm_megacontext.training.train_lens import TrainLensConfig, train_lens
 
-    train_lens(TrainLensConfig(**_given(args, "out", "minutes", "seed", "device", "threads", "base", "steps")))
+    train_lens(TrainLensConfig(**_given(args, *SHARED, "base")))
     print(args.out)
     return 0
 

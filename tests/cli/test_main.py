@@ -48,7 +48,7 @@ def error_of(capsys: pytest.CaptureFixture[str]) -> str:
         (["train", "lens", "--out", "{new}", "--minutes", "-1"], "must be a number above 0, is -1"),
         (["eval", "lookup", "--split", "train"], "invalid choice: 'train'"),
         (["eval", "lookup", "--pages", "1,x"], "invalid positive_ints value: '1,x'"),
-        (["train", "base", "--out", "{new}", "--start", "2"], "must be from 0 to 1, is 2"),
+        (["train", "base", "--out", "{new}", "--init-progress", "2"], "must be from 0 to 1, is 2"),
         (["eval", "lookup", "--systems", ","], "must name at least one"),
         (["eval", "lookup", "--systems", "psychic"], "unknown system 'psychic'"),
     ],
