@@ -187,16 +187,25 @@ class MegaContext:
         store = self._store
         if store is None or not store.sources():
             raise StoreError(f"{self.directory} holds no source yet; ingest a file first")
-        prompt = self.base.prompt_cost(question)
-        if budget <= prompt:
-            raise BudgetTooSmall(
-                f"the budget is {budget}, the question alone takes {prompt} and the roots of the tree at least 1; "
-                f"give a budget of {prompt + 1} or more"
-            )
+        prompt = self.prompt_cost(question, budget)
         within = None if source is None else [self._number(source)]
         tree = self._tree_of(within)
         read = self._runtime.read(tree, store, question, budget - prompt, within)
         return self._answer(question, read, tree, budget, prompt, begun)
+
+    def prompt_cost(self, question: str, budget: int) -> int:
+        """What the question alone costs.
+
+        Raises:
+            BudgetTooSmall: Nothing of ``budget`` would be left for the memory.
+        """
+        cost = self.base.prompt_cost(question)
+        if budget <= cost:
+            raise BudgetTooSmall(
+                f"the budget is {budget}, the question alone takes {cost} and the roots of the tree at least 1; "
+                f"give a budget of {cost + 1} or more"
+            )
+        return cost
 
     def _number(self, uri: str) -> int:
         assert self._store is not None

@@ -91,6 +91,7 @@ def _ask_file(args: argparse.Namespace) -> Answer:
 
     directory = memory_for_file(args.target) if args.memory is None else args.memory
     with MegaContext.open(directory) as memory:
+        memory.prompt_cost(args.question, args.budget)  # a question that cannot be asked shall leave nothing behind
         uri = _take_up(memory, args)
         return memory.ask(args.question, budget=args.budget, source=uri)
 
