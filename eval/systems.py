@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mm_megacontext.bases.base import Reading
 from mm_megacontext.collection import CollectionTree
-from mm_megacontext.hints import search_words
+from mm_megacontext.question_words import search_words
 from mm_megacontext.runtime import Runtime
 from mm_megacontext.store import Store
 from mm_megacontext.tree import NodeId

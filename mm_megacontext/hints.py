@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mm_megacontext.question_words import search_words
 from mm_megacontext.tree import Node, NodeId, TreeReader
 from mm_megacontext.working_context import Entry
 
@@ -24,25 +25,6 @@ class Index(Protocol):
     def search_text(self, query: str, k: int, within: Sequence[int] | None = None) -> Found: ...
 
     def search_vectors(self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None = None) -> Found: ...
-
-
-FUNCTION_WORDS = frozenset(
-    """
-    a according about all an and any are as at be been but by can could did do does document find for from get
-    give given gives had has have how i if in into is it its list look many me much my no not of on or our page
-    please say says show state stated states table tell than that the their them there these they this those to
-    up us value was we were what what's when where which who whom whose why will with would you your row column
-    """.split()
-)
-"""Words that questions are made of; in a search they would only find sentences that look like questions."""
-_EDGES = ".,;:!?\"'()[]{}"
-
-
-def search_words(question: str) -> str:
-    """The words of a question that are worth searching for: all but function words, or all if nothing else is there."""
-    words = question.split()
-    kept = [word for word in words if word.strip(_EDGES).lower() not in FUNCTION_WORDS]
-    return " ".join(kept or words)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

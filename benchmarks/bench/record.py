@@ -106,7 +106,7 @@ def render_table(rows: Sequence[dict[str, Any]]) -> str:
     names = list(rows[0])
     lines = [[_show(row[name]) for name in names] for row in rows]
     widths = [max(len(name), *(len(line[i]) for line in lines)) for i, name in enumerate(names)]
-    numeric = [isinstance(rows[0][name], (int, float)) for name in names]
+    numeric = [any(isinstance(row[name], (int, float)) for row in rows) for name in names]
     return "\n".join(
         "  ".join(
             cell.rjust(width) if right else cell.ljust(width)

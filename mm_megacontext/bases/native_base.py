@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mm_megacontext.bases.base import Pointed, Reading
+from mm_megacontext.bases.casing import match_case
 from mm_megacontext.bases.native import Inputs, Layer, LayerCache, NativeModel
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer
 from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, PAD, QUESTION, WordTokenizer
@@ -118,12 +119,17 @@ class NativeBase:
         for entry in entries:
             if entry.node.modality in (*self.modalities, "mixed"):
                 rows.add(entry, self._vectors(entry))
-        prompt = self._prompt(question)
+        prompt = self._prompt(self._as_written(question, entries))
         n, t = rows.n, float(t_end) + 2
         rows.add_prompt(prompt, t)
         inputs = rows.inputs()
         is_leaf = ~inputs.is_vector[0, :n]
         return Packed(inputs.to(self.device), n, tuple(rows.origin), is_leaf.to(self.device), t)
+
+    def _as_written(self, question: str, entries: Sequence[Entry]) -> str:
+        """The question in the spelling of the leaves; never longer in tokens, so the budget holds."""
+        words = (word for e in entries if e.leaves is not None for word in e.node.text.split())
+        return match_case(question, words, lambda word: len(self.tokenizer.encode_word(word)))
 
     def _vectors(self, entry: Entry) -> npt.NDArray[np.float32] | None:
         """Embeddings of an entry that is not read as tokens."""

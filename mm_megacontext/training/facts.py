@@ -10,6 +10,10 @@ from mm_megacontext.training.words import BUSINESS_WORDS, Split, invent_lexicon
 
 FactKind = Literal["form", "form_above", "sentence", "cell"]
 
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
 LEXICON_SIZE = {"train": 30_000, "dev": 4_000, "test": 4_000}
 
 KEY_QUESTIONS = (
@@ -23,6 +27,12 @@ KEY_QUESTIONS = (
     "Please look up the {key}.",
     "How much is the {key}?",
     "Who or what is the {key}?",
+    "Who is the {key}?",
+    "When is the {key}?",
+    "How high is the {key}?",
+    "What's the {key}?",
+    "Tell me the {key}.",
+    "{key}:",
 )
 CELL_QUESTIONS = (
     "What is the {column} of {row}?",
@@ -32,6 +42,9 @@ CELL_QUESTIONS = (
     "Which {column} does {row} have?",
     "In the row {row}, what is the {column}?",
     "Find the {column} of {row}.",
+    "How much is the {column} of {row}?",
+    "{row} {column}?",
+    "What {column} is given for {row}?",
 )
 
 
@@ -124,15 +137,31 @@ class Vocabulary:
         if kind < 0.55:
             return (f"{rng.randrange(1, 10 ** rng.randint(1, 5))}",)
         if kind < 0.70:
-            amount = f"{rng.randrange(1, 10 ** rng.randint(3, 6)):,}"
-            return (rng.choice(("{}", "{}.00", "${}", "{}.50")).format(amount),)
+            return self._money()
         if kind < 0.80:
-            return (f"{rng.randrange(1980, 2031)}-{rng.randrange(1, 13):02d}-{rng.randrange(1, 29):02d}",)
+            return self._date()
         if kind < 0.88:
             unit = rng.choice(("kg", "mm", "EUR", "days", "%", "km", "m"))
             return (f"{rng.randrange(1, 1000)}", unit)
         letters = "".join(rng.choice("ABCDEFGHKLMNPRSTUVWXZ") for _ in range(rng.randint(1, 3)))
         return (f"{letters}-{rng.randrange(10, 10000)}",)
+
+    def _money(self) -> tuple[str, ...]:
+        amount = f"{self.rng.randrange(1, 10 ** self.rng.randint(3, 6)):,}"
+        amount += self.rng.choice(("", ".00", ".50", f".{self.rng.randrange(100):02d}"))
+        style = self.rng.random()
+        if style < 0.35:
+            return (amount, self.rng.choice(("EUR", "USD", "GBP", "CHF")))
+        return (("$" if style < 0.55 else "") + amount,)
+
+    def _date(self) -> tuple[str, ...]:
+        year, month, day = self.rng.randrange(1980, 2031), self.rng.randrange(12), self.rng.randrange(1, 29)
+        style = self.rng.random()
+        if style < 0.5:
+            return (f"{year}-{month + 1:02d}-{day:02d}",)
+        if style < 0.75:
+            return (f"{day}", MONTHS[month], f"{year}")
+        return (MONTHS[month], f"{day},", f"{year}") if style < 0.9 else (f"{day:02d}/{month + 1:02d}/{year}",)
 
 
 def ask(fact: Fact, rng: random.Random) -> Question:

@@ -24,6 +24,10 @@ SENTENCES = (
     "Its {key} has been {value} since then.",
     "The value of {key} is {value}.",
     "For {key}, the agreed entry is {value}.",
+    "A {key} of {value} applies.",
+    "The {key} is {value}, as agreed before.",
+    "Please note the {key} of {value} for this year.",
+    "Our {key} will be {value} and nothing else.",
 )
 FILLER = """
     the of and to in is that for it was on are as with his they at be this from have or by one had not but

@@ -34,7 +34,7 @@ class Stage:
 
 CURRICULUM = (
     Stage(until=0.12, context=ContextConfig(pages=(1,), n_facts=(2, 5), length=128, batch=16, n_questions=6)),
-    Stage(until=0.70, context=ContextConfig(pages=(1, 1, 2, 6), n_facts=(4, 14), length=256, batch=10)),
+    Stage(until=0.60, context=ContextConfig(pages=(1, 1, 2, 6), n_facts=(4, 14), length=256, batch=10)),
     Stage(until=1.0, context=ContextConfig(pages=(1, 1, 2, 6, 40, 96), n_facts=(10, 22), length=480, batch=6)),
 )
 

@@ -1,0 +1,26 @@
+"""What the words of a question are for: some say what is asked for, the others only make it a question."""
+
+from __future__ import annotations
+
+FUNCTION_WORDS = frozenset(
+    """
+    a according about all an and any are as at be been but by can could did do does document find for from get
+    give given gives had has have how i if in into is it its list look many me much my no not of on or our page
+    please say says show state stated states table tell than that the their them there these they this those to
+    up us value was we were what what's when where which who whom whose why will with would you your row column
+    """.split()
+)
+"""Words that questions are made of; in a search they would only find sentences that look like questions."""
+EDGES = ".,;:!?\"'()[]{}"
+"""Punctuation that may stand around a word."""
+
+
+def is_function_word(word: str) -> bool:
+    """Whether a word, with its punctuation, is one of ``FUNCTION_WORDS`` in any letter case."""
+    return word.strip(EDGES).lower() in FUNCTION_WORDS
+
+
+def search_words(question: str) -> str:
+    """The words of a question that are worth searching for: all but function words, or all if nothing else is there."""
+    words = question.split()
+    return " ".join([word for word in words if not is_function_word(word)] or words)
