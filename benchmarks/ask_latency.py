@@ -204,9 +204,7 @@ def source_info(uri: str, n_pages: int) -> SourceInfo:
     )
 
 
-def ask(
-    memory: MegaContext, question: str, clock: Clock, budget: int, profiler: cProfile.Profile | None
-) -> Asked:
+def ask(memory: MegaContext, question: str, clock: Clock, budget: int, profiler: cProfile.Profile | None) -> Asked:
     """One timed question; garbage is collected before it, not in it."""
     gc.collect()
     clock.take()

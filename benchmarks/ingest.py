@@ -54,7 +54,9 @@ def measure_length(n_pages: int, args: argparse.Namespace) -> list[dict[str, Any
         for number in range(args.repeat):
             for system in SYSTEMS:
                 memory = Path(directory) / f"memory-{number}"
-                runs[system].append(measure(__file__, "--engine", args.engine, "--worker", system, str(pdf), str(memory)))
+                runs[system].append(
+                    measure(__file__, "--engine", args.engine, "--worker", system, str(pdf), str(memory))
+                )
     speed = {system: median(n_pages / run["seconds"] for run in runs[system]) for system in SYSTEMS}
     return [
         {

@@ -15,7 +15,6 @@ from typing import Any
 
 import lance
 import numpy as np
-from lance.optimize import Compaction, CompactionOptions
 from lance.query import MatchQuery
 
 from mm_megacontext.durable import SyncedDirectory, set_aside_damaged, translated
@@ -32,19 +31,11 @@ from mm_megacontext.store_catalogue import (
 from mm_megacontext.store_lock import WriteLock
 from mm_megacontext.store_rows import check_row, decode_nodes, encode_rows, nodes_schema
 from mm_megacontext.store_snapshot import NODES, SOURCES, NodeCache, Snapshot
+from mm_megacontext.store_table import STORAGE_VERSION, WritableTable
 from mm_megacontext.tree import Node, NodeRow
 
-STORAGE_VERSION = "2.1"
-"""Lance's file format; fixed, so that a newer library writes what an older one reads."""
 FRAGMENT_BYTES = 4 * 2**20
 """Rows are held back until about this much is to be written."""
-FRAGMENT_ROWS = 65_536
-"""Smaller fragments are merged into such of about this size..."""
-MAX_SMALL_FRAGMENTS = {NODES: 16, SOURCES: 8}
-"""...once there are more of them than this: each costs every reader 0.1 ms, in the catalogue 1 ms."""
-COPIED_ROWS = 512
-"""Fragments of more rows than this are joined as they are: three times quicker than encoding them anew, in a tenth of
-the memory. Smaller ones would leave too many pages."""
 SESSION_ROWS, SESSION_SOURCES = 20_000, 64
 """Indexes and fragments are tidied up after so many, at the latest: searching rows without an index is slow."""
 VECTOR_INDEX_ROWS = 50_000
@@ -93,10 +84,11 @@ class Writer:
 
     def __init__(self, path: Path, dim: int, slots: int, cache: NodeCache) -> None:
         self._path, self._dim, self._slots, self._cache = path, dim, slots, cache
-        self._schemas = {NODES: nodes_schema(dim, slots), SOURCES: sources_schema(dim, slots)}
-        self._synced = {name: SyncedDirectory(path / name) for name in (NODES, SOURCES)}
+        self._nodes = WritableTable(path / NODES, max_small_fragments=16)
+        self._sources = WritableTable(path / SOURCES, max_small_fragments=8)
+        self._tables = (self._nodes, self._sources)
+        self._schema = nodes_schema(dim, slots)
         self._rows_since_tidy = self._sources_since_tidy = 0
-        self._is_changed = False
         self._lock = WriteLock(path)
         try:
             self.snapshot = Snapshot.take(path, dim, slots, cache)
@@ -108,11 +100,11 @@ class Writer:
     @property
     def is_tidy(self) -> bool:
         """Whether ``optimize`` would have nothing to do; also sees what a killed writer left undone."""
-        if self._is_changed:
+        if any(table.is_changed for table in self._tables):
             return False
         try:
             with translated(f"cannot read the indexes of {self._path}"):
-                return int(self._open(NODES).stats.index_stats(_TEXT_INDEX)["num_unindexed_rows"]) == 0
+                return int(self._nodes.open().stats.index_stats(_TEXT_INDEX)["num_unindexed_rows"]) == 0
         except StoreError:
             return False  # damaged: will be built anew
 
@@ -148,7 +140,7 @@ class Writer:
         if record is None:
             return False
         with self._undone_on_error(), translated(f"cannot remove {uri} from {self._path}"):
-            self._delete_from(SOURCES, f"number = {record.number} AND {_NOT_COUNTER}")
+            self._sources.delete(f"number = {record.number} AND {_NOT_COUNTER}")
         self._refresh()
         with contextlib.suppress(StoreError):
             self._tidy()
@@ -158,12 +150,12 @@ class Writer:
         """Bring the indexes up to date, merge small fragments, and drop versions nobody reads any more."""
         with translated(f"the sources in {self._path} are safe, but it could not be tidied up"):
             self._delete_hidden()
-            for name in (NODES, SOURCES):
-                self._compact(name)
+            for table in self._tables:
+                table.compact()
             self._index()
-            for name in (NODES, SOURCES):
-                self._clean(name, GRACE)
-        self._is_changed = False
+            for table in self._tables:
+                table.clean(GRACE)
+                table.is_changed = False
         self._rows_since_tidy = self._sources_since_tidy = 0
         self._refresh()
 
@@ -171,26 +163,27 @@ class Writer:
         """Give back the space of removed sources and old versions at once, and build the indexes anew."""
         with translated(f"cannot vacuum {self._path}"):
             self._delete_hidden()
-            for name in (NODES, SOURCES):
-                self._compact(name, all=True)
+            for table in self._tables:
+                table.compact(all=True)
             self._index(anew=True)
-            for name in (NODES, SOURCES):
-                self._clean(name, timedelta(0))
+            for table in self._tables:
+                table.clean(timedelta(0))
                 # The same once more: should this manifest be damaged, opening has one to fall back to.
-                self._commit(name, lance.LanceOperation.Append([]))
-        self._is_changed = False
+                table.commit(lance.LanceOperation.Append([]))
+                table.is_changed = False
         self._refresh()
 
     def _recover(self) -> None:
         """Take a memory over from a writer that was killed, or after a power cut."""
-        for name, table in ((NODES, self.snapshot.nodes_table), (SOURCES, self.snapshot.sources_table)):
-            set_aside_damaged(self._path / name, table.version)
+        used = (self.snapshot.nodes_table.version, self.snapshot.sources_table.version)
+        for table, version in zip(self._tables, used, strict=True):
             with translated(f"cannot write to {self._path}"):
-                self._synced[name].sync()
+                set_aside_damaged(table.path, version)
+                table.files.sync()
         if self.snapshot.broken:
             numbers = ", ".join(map(str, self.snapshot.broken))
             with translated(f"cannot repair {self._path}"):
-                self._delete_from(SOURCES, f"number IN ({numbers}) AND {_NOT_COUNTER}")
+                self._sources.delete(f"number IN ({numbers}) AND {_NOT_COUNTER}")
             self._refresh()
         self._delete_hidden()
 
@@ -199,7 +192,7 @@ class Writer:
         self._delete_hidden()
         if self._rows_since_tidy >= SESSION_ROWS or self._sources_since_tidy >= SESSION_SOURCES:
             self.optimize()
-        elif self._compact(SOURCES):
+        elif self._sources.compact():
             self._refresh()
 
     def _refresh(self) -> None:
@@ -214,12 +207,9 @@ class Writer:
             with contextlib.suppress(StoreError):
                 self._refresh()
                 self._delete_hidden()
-                for name in (NODES, SOURCES):
-                    self._clean(name, GRACE)
+                for table in self._tables:
+                    table.clean(GRACE)
             raise
-
-    def _open(self, name: str) -> lance.LanceDataset:
-        return lance.dataset(self._path / name)
 
     def _write_rows(self, number: int, batches: Iterable[list[NodeRow]]) -> tuple[list[Any], Node]:
         """Write fragments that belong to no version yet. Returns them and the source's root."""
@@ -233,7 +223,7 @@ class Writer:
                     n_rows += 1
                 last = rows[-1]
                 with translated(f"cannot write to {self._path}"):
-                    table = encode_rows(number, rows, self._schemas[NODES])
+                    table = encode_rows(number, rows, self._schema)
                     fragments += lance.fragment.write_fragments(
                         table, self._path / NODES, schema=table.schema, data_storage_version=STORAGE_VERSION
                     )
@@ -242,10 +232,10 @@ class Writer:
             if last.first != 0:
                 raise ValueError(f"the last node must stand above all others, but {last.index} begins at {last.first}")
         except BaseException:
-            for file in self._synced[NODES].new_files("data"):
+            for file in self._nodes.files.new_files("data"):
                 file.unlink(missing_ok=True)
             raise
-        table = encode_rows(number, [last], self._schemas[NODES])
+        table = encode_rows(number, [last], self._schema)
         return fragments, decode_nodes([number], table, self._dim, self._slots)[0]
 
     def _chunks(self, batches: Iterable[list[NodeRow]]) -> Iterator[list[NodeRow]]:
@@ -263,8 +253,8 @@ class Writer:
     def _append(self, fragments: list[Any], n_rows: int) -> int:
         """Commit fragments to the nodes table; returns the id of their first row."""
         with translated(f"cannot write to {self._path}"):
-            before = {fragment.fragment_id for fragment in self._open(NODES).get_fragments()}
-            dataset = self._commit(NODES, lance.LanceOperation.Append(fragments))
+            before = {fragment.fragment_id for fragment in self._nodes.open().get_fragments()}
+            dataset = self._nodes.commit(lance.LanceOperation.Append(fragments))
             added = [fragment for fragment in dataset.get_fragments() if fragment.fragment_id not in before]
             table = dataset.scanner(columns=["node"], fragments=added, with_row_id=True, scan_in_order=True).to_table()
             ids, nodes = table.column("_rowid").to_numpy(), table.column("node").to_numpy()
@@ -275,70 +265,21 @@ class Writer:
     def _commit_catalogue(self, rows: list[dict[str, Any]]) -> None:
         """Insert or replace rows by uri: all of them at once, or none."""
         with translated(f"cannot write to {self._path}"):
-            merge = self._open(SOURCES).merge_insert("uri").when_matched_update_all().when_not_matched_insert_all()
-            transaction, _ = merge.execute_uncommitted(rows_table(rows, self._schemas[SOURCES]))
-            self._commit(SOURCES, transaction)
-
-    def _commit(self, name: str, operation: Any) -> lance.LanceDataset:
-        """Make a version of a table: its files are durable before it exists, and it is durable before we go on."""
-        self._synced[name].sync()
-        dataset = self._open(name)
-        self._is_changed = True
-        committed = lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
-        self._synced[name].sync()
-        return committed
+            merge = self._sources.open().merge_insert("uri").when_matched_update_all().when_not_matched_insert_all()
+            transaction, _ = merge.execute_uncommitted(rows_table(rows, sources_schema(self._dim, self._slots)))
+            self._sources.commit(transaction)
 
     def _delete_hidden(self) -> None:
         """Delete the rows of sources that the catalogue does not hold."""
         if self.snapshot.hidden:
             numbers = ", ".join(map(str, sorted(self.snapshot.hidden)))
             with translated(f"cannot remove rows from {self._path}"):
-                self._delete_from(NODES, f"source IN ({numbers})")
+                self._nodes.delete(f"source IN ({numbers})")
             self._refresh()
-
-    def _delete_from(self, name: str, predicate: str) -> None:
-        """Delete rows, with the deletion files durable before the commit (``LanceDataset.delete`` would do both)."""
-        dataset = self._open(name)
-        hits = dataset.scanner(columns=[], filter=predicate, with_row_address=True).to_table()
-        touched = np.unique(hits.column("_rowaddr").to_numpy() >> np.uint64(32)).tolist()
-        changed, emptied = [], []
-        for fragment_id in touched:
-            fragment = dataset.get_fragment(fragment_id)
-            assert fragment is not None
-            remains = fragment.delete(predicate)
-            if remains is None:
-                emptied.append(fragment_id)
-            else:
-                changed.append(remains)
-        if touched:
-            self._commit(name, lance.LanceOperation.Delete(changed, emptied, predicate))
-
-    def _compact(self, name: str, *, all: bool = False) -> bool:
-        """Merge small fragments if there are many; if ``all``, also drop every deleted row. Whether it did."""
-        with translated(f"cannot merge files in {self._path}"):
-            return self._compacted(self._open(name), name, all)
-
-    def _compacted(self, dataset: lance.LanceDataset, name: str, all: bool) -> bool:
-        fragments = dataset.get_fragments()
-        small = sum(fragment.count_rows() < FRAGMENT_ROWS for fragment in fragments)
-        if not all and small <= MAX_SMALL_FRAGMENTS[name]:
-            return False
-        options: CompactionOptions = {"target_rows_per_fragment": FRAGMENT_ROWS}
-        if dataset.count_rows() > len(fragments) * COPIED_ROWS:
-            options["compaction_mode"] = "try_binary_copy"
-        if all:
-            options["materialize_deletions_threshold"] = 0.0
-        plan = Compaction.plan(dataset, options)
-        rewrites = [task.execute(dataset) for task in plan.tasks]
-        if rewrites:
-            self._synced[name].sync()
-            Compaction.commit(dataset, rewrites)
-            self._synced[name].sync()
-        return bool(rewrites)
 
     def _index(self, *, anew: bool = False) -> None:
         """Take rows into the indexes that are not in them yet; a damaged index is built ``anew``."""
-        dataset = self._open(NODES)
+        dataset = self._nodes.open()
         n_rows = dataset.count_rows()
         names = {index.name for index in dataset.describe_indices()}
         try:
@@ -346,24 +287,18 @@ class Writer:
                 with translated("cannot update the indexes"):
                     dataset.optimize.optimize_indices()
                     # That does not read all of an index; a search does.
-                    self._open(NODES).scanner(
+                    self._nodes.open().scanner(
                         columns=["node"], full_text_query=MatchQuery("0", "text"), limit=1
                     ).to_table()
         except StoreError:
             anew = True
         if anew or _TEXT_INDEX not in names:
-            create_text_index(self._open(NODES))
+            create_text_index(self._nodes.open())
         if anew and _VECTOR_INDEX in names:
-            self._open(NODES).drop_index(_VECTOR_INDEX)
+            self._nodes.open().drop_index(_VECTOR_INDEX)
         if n_rows >= VECTOR_INDEX_ROWS and (anew or _VECTOR_INDEX not in names):
             partitions = max(1, n_rows // PARTITION_ROWS)
-            self._open(NODES).create_index(
+            self._nodes.open().create_index(
                 "gist", "IVF_FLAT", name=_VECTOR_INDEX, metric="cosine", num_partitions=partitions
             )
-        self._synced[NODES].sync()
-
-    def _clean(self, name: str, older_than: timedelta) -> None:
-        """Remove old versions, and files of no version: under the lock nobody is about to commit them."""
-        with translated(f"cannot remove old versions from {self._path}"):
-            self._open(name).cleanup_old_versions(older_than=older_than, delete_unverified=True)
-            self._synced[name].sync()
+        self._nodes.files.sync()

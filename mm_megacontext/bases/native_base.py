@@ -145,8 +145,9 @@ class NativeBase:
         state, confidence = hidden[:, -1:], 1.0
         ids: list[int] = []
         pointed: list[Pointed] = []
+        unsaid = packed.copyable.clone()
         while len(ids) < MAX_ANSWER_TOKENS:
-            probabilities, copied = self._next(state, context, context_ids, packed.copyable)
+            probabilities, copied = self._next(state, context, context_ids, unsaid)
             token = int(probabilities.argmax())
             confidence *= float(probabilities[token])
             if token in (END, NONE):
@@ -157,6 +158,7 @@ class NativeBase:
                 origin = packed.origin[source]
                 assert origin is not None, "only leaves can be copied"
                 pointed.append(Pointed(*origin, float(copied[source])))
+                unsaid[source] = False  # an answer quotes a leaf once
             if _repeats(ids):
                 break
             step = self._said(token, source, packed, times)

@@ -46,7 +46,7 @@ class ContextConfig:
     n_questions: int = 12
     question_length: int = 28
     answer_length: int = 10
-    absent: float = 0.2
+    absent: float = 0.3
 
 
 @dataclass(slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pypdfium2 as pdfium
@@ -31,31 +32,32 @@ def words_of(page: Page) -> Iterator[Word]:
             yield from line.words
 
 
-def extracted(path: Path) -> Iterator[list[tuple[str, Box]]]:
-    """The words of each page in the order of the text layer, with the box of their ink from the top left."""
+Ink = list[tuple[str, Box]]
+"""Characters other than white space in the order of the text layer, with the box of their ink from the top left."""
+
+
+def extracted(path: Path) -> Iterator[Ink]:
+    """The characters of each page."""
     pdf = pdfium.PdfDocument(path)
     try:
         for page in pdf:
             text = page.get_textpage()
-            height = page.get_height()
-            yield list(_page_words(text, height))
+            yield list(_characters(text, page.get_height()))
             text.close()
             page.close()
     finally:
         pdf.close()
 
 
-def _page_words(text: pdfium.PdfTextPage, height: float) -> Iterator[tuple[str, Box]]:
-    held: list[tuple[str, Box]] = []
-    characters = text.get_text_range()
-    for index, character in enumerate([*characters, " "]):
-        if character.isspace():
-            if held:
-                yield "".join(c for c, _ in held), union([box for _, box in held])
-            held = []
-        else:
+def _characters(text: pdfium.PdfTextPage, height: float) -> Iterator[tuple[str, Box]]:
+    for index, character in enumerate(text.get_text_range()):
+        if not character.isspace():
             left, bottom, right, top = text.get_charbox(index)
-            held.append((character, (left, height - top, right, height - bottom)))
+            yield character, (left, height - top, right, height - bottom)
+
+
+def text_of(ink: Ink) -> str:
+    return "".join(character for character, _ in ink)
 
 
 def lies_in(inner: Box, outer: Box) -> bool:
@@ -68,7 +70,9 @@ def lies_in(inner: Box, outer: Box) -> bool:
 
 
 def one_line(*texts: str) -> Page:
-    words = tuple(Word(text, (50.0 + 90 * i, 50.0, 50.0 + 90 * i + 6 * len(text), 61.5)) for i, text in enumerate(texts))
+    words = tuple(
+        Word(text, (50.0 + 90 * i, 50.0, 50.0 + 90 * i + 6 * len(text), 61.5)) for i, text in enumerate(texts)
+    )
     line = Line(words)
     return Page(1, (PAGE_WIDTH, PAGE_HEIGHT), (Region("text", line.bbox, (line,)),))
 
@@ -76,11 +80,17 @@ def one_line(*texts: str) -> Page:
 def test_extracted_words_lie_in_the_boxes_of_the_abstract_page(tmp_path: Path) -> None:
     pages = generated(12)
     assert render_pdf(iter(pages), tmp_path / "made.pdf") == 12
-    for page, found in zip(pages, extracted(tmp_path / "made.pdf"), strict=True):
-        expected = list(words_of(page))
-        assert [text for text, _ in found] == [word.text for word in expected]
-        outside = [(w.text, w.bbox, box) for w, (_, box) in zip(expected, found, strict=True) if not lies_in(box, w.bbox)]
-        assert not outside, f"page {page.number}"
+    for page, ink in zip(pages, extracted(tmp_path / "made.pdf"), strict=True):
+        left = iter(ink)
+        for word in words_of(page):
+            characters = list(islice(left, len(word.text)))
+            assert text_of(characters) == word.text, f"page {page.number}"
+            box = union([box for _, box in characters])
+            assert lies_in(box, word.bbox), f"page {page.number}: {word} has its ink in {box}"
+            assert box[2] - box[0] >= 0.5 * (word.bbox[2] - word.bbox[0]) - INK_PT, (
+                f"page {page.number}: {word} is squeezed"
+            )
+        assert next(left, None) is None
 
 
 @pytest.mark.parametrize("engine", ["pymupdf", "pdfium"])
@@ -100,7 +110,9 @@ def test_ruled_tables_are_read_as_tables(tmp_path: Path) -> None:
     render_pdf(pages, tmp_path / "made.pdf")
     seen = list(read(tmp_path / "made.pdf").pages())
     tables = [(p.number, region.table) for p in pages for region in p.regions if region.table is not None]
-    grids = {(p.number, r.table.n_rows, r.table.n_columns, r.text) for p in seen for r in p.regions if r.table is not None}
+    grids = {
+        (p.number, r.table.n_rows, r.table.n_columns, r.text) for p in seen for r in p.regions if r.table is not None
+    }
     same = sum((number, t.n_rows, t.n_columns, " ".join(c.text for c in t.cells)) in grids for number, t in tables)
     assert tables
     assert same >= 0.7 * len(tables)  # a table of two columns in which words run into the next one has no rules
@@ -109,8 +121,8 @@ def test_ruled_tables_are_read_as_tables(tmp_path: Path) -> None:
 def test_escapes_and_windows_1252_come_through(tmp_path: Path) -> None:
     texts = ("a(b)c", "back\\slash", "Größe", "12€", "(")
     render_pdf([one_line(*texts)], tmp_path / "made.pdf")
-    ((*found,),) = extracted(tmp_path / "made.pdf")
-    assert tuple(text for text, _ in found) == texts
+    (ink,) = extracted(tmp_path / "made.pdf")
+    assert text_of(ink) == "".join(texts)
 
 
 def test_the_same_pages_give_the_same_bytes(tmp_path: Path) -> None:
@@ -122,7 +134,7 @@ def test_the_same_pages_give_the_same_bytes(tmp_path: Path) -> None:
 def test_long_files_have_all_pages_in_order(tmp_path: Path) -> None:
     n = 130  # three nodes of the page tree
     render_pdf((one_line(f"page-{number}") for number in range(1, n + 1)), tmp_path / "made.pdf")
-    found = [words[0][0] for words in extracted(tmp_path / "made.pdf")]
+    found = [text_of(ink) for ink in extracted(tmp_path / "made.pdf")]
     assert found == [f"page-{number}" for number in range(1, n + 1)]
 
 

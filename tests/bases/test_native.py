@@ -1,0 +1,83 @@
+"""The native model's parts and files. Oracles: slow formulas, and the same sequence read another way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mm_megacontext.bases.native import CopyHead, ShortConvolution, contiguity
+from mm_megacontext.bases.native_config import NativeConfig
+from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer, save_model
+from tests.tiny import CONFIG, random_model
+
+
+def test_config_goes_through_json() -> None:
+    for config in (NativeConfig(), CONFIG, NativeConfig(dim=64, n_heads=2, rotary_pairs=(0, 5, 1), gist_slots=2)):
+        assert NativeConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_config_must_fit_its_heads() -> None:
+    with pytest.raises(ValueError, match="dim 30"):
+        NativeConfig(dim=30, n_heads=4)
+
+
+def test_saved_weights_come_back_bit_for_bit(tmp_path: Path) -> None:
+    model = random_model(3)
+    save_model(model, tmp_path / "new" / "base")
+    loaded = load_model(tmp_path / "new" / "base")
+    assert loaded.config == model.config
+    assert not loaded.training
+    for (name, a), (other, b) in zip(model.state_dict().items(), loaded.state_dict().items(), strict=True):
+        assert name == other
+        assert torch.equal(a, b)
+    assert sorted(p.name for p in (tmp_path / "new" / "base").iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_the_packaged_base_is_small_and_whole() -> None:
+    config = NativeConfig.from_json(json.loads((TINY_DIR / "config.json").read_text(encoding="utf-8")))
+    n_parameters = sum(t.numel() for t in load_file(str(TINY_DIR / "model.safetensors")).values())
+    assert n_parameters <= 10_000_000
+    assert config.name == "mmctx-tiny"
+    assert load_tokenizer(TINY_DIR).vocab_size <= config.vocab_size
+
+
+def test_contiguity_by_hand() -> None:
+    t = torch.tensor([[5.0, 6.0, 7.0, 9.0, 10.0, 11.0]], dtype=torch.float64)
+    is_vector = torch.tensor([[False, False, False, False, True, False]])
+    found = contiguity(t, is_vector, 4)[0]
+    assert found.tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0], [0, 1, 0]]
+
+
+def test_contiguity_far_out() -> None:
+    t = torch.tensor([[0.0, 1.0, 3.0]], dtype=torch.float64)
+    is_vector = torch.zeros(1, 3, dtype=torch.bool)
+    assert torch.equal(contiguity(t + 1e12, is_vector, 3), contiguity(t, is_vector, 3))
+
+
+def test_short_convolution_against_a_loop() -> None:
+    torch.manual_seed(0)
+    convolution = ShortConvolution(5, 4)
+    x, tail = torch.randn(2, 7, 5), torch.randn(2, 3, 5)
+    taps = (torch.rand(2, 7, 3) < 0.6).float()
+    found = convolution(x, taps, tail)
+    sequence = torch.cat((tail, x), dim=1)
+    for b in range(2):
+        for i in range(7):
+            expected = sequence[b, 3 + i] * convolution.weight[0]
+            for k in range(1, 4):
+                expected = expected + sequence[b, 3 + i - k] * convolution.weight[k] * taps[b, i, k - 1]
+            torch.testing.assert_close(found[b, i], expected)
+
+
+def test_copying_and_generating_share_one() -> None:
+    torch.manual_seed(1)
+    head = CopyHead(8)
+    copyable = torch.tensor([[True, True, False, True], [False, False, False, False]])
+    pointing, generating = head(torch.randn(2, 3, 8), torch.randn(2, 4, 8), copyable)
+    torch.testing.assert_close(pointing.exp().sum(-1) + generating.exp(), torch.ones(2, 3))
+    assert (pointing.exp()[0, :, 2] == 0).all()
+    torch.testing.assert_close(generating[1].exp(), torch.ones(3))

@@ -1,0 +1,328 @@
+"""The native base reading contexts. Oracles: one long forward instead of a cache, and the training forward."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from mm_megacontext.bases.native import Inputs
+from mm_megacontext.bases.native_base import MAX_ANSWER_TOKENS, NativeBase, Packed, _repeats, _token_inputs, encode_patches
+from mm_megacontext.bases.tokenizer import END, NONE
+from mm_megacontext.gists import MeanGistNet
+from mm_megacontext.training import contexts
+from mm_megacontext.training.contexts import Batch, ContextConfig, ContextMaker, Cut
+from mm_megacontext.training.corpus import LookupDocument, make_document
+from mm_megacontext.training.lookup_model import LookupTensors, gist_vectors, lookup_losses, to_tensors
+from mm_megacontext.training.pages import PageConfig
+from mm_megacontext.tree import Leaves, NodeId
+from mm_megacontext.vision.encoders import create_encoder
+from mm_megacontext.working_context import Entry, WorkingContext
+from tests.strategies import TreeBuilder
+from tests.tiny import ALWAYS_COPIES, CONFIG, as_tree, random_base, random_model, tokenizer
+
+CACHE_TOLERANCE = 1e-4
+"""Hidden states of magnitude 1 in float32, attention sums in another order."""
+STORED_GISTS = 2e-2
+"""Nats per answer: stored gists are float16, those of training float32."""
+SAME_GISTS = 2e-3
+"""Nats per answer token of magnitude 10, float32."""
+
+
+def document(base: NativeBase, seed: str = "parity", n_pages: int = 2) -> LookupDocument:
+    gister = MeanGistNet(base.embed_tokens)
+    return make_document(tokenizer(), seed, "train", n_pages, PageConfig(n_facts=6), gister=gister)
+
+
+def open_evidence(own: LookupDocument, n_facts: int, budget: int) -> Cut:
+    """A cut that is open at the evidence of some facts, the rest left as gists."""
+    cut = Cut.start(own.rows, budget)
+    for evidence in own.evidence[:n_facts]:
+        for block in evidence.blocks:
+            assert cut.open_to(block)
+    return cut
+
+
+def entries_of(own: LookupDocument, cut: Cut) -> list[Entry]:
+    tree = as_tree(own.rows)
+    entries = []
+    for row, is_open in cut.ordered():
+        id = NodeId(1, row.index)
+        (node,) = tree.nodes([id])
+        entries.append(Entry(node, tree.leaves([id])[0] if is_open else None))
+    return entries
+
+
+def appended(inputs: Inputs, ids: Sequence[int], t: float, dim: int) -> Inputs:
+    """The same sequence with tokens behind it."""
+    steps = [_token_inputs(token, t + i, dim) for i, token in enumerate(ids)]
+    parts = [inputs, *steps]
+    return Inputs(*(torch.cat([getattr(part, name) for part in parts], dim=1) for name in Inputs.__slots__))
+
+
+def packed(base: NativeBase, question: str) -> Packed:
+    own = document(base)
+    return base.pack(entries_of(own, open_evidence(own, 3, 300)), question, own.rows[-1].t_span[1])
+
+
+@pytest.mark.parametrize("question", ["What is the rent of Quenzel-12?", "rent", ""])
+def test_decoding_with_a_cache_is_one_forward(question: str) -> None:
+    base = random_base(1)
+    with torch.inference_mode():
+        start = packed(base, question)
+        answer = tokenizer().encode("Marvolo 1,234.50 and more")
+        _, caches = base._forward(start.inputs, None)
+        cached = []
+        for i, token in enumerate(answer):
+            state, caches = base._forward(_token_inputs(token, start.t_end + i, base.dim), caches)
+            cached.append(state[0, 0])
+        whole, _ = base._forward(appended(start.inputs, answer, start.t_end, base.dim), None)
+    torch.testing.assert_close(torch.stack(cached), whole[0, -len(answer) :], atol=CACHE_TOLERANCE, rtol=0)
+
+
+def test_the_context_does_not_see_the_question() -> None:
+    base = random_base(2)
+    with torch.inference_mode():
+        own = [packed(base, q) for q in ("What is the rent?", "Deposit of Marvolo Quenzel, which is it?")]
+        hidden = [base._forward(p.inputs, None)[0][:, : p.n_context] for p in own]
+    assert own[0].n_context == own[1].n_context > 50
+    torch.testing.assert_close(hidden[0], hidden[1], atol=CACHE_TOLERANCE, rtol=0)
+
+
+def test_the_question_sees_the_context() -> None:
+    base = random_base(2)
+    own = document(base)
+    with torch.inference_mode():
+        last = []
+        for n_facts in (1, 3):
+            entries = entries_of(own, open_evidence(own, n_facts, 300))
+            last.append(base._forward(base.pack(entries, "rent", own.rows[-1].t_span[1]).inputs, None)[0][0, -1])
+    assert float((last[0] - last[1]).abs().max()) > 1e-3
+
+
+def test_moving_everything_in_time_changes_nothing() -> None:
+    base = random_base(3)
+    start = packed(base, "What is the rent?")
+    far = Inputs(*(getattr(start.inputs, name).clone() for name in Inputs.__slots__))
+    far.mu[..., 0] += 1e9
+    with torch.inference_mode():
+        here, there = base._forward(start.inputs, None)[0], base._forward(far, None)[0]
+    torch.testing.assert_close(here, there, atol=1e-3, rtol=0)
+
+
+def one_question(batch: Batch, q: int) -> Batch:
+    """The same batch in which only one question counts; the others are still there to be seen."""
+    targets = np.full_like(batch.targets, -1)
+    targets[:, q] = batch.targets[:, q]
+    fields = {name: getattr(batch, name) for name in Batch.__slots__}
+    return Batch(**{**fields, "targets": targets})
+
+
+def read_nll(base: NativeBase, entries: list[Entry], question: str, t_end: float, target: Sequence[int]) -> float:
+    """Negative log-probability of an answer, token by token, as generation computes it."""
+    start = base.pack(entries, question, t_end)
+    total = 0.0
+    with torch.inference_mode():
+        hidden, caches = base._forward(start.inputs, None)
+        context, state = hidden[:, : start.n_context], hidden[:, -1:]
+        ids = start.inputs.token_ids[0, : start.n_context]
+        for i, token in enumerate(target):
+            probabilities, _ = base._next(state, context, ids, start.copyable)
+            total -= float(probabilities[token].log())
+            state, caches = base._forward(_token_inputs(token, start.t_end + i, base.dim), caches)
+    return total
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_training_gives_answers_the_probability_that_reading_gives(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packed questions, padding and a shifted timeline, against one question at a time."""
+    base = NativeBase(random_model(seed, sentinel=0.0), tokenizer(), create_encoder("dct", CONFIG.dim))
+    own = document(base, f"parity-{seed}")
+    cut = open_evidence(own, 3, 300)
+    n = 5
+    config = ContextConfig(length=cut.cost + 37, batch=2, n_questions=n, question_length=40, answer_length=20, absent=0)
+    monkeypatch.setattr(contexts, "random_cut", lambda *_: cut)
+    maker = ContextMaker(tokenizer(), config)
+    batch = maker.empty()
+    for b in range(config.batch):
+        maker.fill(batch, b, own, 0, random.Random(seed))
+    asked = own.questions(random.Random(seed), n, 0.0)
+    entries, t_end = entries_of(own, cut), own.rows[-1].t_span[1]
+
+    prefix = gist_vectors(torch.from_numpy(own.token_ids), base.model.tokens.weight.detach())
+    compared = 0
+    for q, (question, _) in enumerate(asked):
+        target = [int(i) for i in batch.targets[0, q] if i >= 0]
+        if not target:
+            continue
+        tensors = to_tensors(one_question(batch, q), prefix, torch.device("cpu"))
+        expected = read_nll(base, entries, question.text, t_end, target)
+        assert training_nll(base, tensors, len(target)) == pytest.approx(expected, abs=STORED_GISTS * len(target))
+        tensors.inputs.vectors[:] = stored_gists(entries, tensors.inputs.vectors)
+        assert training_nll(base, tensors, len(target)) == pytest.approx(expected, abs=SAME_GISTS * len(target))
+        compared += 1
+    assert compared >= 3
+
+
+def training_nll(base: NativeBase, tensors: LookupTensors, n_targets: int) -> float:
+    with torch.inference_mode():
+        return float(lookup_losses(base.model, tensors, smoothing=1e-30).answer) * n_targets
+
+
+def stored_gists(entries: list[Entry], like: torch.Tensor) -> torch.Tensor:
+    """The gists as the tree stores them, where the batch has its own."""
+    vectors = torch.zeros_like(like)
+    at = 0
+    for entry in entries:
+        if not entry.is_expanded:
+            vectors[:, at] = torch.from_numpy(entry.node.gist[0].astype(np.float32))
+        at += entry.cost
+    return vectors
+
+
+def test_what_is_pointed_at_says_what_was_answered() -> None:
+    base = random_base(4, sentinel=ALWAYS_COPIES)
+    own = document(base)
+    entries = entries_of(own, open_evidence(own, 3, 300))
+    by_id = {entry.id: entry for entry in entries}
+    reading = base.read(entries, "What is the rent?", own.rows[-1].t_span[1])
+    assert reading.found
+    assert reading.pointed
+    said = []
+    for pointed in reading.pointed:
+        leaves = by_id[pointed.node].leaves
+        assert leaves is not None
+        assert 0.1 <= pointed.mass <= 1
+        said.append(int(leaves.token_ids[pointed.leaf]))
+    assert all(token in tokenizer().encode(reading.text) or tokenizer().decode([token]) in reading.text for token in said)
+    assert 0 < reading.confidence <= 1
+
+
+def test_reading_is_deterministic() -> None:
+    base = random_base(5)
+    own = document(base)
+    entries = entries_of(own, open_evidence(own, 2, 300))
+    readings = [base.read(entries, "What is the rent?", own.rows[-1].t_span[1]) for _ in range(2)]
+    assert readings[0] == readings[1]
+
+
+def test_gists_alone_can_be_read_but_not_copied() -> None:
+    base = random_base(6)
+    own = document(base)
+    root = as_tree(own.rows)
+    reading = base.read(WorkingContext.start(root, 10).entries, "What is the rent?", own.rows[-1].t_span[1])
+    assert reading.pointed == ()
+    assert reading.found == bool(reading.text)
+
+
+def test_images_are_left_out_of_what_a_text_base_sees() -> None:
+    base = random_base(7)
+    builder = TreeBuilder(np.random.default_rng(0), dim=CONFIG.dim)
+    tiles = [builder.tile(1), builder.tile(1)]
+    reading = base.read([Entry(tile) for tile in tiles], "What is the rent?", 2)
+    assert reading.pointed == ()
+    assert base.pack([Entry(tile) for tile in tiles], "rent", 2).n_context == 0
+
+
+def test_an_answer_ends_at_the_end_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = random_base(8)
+    word = tokenizer().encode_word("Marvolo")
+    said = answer_with(base, monkeypatch, [*word, END])
+    assert (said.text, said.found) == ("Marvolo", True)
+    for last in (END, NONE):
+        refusal = answer_with(base, monkeypatch, [last])
+        assert (refusal.text, refusal.found, refusal.pointed) == ("", False, ())
+
+
+def test_repetition_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = random_base(9)
+    a, b, c = (tokenizer().encode_word(word)[0] for word in ("one", "two", "three"))
+    assert answer_with(base, monkeypatch, [a, b] * 20).text == "one two one two one two"
+    assert len(tokenizer().encode(answer_with(base, monkeypatch, [c] * 40).text)) == 6
+
+
+def test_an_answer_has_at_most_32_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = random_base(9)
+    ids = [tokenizer().encode_word(f"{n:02d}")[0] for n in range(60)]
+    assert answer_with(base, monkeypatch, ids).text == " ".join(f"{n:02d}" for n in range(MAX_ANSWER_TOKENS))
+
+
+def answer_with(base: NativeBase, monkeypatch: pytest.MonkeyPatch, ids: Sequence[int]):  # type: ignore[no-untyped-def]
+    """What the base says when these are the likeliest tokens, one after the other."""
+    left = iter(ids)
+
+    def scripted(state: torch.Tensor, context: torch.Tensor, context_ids: torch.Tensor, copyable: torch.Tensor):  # type: ignore[no-untyped-def]
+        probabilities = torch.zeros(CONFIG.vocab_size)
+        probabilities[next(left)] = 1
+        return probabilities, torch.zeros_like(context_ids, dtype=torch.float32)
+
+    own = document(base, n_pages=1)
+    with monkeypatch.context() as patched:
+        patched.setattr(base, "_next", scripted)
+        return base.read(entries_of(own, open_evidence(own, 1, 200)), "What is the rent?", own.rows[-1].t_span[1])
+
+
+@pytest.mark.parametrize(
+    ("ids", "repeats"),
+    [([1, 2, 1, 2, 1, 2], True), ([1, 2, 1, 2, 1, 3], False), ([7] * 6, True), ([7] * 3, False), ([1, 2, 3] * 3, True)],
+)
+def test_repeats(ids: list[int], repeats: bool) -> None:
+    assert _repeats(ids) == repeats
+
+
+def test_the_prompt_costs_what_it_puts_before_the_model() -> None:
+    base = random_base(1)
+    for question in ("", "rent", "What is the rent of Quenzel-12?"):
+        assert packed(base, question).inputs.mu.shape[1] - packed(base, question).n_context == base.prompt_cost(question)
+
+
+def test_the_cost_of_a_context_is_what_the_model_sees() -> None:
+    base = random_base(1)
+    own = document(base)
+    cut = open_evidence(own, 3, 300)
+    entries = entries_of(own, cut)
+    start = base.pack(entries, "rent", 1000)
+    assert start.n_context == cut.cost == sum(entry.cost for entry in entries)
+    assert len(start.origin) == start.n_context
+    for place, copyable in zip(start.origin, start.copyable.tolist(), strict=True):
+        assert (place is not None) == copyable
+
+
+def test_the_id_names_the_embeddings() -> None:
+    assert random_base(1).id == random_base(1).id
+    assert random_base(1).id != random_base(2).id
+    assert random_base(1).id.startswith("random-")
+
+
+def test_embeddings_are_those_of_the_model() -> None:
+    base = random_base(1)
+    ids = np.array([5, 900, 5])
+    np.testing.assert_array_equal(base.embed_tokens(ids), base.model.tokens.weight.detach().numpy()[ids])
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 130])
+def test_patches_are_encoded_one_by_one(n: int) -> None:
+    encoder = create_encoder("dct", 24)
+    pixels = np.random.default_rng(0).integers(0, 256, (n, 3, 16, 16), dtype=np.uint8)
+    found = encode_patches(encoder, pixels)
+    alone = np.concatenate([encoder.encode(patch[None]).reshape(1, -1) for patch in pixels])
+    np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+def test_patches_of_a_tile_can_be_packed() -> None:
+    """A base that reads images gets one vector per patch at LOD 0."""
+    base = random_base(1)
+    base.modalities = ("text", "image")
+    builder = TreeBuilder(np.random.default_rng(0), dim=CONFIG.dim)
+    tile = builder.tile(1)
+    own = builder.leaves[tile.id]
+    pixels = np.zeros((len(own), 3, 16, 16), np.uint8)
+    start = base.pack([Entry(tile, Leaves(own.mu, own.boxes, own.token_ids, own.roles, pixels))], "rent", 1)
+    assert start.n_context == len(own) == 64
+    assert bool(start.inputs.is_vector[0, :64].all())
+    assert not bool(start.copyable.any()), "patches cannot be copied as tokens"

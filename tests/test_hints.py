@@ -1,0 +1,111 @@
+"""Hints from an index. Oracle: every hint against every entry, one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mm_megacontext.hints import HintConfig, Hints, find_hints
+from mm_megacontext.memory_tree import InMemoryTree
+from mm_megacontext.tree import NodeId
+from tests.strategies import TreeBuilder, start, subtree, trees
+
+VECTOR = np.ones(4, dtype=np.float32)
+Found = list[tuple[NodeId, float]]
+
+
+@dataclass
+class FakeIndex:
+    text: Found = field(default_factory=list)
+    vectors: Found = field(default_factory=list)
+    asked: list[tuple[str, int, Any]] = field(default_factory=list)
+
+    def search_text(self, query: str, k: int, within: Sequence[int] | None = None) -> Found:
+        self.asked.append(("text", k, within))
+        return self.text[:k]
+
+    def search_vectors(self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None = None) -> Found:
+        self.asked.append(("vectors", k, within))
+        return self.vectors[:k]
+
+
+def blocks(n: int, links: dict[int, tuple[int, ...]] | None = None) -> InMemoryTree:
+    """A source of ``n`` blocks under one root, with links between them."""
+    builder = TreeBuilder(np.random.default_rng(0))
+    made = [builder.block(1) for _ in range(n)]
+    root = builder.parent(1, made)
+    for index, targets in (links or {}).items():
+        id = NodeId(1, index)
+        builder.nodes[id] = replace(builder.nodes[id], links=tuple(NodeId(1, target) for target in targets))
+    return builder.tree([root])
+
+
+def strengths(hints: Hints, tree: InMemoryTree, n: int) -> list[float]:
+    """Strength at each of the first ``n`` nodes, read through a context of single blocks."""
+    context = start(tree, 1000).expand(tree.roots())
+    return [float(s) for s in hints.of(context.entries)][:n]
+
+
+def test_strength_is_relative_to_the_best_of_its_kind() -> None:
+    tree = blocks(5)
+    index = FakeIndex(text=[(NodeId(1, 0), 8.0), (NodeId(1, 1), 2.0)], vectors=[(NodeId(1, 2), 0.5), (NodeId(1, 1), 0.4)])
+    hints = find_hints(index, tree, "question", VECTOR, HintConfig(vector_weight=0.5))
+    assert len(hints) == 3
+    assert strengths(hints, tree, 5) == pytest.approx([1.0, 0.4, 0.5, 0.0, 0.0])
+
+
+def test_what_is_no_match_is_no_hint() -> None:
+    tree = blocks(3)
+    index = FakeIndex(text=[(NodeId(1, 0), 0.0)], vectors=[(NodeId(1, 1), -0.2), (NodeId(1, 2), -0.4)])
+    assert len(find_hints(index, tree, "question", VECTOR, HintConfig())) == 0
+
+
+def test_links_get_their_share_and_lose_nothing() -> None:
+    tree = blocks(4, {1: (0,), 2: (3,)})
+    index = FakeIndex(text=[(NodeId(1, 1), 10.0), (NodeId(1, 3), 10.0), (NodeId(1, 2), 5.0)])
+    hints = find_hints(index, tree, "question", None, HintConfig(link_weight=0.9))
+    assert strengths(hints, tree, 4) == pytest.approx([0.9, 1.0, 0.5, 1.0])
+
+
+def test_indexes_are_asked_for_what_is_configured() -> None:
+    index, tree = FakeIndex(), blocks(1)
+    find_hints(index, tree, "question", VECTOR, HintConfig(n_text=7, n_vectors=3), within=[2, 5])
+    find_hints(index, tree, "question", None, HintConfig(n_text=7))
+    find_hints(index, tree, "question", VECTOR, HintConfig(n_text=0, n_vectors=0))
+    assert index.asked == [("text", 7, [2, 5]), ("vectors", 3, [2, 5]), ("text", 7, None)]
+
+
+def test_numbers_cannot_be_negative() -> None:
+    with pytest.raises(ValueError, match="must not be negative"):
+        HintConfig(n_text=-1)
+
+
+def test_no_hints_lift_nothing() -> None:
+    tree = blocks(3)
+    assert Hints({}).of(start(tree, 100).entries).tolist() == [0.0]
+
+
+@settings(max_examples=60, deadline=None)
+@given(trees(), st.integers(0, 2**32 - 1))
+def test_an_entry_is_hinted_at_by_what_it_covers(tree: InMemoryTree, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    block_ids = [node.id for root in tree.roots() for node in subtree(tree, root) if node.lod == 1]
+    chosen = [block_ids[i] for i in rng.permutation(len(block_ids))[: rng.integers(0, 12)]]
+    strength = {id: float(rng.uniform(0.01, 1)) for id in chosen}
+    hints = Hints(strength)
+    context = start(tree, 100_000)
+    for _ in range(5):
+        below = [{node.id for node in subtree(tree, entry.id)} for entry in context]
+        expected = [max((s for id, s in strength.items() if id in ids), default=0.0) for ids in below]
+        assert hints.of(context.entries).tolist() == pytest.approx(expected)
+        gists = [entry.id for entry in context if entry.is_expandable]
+        if not gists:
+            break
+        context = context.expand([gists[i] for i in rng.permutation(len(gists))[: max(1, len(gists) // 2)]])
