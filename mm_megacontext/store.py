@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.durable import StoreWarning as StoreWarning
-from mm_megacontext.durable import table_versions, translated, write_whole
+from mm_megacontext.durable import fsync_path, table_versions, translated, write_whole
 from mm_megacontext.errors import CorruptStore, IncompatibleGists, StoreError
 from mm_megacontext.store_catalogue import SourceInfo as SourceInfo
 from mm_megacontext.store_catalogue import SourceRecord as SourceRecord
@@ -108,6 +108,7 @@ class Store:
             content = json.dumps({"format": FORMAT, **asdict(identity)}, indent=2) + "\n"
             with translated(f"cannot create a memory in {path}"):
                 write_whole(path / MEMORY_FILE, content.encode())
+                fsync_path(path.parent)
         finally:
             lock.release()
         return cls.open(path, identity, mode="w")
