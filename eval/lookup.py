@@ -130,7 +130,7 @@ def run_lookup(config: LookupConfig, on_progress: Callable[[str], None] | None =
                 name: tallies[name].add(question, reading.text, found=reading.found)
                 for name, reading in outcome.items()
             }
-            if right.get("bm25", True) != right.get("focus", True):
+            if {"bm25", "focus"} <= right.keys() and right["bm25"] != right["focus"]:
                 differences.append(_difference(question, outcome["focus"].text, outcome["bm25"].text))
             if on_progress is not None:
                 on_progress(f"{pages} pages: {sum(right.values())} of {len(right)} systems right")

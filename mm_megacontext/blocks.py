@@ -185,7 +185,7 @@ def _block(tokens: Sequence[_Token]) -> Block:
     word_of_token, boxes, roles = [], [], []
     previous: PlacedWord | None = None
     for placed, _, (start, stop) in tokens:
-        starts = placed is not previous and placed.starts_line
+        starts = placed is not previous and placed.starts_line and start == 0  # not where a long word goes on
         if placed is not previous:
             words.append(placed.word)
             previous = placed

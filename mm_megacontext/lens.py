@@ -212,8 +212,10 @@ class Lens:
 
         Args:
             entries: A working context's.
-            question: (tokens, gist_dim), the question's tokens as the base embeds them.
+            question: (tokens, gist_dim), the question's tokens as the base embeds them; without any, all scores are 0.
         """
+        if not len(question):
+            return np.zeros(len(entries))
         gists = np.stack([e.node.gist.astype(np.float32).mean(axis=0) for e in entries])
         inputs = LensInputs(
             gists=torch.from_numpy(gists)[None],

@@ -15,7 +15,7 @@ from mm_megacontext.answer import Usage
 from mm_megacontext.bases.base import Base
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.collection import CollectionTree
-from mm_megacontext.errors import BudgetTooSmall, IngestError, StoreError
+from mm_megacontext.errors import BudgetTooSmall, IncompatibleGists, IngestError, StoreError
 from mm_megacontext.evidence import collect_evidence
 from mm_megacontext.evidence_page import draw_answer
 from mm_megacontext.gists import MeanGistNet
@@ -66,7 +66,13 @@ class MegaContext:
         self.base: Base = base or NativeBase.from_pretrained()
         self._gister = MeanGistNet(self.base.embed_tokens)
         self._tiles = TileGister(self.base.encoder)
-        self._runtime = Runtime(self.base, lens or Lens.from_pretrained(self.base.id), config)
+        lens = lens or Lens.from_pretrained(self.base.id)
+        if lens.net.config.base != self.base.id:
+            raise IncompatibleGists(
+                f"the lens reads gists of {lens.net.config.base}, the base is {self.base.id}; "
+                "give a lens that was trained for it"
+            )
+        self._runtime = Runtime(self.base, lens, config)
         self._store: Store | None = None
         self._is_writing = False
         self._tree: tuple[list[int], CollectionTree] | None = None
@@ -91,7 +97,7 @@ class MegaContext:
         memory = cls(directory, base, lens, config)
         if Store.exists(directory):
             memory._store = Store.open(directory, memory.identity)
-        elif not create or _holds_other_things(Path(directory)):
+        elif not create or Store.foreign(directory):
             raise StoreError(f"{directory} is not a memory; make one with `mmctx ingest PATH --memory {directory}`")
         return memory
 
@@ -230,6 +236,7 @@ class MegaContext:
         context, reading = read.focused.context, read.reading
         records = {r.number: r for r in self.sources}
         evidence = collect_evidence(reading.pointed, context, read.focused.scores, self.base.tokenizer, records)
+        is_found = reading.found and bool(evidence)  # what quotes nothing is invented
         usage = Usage(
             budget=budget,
             cost=context.cost + prompt,
@@ -240,8 +247,8 @@ class MegaContext:
         )
         return Answer(
             question=question,
-            text=reading.text if reading.found else NOT_FOUND,
-            found=reading.found,
+            text=reading.text if is_found else NOT_FOUND,
+            found=is_found,
             evidence=evidence,
             usage=usage,
             trace=read.trace,
@@ -279,10 +286,6 @@ def memory_for_file(path: str | Path) -> Path:
 
     name = hashlib.sha256(os.fsencode(Path(path).resolve())).hexdigest()[:24]
     return Path(platformdirs.user_cache_dir("mm-megacontext")) / "memories" / name
-
-
-def _holds_other_things(directory: Path) -> bool:
-    return directory.is_dir() and any(directory.iterdir())
 
 
 def _progress(

@@ -87,7 +87,7 @@ class Runtime:
         if sum(root.n_leaves for root in start.roots) <= start.capacity:
             return self._read_everything
         words = self.base.embed_tokens(np.array(self.base.tokenizer.encode(question), dtype=np.int64))
-        vector = self.lens.query_vector(words)
+        vector = self.lens.query_vector(words) if len(words) else None
         hints = find_hints(index, tree, question, vector, self.config.hints, within)
 
         def score(context: WorkingContext) -> npt.NDArray[np.float64]:

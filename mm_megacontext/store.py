@@ -84,6 +84,13 @@ class Store:
         """Whether there is a memory at ``path``."""
         return (Path(path) / MEMORY_FILE).is_file()
 
+    @staticmethod
+    def foreign(path: str | Path) -> list[str]:
+        """Names at ``path`` that belong to no memory, not even to one whose creation was killed."""
+        with translated(f"cannot read {path}"):
+            names = {entry.name for entry in Path(path).iterdir()} if Path(path).exists() else set()
+        return sorted(names - {NODES, SOURCES, LOCK_FILE, MEMORY_FILE, MEMORY_FILE + ".tmp"})
+
     @classmethod
     def create(cls, path: str | Path, identity: Identity) -> Store:
         """Make an empty memory and open it for writing.
@@ -95,10 +102,9 @@ class Store:
         path = Path(path)
         with translated(f"cannot create a memory in {path}"):
             path.mkdir(parents=True, exist_ok=True)
-            entries = {entry.name for entry in path.iterdir()}
-        if MEMORY_FILE in entries:
+        if cls.exists(path):
             raise StoreError(f"{path} is a memory already; open it for writing instead")
-        foreign = sorted(entries - {NODES, SOURCES, LOCK_FILE, MEMORY_FILE + ".tmp"})
+        foreign = cls.foreign(path)
         if foreign:
             raise StoreError(f"{path} holds other things ({foreign[0]}); give an empty or new directory")
         lock = WriteLock(path)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm_megacontext.blocks import LINE_START, ROLE_INDEX, ROLES, Block, Tokenizer, cut_region
+from mm_megacontext.blocks import LINE_START, ROLE_INDEX, ROLES, WIDE_GAP, Block, Tokenizer, cut_region
 from mm_megacontext.layout.document import Box, Cell, CellRole, Line, Region, RegionKind, Table, Word
 from mm_megacontext.tree import BLOCK_TOKENS
 from tests.tiny import tokenizer
@@ -36,7 +38,7 @@ def boxes(draw: st.DrawFn) -> Box:
     return (x, y, x + draw(st.integers(0, 9_000)) / 100, y + draw(st.integers(1, 2_000)) / 100)
 
 
-WORD_TEXTS = st.text("abc12é日𝔄-.", min_size=1, max_size=8) | st.text("ab7", min_size=60, max_size=150)
+WORD_TEXTS = st.text("abc12é日𝔄-.;!", min_size=1, max_size=8) | st.text("ab7", min_size=60, max_size=150)
 WORDS = st.builds(Word, WORD_TEXTS, boxes())
 LINES = st.lists(WORDS, min_size=1, max_size=14).map(lambda words: Line(tuple(words)))
 
@@ -62,15 +64,46 @@ def tables(draw: st.DrawFn) -> Region:
 REGIONS = text_regions() | tables()
 
 
-def units(region: Region) -> list[list[tuple[Word, str, bool]]]:
-    """Lines or table rows of (word, role, begins a line): what the blocks must say."""
+@dataclass(frozen=True)
+class Expected:
+    """What the leaves of a word must say, and whether something ends with it at which a block had better end."""
+
+    word: Word
+    role: str
+    starts: bool
+    ends: bool
+
+
+def expected_words(region: Region) -> list[Expected]:
+    """The words of a region in reading order, straight from the definition."""
     if region.table is None:
-        return [[(w, region.kind, i == 0) for i, w in enumerate(line.words)] for line in region.lines]
-    by_row: list[list[tuple[Word, str, bool]]] = [[] for _ in range(region.table.n_rows)]
-    for cell in region.table.cells:
-        for line in cell.lines:
-            by_row[cell.row] += [(w, CELL_ROLES[cell.role], i == 0) for i, w in enumerate(line.words)]
-    return by_row
+        return [
+            Expected(w, region.kind, starts_segment(line, i), i == len(line.words) - 1 or ends_sentence(w))
+            for line in region.lines
+            for i, w in enumerate(line.words)
+        ]
+    out: list[Expected] = []
+    for row in range(region.table.n_rows):
+        own = [
+            Expected(w, CELL_ROLES[cell.role], i == 0, False)
+            for cell in region.table.cells
+            if cell.row == row
+            for line in cell.lines
+            for i, w in enumerate(line.words)
+        ]
+        out += [*own[:-1], *(replace(last, ends=True) for last in own[-1:])]
+    return out
+
+
+def starts_segment(line: Line, i: int) -> bool:
+    if i == 0:
+        return True
+    before, word = line.words[i - 1], line.words[i]
+    return word.bbox[0] - before.bbox[2] > WIDE_GAP * (word.bbox[3] - word.bbox[1])
+
+
+def ends_sentence(word: Word) -> bool:
+    return word.text.endswith((".", "!", "?", '."', ".)", ";"))
 
 
 def tokens_of(blocks: list[Block]) -> Iterator[tuple[int, int, Word]]:
@@ -84,7 +117,7 @@ def tokens_of(blocks: list[Block]) -> Iterator[tuple[int, int, Word]]:
 @given(REGIONS, st.sampled_from(TOKENIZERS))
 def test_every_token_of_every_word_in_order(region: Region, tokenizer: Tokenizer) -> None:
     blocks = cut_region(region, tokenizer)
-    expected = [i for unit in units(region) for word, _, _ in unit for i in tokenizer.encode_word(word.text)]
+    expected = [i for own in expected_words(region) for i in tokenizer.encode_word(own.word.text)]
     assert [i for block in blocks for i in block.token_ids.tolist()] == expected
     for block in blocks:
         assert 1 <= len(block.token_ids) <= BLOCK_TOKENS
@@ -98,7 +131,7 @@ def test_every_token_of_every_word_in_order(region: Region, tokenizer: Tokenizer
 def test_boxes_of_a_words_tokens_make_up_its_box(region: Region, tokenizer: Tokenizer) -> None:
     blocks = cut_region(region, tokenizer)
     found: dict[int, list[list[float]]] = {}
-    words = {id(word): word for unit in units(region) for word, _, _ in unit}
+    words = {id(own.word): own.word for own in expected_words(region)}
     for number, i, word in tokens_of(blocks):
         found.setdefault(id(word), []).append(blocks[number].boxes[i].tolist())
     assert found.keys() == words.keys()
@@ -115,27 +148,68 @@ def test_boxes_of_a_words_tokens_make_up_its_box(region: Region, tokenizer: Toke
 def test_roles_and_line_starts(region: Region, tokenizer: Tokenizer) -> None:
     found = [role for block in cut_region(region, tokenizer) for role in block.roles.tolist()]
     expected = []
-    for unit in units(region):
-        for word, role, starts in unit:
-            n = len(tokenizer.encode_word(word.text))
-            flags = [LINE_START if starts else 0] + [0] * (n - 1)
-            expected += [ROLE_INDEX.get(role, 0) | flag for flag in flags]
+    for own in expected_words(region):
+        n = len(tokenizer.encode_word(own.word.text))
+        flags = [LINE_START if own.starts else 0] + [0] * (n - 1)
+        expected += [ROLE_INDEX.get(own.role, 0) | flag for flag in flags]
     assert found == expected
 
 
 @settings(max_examples=120, deadline=None)
 @given(REGIONS, st.sampled_from(TOKENIZERS))
-def test_what_fits_a_block_is_not_cut(region: Region, tokenizer: Tokenizer) -> None:
+def test_a_word_that_fits_a_block_is_not_cut(region: Region, tokenizer: Tokenizer) -> None:
     blocks_of: dict[int, set[int]] = {}
     for number, _, word in tokens_of(cut_region(region, tokenizer)):
         blocks_of.setdefault(id(word), set()).add(number)
-    for unit in units(region):
-        sizes = [len(tokenizer.encode_word(word.text)) for word, _, _ in unit]
-        if sum(sizes) <= BLOCK_TOKENS:
-            assert len(set().union(*(blocks_of[id(word)] for word, _, _ in unit))) <= 1, "a line or row that fits"
-        for size, (word, _, _) in zip(sizes, unit, strict=True):
-            least = 1 if size <= BLOCK_TOKENS else -(-size // BLOCK_TOKENS)
-            assert len(blocks_of[id(word)]) == least
+    for own in expected_words(region):
+        size = len(tokenizer.encode_word(own.word.text))
+        assert len(blocks_of[id(own.word)]) == -(-size // BLOCK_TOKENS)
+
+
+@settings(max_examples=120, deadline=None)
+@given(REGIONS, st.sampled_from(TOKENIZERS))
+def test_a_block_ends_where_something_ends(region: Region, tokenizer: Tokenizer) -> None:
+    """Inside a line or table row only if none ends in the last two thirds of the block, and no sentence does."""
+    ends = {id(own.word) for own in expected_words(region) if own.ends}
+    blocks = cut_region(region, tokenizer)
+    for block, following in itertools.pairwise(blocks):
+        if id(block.words[-1]) in ends or len(tokenizer.encode_word(block.words[-1].text)) > BLOCK_TOKENS:
+            continue
+        filled = np.bincount(block.word_of_token).cumsum()
+        late = [word for word, n in zip(block.words, filled, strict=True) if n >= BLOCK_TOKENS // 3]
+        assert not any(id(word) in ends for word in late)
+        n_next = len(tokenizer.encode_word(following.words[0].text))
+        assert len(block.token_ids) + n_next > BLOCK_TOKENS, "and as late as it can"
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 12), st.integers(2, 40))
+def test_rows_of_a_table_stay_whole(n_tokens: int, n_rows: int) -> None:
+    """Rows of up to a third of a block are never cut."""
+    word = [Word("ab" * n_tokens, (0.0, 10.0 * r, 9.0, 10.0 * r + 9)) for r in range(n_rows)]
+    cells = tuple(Cell(r, 0, (0.0, 0.0, 9.0, 9.0), (Line((word[r],)),)) for r in range(n_rows))
+    blocks = cut_region(Region("table", (0.0, 0.0, 9.0, 999.0), table=Table(cells, n_rows, 1)), PairTokenizer())
+    per_block = [len(block.words) for block in blocks]
+    assert sum(per_block) == n_rows
+    assert set(per_block[:-1]) <= {BLOCK_TOKENS // n_tokens}
+
+
+def test_a_sentence_end_is_preferred_to_a_line_end() -> None:
+    texts = [["ab"] * 10, ["ab"] * 5 + ["a."] + ["ab"] * 4, ["ab"] * 10, ["ab"] * 10]
+    lines = tuple(
+        Line(tuple(Word(t, (10.0 * i, 20.0 * r, 10.0 * i + 9, 20.0 * r + 9)) for i, t in enumerate(row)))
+        for r, row in enumerate(texts)
+    )
+    blocks = cut_region(Region("text", (0.0, 0.0, 99.0, 99.0), lines), PairTokenizer())
+    assert [len(block.words) for block in blocks] == [16, 24]
+    assert blocks[0].words[-1].text == "a."
+
+
+def test_a_wide_gap_starts_a_segment() -> None:
+    words = [Word("Rent", (0, 0, 40, 10)), Word("due", (44, 0, 70, 10)), Word("1,200", (150, 0, 190, 10))]
+    (block,) = cut_region(Region("form", (0, 0, 190, 10), (Line(tuple(words)),)), PairTokenizer())
+    starts = [bool(role & LINE_START) for role in block.roles.tolist()]
+    assert starts == [True, False, False, False, True, False, False]
 
 
 @settings(max_examples=60, deadline=None)

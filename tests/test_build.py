@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -70,7 +71,9 @@ class FakeFigures:
         yield from tiles
         if n > 1:
             mu = np.concatenate([tile.leaf_mu for tile in tiles])
-            yield self._row(page.number, t, index_start + n, index_start, mu, tuple(range(index_start, index_start + n)))
+            yield self._row(
+                page.number, t, index_start + n, index_start, mu, tuple(range(index_start, index_start + n))
+            )
 
     def _tile(self, page: int, t: int, index: int) -> NodeRow:
         mu = np.array([[t, 2.5 * index + i, index % 7] for i in range(1 + index % 3)], dtype=np.float64)
@@ -148,7 +151,7 @@ def assert_is_tree(rows: Sequence[NodeRow]) -> None:
             assert row.lod == 1 + max(child.lod for child in family)
             assert row.n_leaves == sum(child.n_leaves for child in family)
             assert row.t_span == (family[0].t_span[0], family[-1].t_span[1])
-            assert all(a.t_span[1] == b.t_span[0] for a, b in zip(family, family[1:], strict=False))
+            assert all(a.t_span[1] == b.t_span[0] for a, b in itertools.pairwise(family))
             assert row.page == family[0].page
             assert row.last_page == max(child.last_page for child in family)
             modalities = {child.modality for child in family}
@@ -243,7 +246,9 @@ def test_blocks_of_a_table_link_to_its_header() -> None:
     built = build([Page(1, SIZE, (table_region(rng, 30), table_region(rng, 30)))])
     header: dict[int, int] = {}
     for row, block in built.blocks:
-        table = next(i for i, r in enumerate(built.rows) if r.kind == "table" and r.lod > 1 and r.first <= row.index <= i)
+        table = next(
+            i for i, r in enumerate(built.rows) if r.kind == "table" and r.lod > 1 and r.first <= row.index <= i
+        )
         if table not in header:
             assert block.is_header
             assert row.links == ()

@@ -55,9 +55,10 @@ def strengths(hints: Hints, tree: InMemoryTree, n: int) -> list[float]:
 
 def test_strength_is_relative_to_the_best_of_its_kind() -> None:
     tree = blocks(5)
-    index = FakeIndex(text=[(NodeId(1, 0), 8.0), (NodeId(1, 1), 2.0)], vectors=[(NodeId(1, 2), 0.5), (NodeId(1, 1), 0.4)])
-    hints = find_hints(index, tree, "question", VECTOR, HintConfig(vector_weight=0.5))
-    assert len(hints) == 3
+    index = FakeIndex(
+        text=[(NodeId(1, 0), 8.0), (NodeId(1, 1), 2.0)], vectors=[(NodeId(1, 2), 0.5), (NodeId(1, 1), 0.4)]
+    )
+    hints = find_hints(index, tree, "question", VECTOR, HintConfig(vector_weight=0.5, next_weight=0))
     assert strengths(hints, tree, 5) == pytest.approx([1.0, 0.4, 0.5, 0.0, 0.0])
 
 
@@ -70,8 +71,39 @@ def test_what_is_no_match_is_no_hint() -> None:
 def test_links_get_their_share_and_lose_nothing() -> None:
     tree = blocks(4, {1: (0,), 2: (3,)})
     index = FakeIndex(text=[(NodeId(1, 1), 10.0), (NodeId(1, 3), 10.0), (NodeId(1, 2), 5.0)])
-    hints = find_hints(index, tree, "question", None, HintConfig(link_weight=0.9))
+    hints = find_hints(index, tree, "question", None, HintConfig(link_weight=0.9, next_weight=0))
     assert strengths(hints, tree, 4) == pytest.approx([0.9, 1.0, 0.5, 1.0])
+
+
+def test_the_next_block_gets_its_share() -> None:
+    tree = blocks(5)
+    index = FakeIndex(text=[(NodeId(1, 1), 10.0), (NodeId(1, 2), 2.0), (NodeId(1, 4), 1.0)])
+    hints = find_hints(index, tree, "question", None, HintConfig(next_weight=0.7))
+    assert strengths(hints, tree, 5) == pytest.approx([0.0, 1.0, 0.7, 0.14, 0.1])
+
+
+def test_a_block_of_another_kind_or_page_does_not_go_on() -> None:
+    builder = TreeBuilder(np.random.default_rng(0))
+    made = [builder.block(1) for _ in range(4)]
+    root = builder.parent(1, made)
+    builder.nodes[made[1].id] = replace(made[1], kind="heading")
+    builder.nodes[made[3].id] = replace(made[3], page=2)
+    tree = builder.tree([root])
+    index = FakeIndex(text=[(NodeId(1, 0), 10.0), (NodeId(1, 2), 10.0)])
+    hints = find_hints(index, tree, "question", None, HintConfig(next_weight=0.7))
+    assert strengths(hints, tree, 4) == pytest.approx([1.0, 0.0, 1.0, 0.0])
+
+
+def test_function_words_are_not_searched_for() -> None:
+    class Recording(FakeIndex):
+        def search_text(self, query: str, k: int, within: Sequence[int] | None = None) -> Found:
+            self.asked.append((query, k, within))
+            return []
+
+    index, tree = Recording(), blocks(1)
+    find_hints(index, tree, "What is the rent of Marvolo?", None, HintConfig(n_text=1))
+    find_hints(index, tree, "What is it?", None, HintConfig(n_text=1))
+    assert [query for query, _, _ in index.asked] == ["rent Marvolo?", "What is it?"]
 
 
 def test_indexes_are_asked_for_what_is_configured() -> None:

@@ -164,7 +164,7 @@ def test_features_do_not_know_when_the_scope_began(entries: tuple[Entry, ...]) -
     assert np.isfinite(features).all()
     moved = describe(
         n_leaves=np.array([e.node.n_leaves for e in entries]),
-        mu=np.stack([e.node.mu for e in entries]) + (1e6, 0, 0),
+        mu=(*np.stack([e.node.mu for e in entries]), 1000000.0, 0, 0),
         sigma=np.stack([e.node.sigma for e in entries]),
         is_expanded=np.array([e.is_expanded for e in entries]),
         is_image=np.array([e.node.modality == "image" for e in entries]),

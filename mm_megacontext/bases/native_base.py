@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mm_megacontext.bases.base import Pointed, Reading
-from mm_megacontext.bases.casing import match_case
 from mm_megacontext.bases.native import Inputs, Layer, LayerCache, NativeModel
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer
 from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, PAD, QUESTION, WordTokenizer
+from mm_megacontext.bases.wording import match_case, missing_words
 from mm_megacontext.blocks import LINE_START, ROLE_INDEX
 from mm_megacontext.tree import Leaves, Modality, NodeId
 from mm_megacontext.vision.encoders import PatchEncoder
@@ -28,6 +28,8 @@ from mm_megacontext.working_context import Entry
 NOWHERE = 1e3
 """Spread of a question's x and y, in patches: it could stand anywhere on a page."""
 MAX_ANSWER_TOKENS = 32
+SURE = 0.95
+"""Probability from which an answer counts although a word of the question is missing; chosen on the dev split."""
 LEAST_QUOTED = 0.1
 """Probability that one leaf must give a token for the token to count as copied from it."""
 _SPECIAL = (PAD, QUESTION, ANSWER)
@@ -105,10 +107,17 @@ class NativeBase:
         return len(self._prompt(question))
 
     def read(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
-        """Generate greedily until the end token, a repetition, or 32 tokens."""
+        """Generate greedily until the end token, a repetition, or 32 tokens; refuse what rests on too little.
+
+        If a word of the question stands nowhere in what was read, only an answer that the model is sure of counts: it
+        may be a synonym, but mostly the document does not hold what was asked for.
+        """
         packed = self.pack(entries, question, t_end)
         with torch.inference_mode():
-            return self._generate(packed)
+            reading = self._generate(packed)
+        if reading.confidence < SURE and missing_words(question, _words(entries)):
+            return Reading("", False, (), reading.confidence)
+        return reading
 
     def _prompt(self, question: str) -> list[int]:
         return [QUESTION, *self.tokenizer.encode(question), ANSWER]
@@ -128,8 +137,7 @@ class NativeBase:
 
     def _as_written(self, question: str, entries: Sequence[Entry]) -> str:
         """The question in the spelling of the leaves; never longer in tokens, so the budget holds."""
-        words = (word for e in entries if e.leaves is not None for word in e.node.text.split())
-        return match_case(question, words, lambda word: len(self.tokenizer.encode_word(word)))
+        return match_case(question, _words(entries), lambda word: len(self.tokenizer.encode_word(word)))
 
     def _vectors(self, entry: Entry) -> npt.NDArray[np.float32] | None:
         """Embeddings of an entry that is not read as tokens."""
@@ -301,6 +309,11 @@ def encode_patches(encoder: PatchEncoder, pixels: npt.NDArray[np.uint8]) -> npt.
     tiles = np.ascontiguousarray(tiles.reshape(-1, channels, 8 * side, 8 * side))
     encoded = np.asarray(encoder.encode(tiles), dtype=np.float32)
     return encoded.reshape(-1, encoded.shape[-1])[:n]
+
+
+def _words(entries: Sequence[Entry]) -> Iterator[str]:
+    """The words that are read leaf by leaf."""
+    return (word for entry in entries if entry.leaves is not None for word in entry.node.text.split())
 
 
 def _taps(times: list[float], width: int) -> list[float]:

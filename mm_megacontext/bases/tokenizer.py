@@ -29,6 +29,7 @@ class WordTokenizer:
 
     def __init__(self, backend: Tokenizer) -> None:
         self._backend = backend
+        backend.encode_special_tokens = True  # a document that says "<answer>" says just that
         self._encode_word = lru_cache(maxsize=200_000)(self._encode_uncached)
 
     @classmethod

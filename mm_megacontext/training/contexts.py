@@ -20,7 +20,7 @@ from mm_megacontext.blocks import LINE_START, ROLE_INDEX
 from mm_megacontext.training.corpus import Evidence, LookupDocument, make_document
 from mm_megacontext.training.facts import Question
 from mm_megacontext.training.pages import PageConfig
-from mm_megacontext.training.words import Split
+from mm_megacontext.training.words import Split, split_of
 from mm_megacontext.tree import NodeRow
 
 
@@ -270,6 +270,6 @@ def random_pieces(tokenizer: WordTokenizer, rng: random.Random, n: int) -> list[
     while len(words) < n:
         ids = rng.choices(range(len(SPECIAL_TOKENS), tokenizer.vocab_size), k=rng.choice((1, 1, 2, 3)))
         word = "".join(tokenizer.decode([i]) for i in ids)
-        if word.isalpha():
+        if word.isalpha() and split_of(word) == "train":
             words.append(word)
     return words

@@ -115,8 +115,8 @@ class Vocabulary:
                 self.used.add(name)
                 return words
 
-    def key(self) -> tuple[str, ...]:
-        return self.fresh(self.rng.choice((1, 1, 2, 2, 2, 3)))
+    def key(self, longest: int = 3) -> tuple[str, ...]:
+        return self.fresh(min(longest, self.rng.choice((1, 1, 2, 2, 2, 3))))
 
     def columns(self, n: int) -> list[tuple[str, ...]]:
         """Different column headers of one table; other tables may have the same ones."""
@@ -191,5 +191,7 @@ def ask_absent(facts: list[Fact], vocabulary: Vocabulary) -> Question:
     if known and choice < 0.7:
         near = rng.choice(known).key
         position = rng.randrange(len(near))
-        key = (*near[:position], *vocabulary.fresh(1), *near[position + 1 :])
+        key = near
+        while " ".join(key).lower() in vocabulary.used:
+            key = (*near[:position], *vocabulary.fresh(1), *near[position + 1 :])
     return Question(rng.choice(KEY_QUESTIONS).format(key=" ".join(key)), None, "absent")

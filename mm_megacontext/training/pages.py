@@ -192,7 +192,7 @@ class PageWriter:
         for start in range(0, n, columns):
             fields = []
             for column in range(min(columns, n - start)):
-                fact = Fact("form_above", self.vocabulary.key()[:2], self.vocabulary.value())
+                fact = Fact("form_above", self.vocabulary.key(longest=2), self.vocabulary.value())
                 x = sheet.x0 + column * width
                 key, value = sheet.words(fact.key, x), sheet.words(fact.value, x, sheet.y + sheet.pitch)
                 self._state(out, fact, key, value)

@@ -92,7 +92,10 @@ class Trainer:
         schedule = Schedule(config.minutes, config.steps, config.init_progress)
         if saved is not None:
             saved.restore(model, optimizer)
-            schedule.start, schedule.step = saved.progress, saved.step if config.steps is not None else 0
+            if config.steps is None:
+                schedule.start = saved.progress
+            else:
+                schedule.step = saved.step
         return cls(config, model, optimizer, schedule, device)
 
     def step(self, losses: Losses) -> None:

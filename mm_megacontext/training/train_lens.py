@@ -138,11 +138,9 @@ def evaluate(net: LensNet, data: list[tuple[LensInputs, Tensor]]) -> dict[str, f
             chosen = (logits > 0) & inputs.valid
             precision.append(positive[chosen].float())
             recall.append(chosen[positive].float())
-    return {
-        "top1": round(torch.cat(top1).mean().item(), 4),
-        "precision": round(torch.cat(precision).mean().item(), 4),
-        "recall": round(torch.cat(recall).mean().item(), 4),
-    }
+    shares = {"top1": torch.cat(top1), "precision": torch.cat(precision), "recall": torch.cat(recall)}
+    # Of nothing the share is 0: a mean of nothing would be NaN, which JSON does not know.
+    return {name: round(hits.sum().item() / max(len(hits), 1), 4) for name, hits in shares.items()}
 
 
 @dataclass(slots=True)
@@ -166,7 +164,10 @@ class LensTrainer:
         if config.resume:
             saved = read_checkpoint(config.out)
             saved.restore(net, optimizer)
-            schedule.start, schedule.step = saved.progress, saved.step if config.steps is not None else 0
+            if config.steps is None:
+                schedule.start = saved.progress
+            else:
+                schedule.step = saved.step
         return cls(config, net, optimizer, base.model.tokens.weight.detach(), schedule, device)
 
     def step(self, inputs: LensInputs, positive: Tensor) -> Tensor:

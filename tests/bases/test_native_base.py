@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mm_megacontext.bases.native import Inputs
-from mm_megacontext.bases.native_base import MAX_ANSWER_TOKENS, NativeBase, Packed, _repeats, _token_inputs, encode_patches
+from mm_megacontext.bases.native_base import MAX_ANSWER_TOKENS, NativeBase, Packed, _repeats, encode_patches
 from mm_megacontext.bases.tokenizer import END, NONE
 from mm_megacontext.gists import MeanGistNet
 from mm_megacontext.training import contexts
@@ -56,38 +56,42 @@ def entries_of(own: LookupDocument, cut: Cut) -> list[Entry]:
     return entries
 
 
-def appended(inputs: Inputs, ids: Sequence[int], t: float, dim: int) -> Inputs:
-    """The same sequence with tokens behind it."""
-    steps = [_token_inputs(token, t + i, dim) for i, token in enumerate(ids)]
-    parts = [inputs, *steps]
-    return Inputs(*(torch.cat([getattr(part, name) for part in parts], dim=1) for name in Inputs.__slots__))
-
-
 def packed(base: NativeBase, question: str) -> Packed:
     own = document(base)
     return base.pack(entries_of(own, open_evidence(own, 3, 300)), question, own.rows[-1].t_span[1])
 
 
+def prompt_times(start: Packed) -> list[float]:
+    times: list[float] = start.inputs.mu[0, start.n_context :, 0].tolist()
+    return times
+
+
 @pytest.mark.parametrize("question", ["What is the rent of Quenzel-12?", "rent", ""])
-def test_decoding_with_a_cache_is_one_forward(question: str) -> None:
+@pytest.mark.parametrize("is_quoted", [True, False])
+def test_decoding_with_a_cache_is_one_forward(question: str, is_quoted: bool) -> None:
+    """Tokens one by one behind a cache, against all of them in one sequence without one."""
     base = random_base(1)
     with torch.inference_mode():
         start = packed(base, question)
         answer = tokenizer().encode("Marvolo 1,234.50 and more")
-        _, caches = base._forward(start.inputs, None)
-        cached = []
-        for i, token in enumerate(answer):
-            state, caches = base._forward(_token_inputs(token, start.t_end + i, base.dim), caches)
+        leaves = [i for i, place in enumerate(start.origin) if place is not None]
+        sources = leaves[3 : 3 + len(answer)] if is_quoted else [None] * len(answer)
+        _, caches = base._forward(start.inputs, None, None)
+        cached, steps, times = [], [start.inputs], prompt_times(start)
+        for token, source in zip(answer, sources, strict=True):
+            steps.append(base._said(token, source, start, times))
+            state, caches = base._forward(steps[-1], caches, times)
             cached.append(state[0, 0])
-        whole, _ = base._forward(appended(start.inputs, answer, start.t_end, base.dim), None)
-    torch.testing.assert_close(torch.stack(cached), whole[0, -len(answer) :], atol=CACHE_TOLERANCE, rtol=0)
+        whole = Inputs(*(torch.cat([getattr(s, name) for s in steps], dim=1) for name in Inputs.__slots__))
+        expected = base._forward(whole, None, None)[0][0, -len(answer) :]
+    torch.testing.assert_close(torch.stack(cached), expected, atol=CACHE_TOLERANCE, rtol=0)
 
 
 def test_the_context_does_not_see_the_question() -> None:
     base = random_base(2)
     with torch.inference_mode():
         own = [packed(base, q) for q in ("What is the rent?", "Deposit of Marvolo Quenzel, which is it?")]
-        hidden = [base._forward(p.inputs, None)[0][:, : p.n_context] for p in own]
+        hidden = [base._forward(p.inputs, None, None)[0][:, : p.n_context] for p in own]
     assert own[0].n_context == own[1].n_context > 50
     torch.testing.assert_close(hidden[0], hidden[1], atol=CACHE_TOLERANCE, rtol=0)
 
@@ -99,7 +103,7 @@ def test_the_question_sees_the_context() -> None:
         last = []
         for n_facts in (1, 3):
             entries = entries_of(own, open_evidence(own, n_facts, 300))
-            last.append(base._forward(base.pack(entries, "rent", own.rows[-1].t_span[1]).inputs, None)[0][0, -1])
+            last.append(base._forward(base.pack(entries, "rent", own.rows[-1].t_span[1]).inputs, None, None)[0][0, -1])
     assert float((last[0] - last[1]).abs().max()) > 1e-3
 
 
@@ -109,7 +113,7 @@ def test_moving_everything_in_time_changes_nothing() -> None:
     far = Inputs(*(getattr(start.inputs, name).clone() for name in Inputs.__slots__))
     far.mu[..., 0] += 1e9
     with torch.inference_mode():
-        here, there = base._forward(start.inputs, None)[0], base._forward(far, None)[0]
+        here, there = base._forward(start.inputs, None, None)[0], base._forward(far, None, None)[0]
     torch.testing.assert_close(here, there, atol=1e-3, rtol=0)
 
 
@@ -121,25 +125,23 @@ def one_question(batch: Batch, q: int) -> Batch:
     return Batch(**{**fields, "targets": targets})
 
 
-def read_nll(base: NativeBase, entries: list[Entry], question: str, t_end: float, target: Sequence[int]) -> float:
-    """Negative log-probability of an answer, token by token, as generation computes it."""
-    start = base.pack(entries, question, t_end)
-    total = 0.0
+def read_nll(base: NativeBase, start: Packed, target: Sequence[int], sources: Sequence[int]) -> float:
+    """Negative log-probability of an answer quoted from ``sources``, token by token, as generation computes it."""
+    total, times = 0.0, prompt_times(start)
     with torch.inference_mode():
-        hidden, caches = base._forward(start.inputs, None)
+        hidden, caches = base._forward(start.inputs, None, None)
         context, state = hidden[:, : start.n_context], hidden[:, -1:]
         ids = start.inputs.token_ids[0, : start.n_context]
-        for i, token in enumerate(target):
+        for token, source in zip(target, sources, strict=True):
             probabilities, _ = base._next(state, context, ids, start.copyable)
             total -= float(probabilities[token].log())
-            state, caches = base._forward(_token_inputs(token, start.t_end + i, base.dim), caches)
+            step = base._said(token, None if source < 0 else source, start, times)
+            state, caches = base._forward(step, caches, times)
     return total
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_training_gives_answers_the_probability_that_reading_gives(
-    seed: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_gives_answers_the_probability_that_reading_gives(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Packed questions, padding and a shifted timeline, against one question at a time."""
     base = NativeBase(random_model(seed, sentinel=0.0), tokenizer(), create_encoder("dct", CONFIG.dim))
     own = document(base, f"parity-{seed}")
@@ -161,7 +163,9 @@ def test_training_gives_answers_the_probability_that_reading_gives(
         if not target:
             continue
         tensors = to_tensors(one_question(batch, q), prefix, torch.device("cpu"))
-        expected = read_nll(base, entries, question.text, t_end, target)
+        monkeypatch.setattr(base, "_as_written", lambda text, _: text)  # training asks in the document's letter case
+        start = base.pack(entries, question.text, t_end)
+        expected = read_nll(base, start, target, batch.copy_from[0, q, : len(target)].tolist())
         assert training_nll(base, tensors, len(target)) == pytest.approx(expected, abs=STORED_GISTS * len(target))
         tensors.inputs.vectors[:] = stored_gists(entries, tensors.inputs.vectors)
         assert training_nll(base, tensors, len(target)) == pytest.approx(expected, abs=SAME_GISTS * len(target))
@@ -199,7 +203,9 @@ def test_what_is_pointed_at_says_what_was_answered() -> None:
         assert leaves is not None
         assert 0.1 <= pointed.mass <= 1
         said.append(int(leaves.token_ids[pointed.leaf]))
-    assert all(token in tokenizer().encode(reading.text) or tokenizer().decode([token]) in reading.text for token in said)
+    assert all(
+        token in tokenizer().encode(reading.text) or tokenizer().decode([token]) in reading.text for token in said
+    )
     assert 0 < reading.confidence <= 1
 
 
@@ -278,7 +284,9 @@ def test_repeats(ids: list[int], repeats: bool) -> None:
 def test_the_prompt_costs_what_it_puts_before_the_model() -> None:
     base = random_base(1)
     for question in ("", "rent", "What is the rent of Quenzel-12?"):
-        assert packed(base, question).inputs.mu.shape[1] - packed(base, question).n_context == base.prompt_cost(question)
+        assert packed(base, question).inputs.mu.shape[1] - packed(base, question).n_context == base.prompt_cost(
+            question
+        )
 
 
 def test_the_cost_of_a_context_is_what_the_model_sees() -> None:

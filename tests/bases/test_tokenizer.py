@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def test_spans_cover_the_word(word: str) -> None:
     assert len(spans) == len(tokenizer().encode_word(word))
     assert spans[0][0] == 0
     assert spans[-1][1] == len(word)
-    for (start, stop), (next_start, next_stop) in zip(spans, spans[1:], strict=False):
+    for (start, stop), (next_start, next_stop) in itertools.pairwise(spans):
         assert start <= next_start <= stop <= next_stop, "no gap; bytes of one character may share it"
 
 

@@ -173,7 +173,7 @@ def test_positions_up_to_1e12_lose_no_more_than_float64_does() -> None:
     q, k = vectors(8), vectors(9)
     near = score(place(q, (0.0, 0.0, 0.0)), place(k, (3.0, 0.0, 0.0)))
     distant = score(place(q, (1e12, 0.0, 0.0)), place(k, (1e12 + 3, 0.0, 0.0)))
-    size = float((q[..., : 2 * CONFIG.pairs[0]].abs().sum() * k.abs().max()))
+    size = float(q[..., : 2 * CONFIG.pairs[0]].abs().sum() * k.abs().max())
     assert distant == pytest.approx(near, abs=2 * np.spacing(1e12) * size)
 
 

@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from mm_megacontext.bases.native_base import NOWHERE
 from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, QUESTION
 from mm_megacontext.blocks import LINE_START, ROLE_INDEX
 from mm_megacontext.training import contexts
@@ -77,15 +78,16 @@ def test_roles_of_leaves_and_gists(batch: Batch, b: int) -> None:
 
 @pytest.mark.parametrize(("batch", "b"), ROWS)
 def test_answers_are_asked_for_where_they_can_be_read(batch: Batch, b: int) -> None:
-    end = batch.question_t[b, 0, 0]
+    end = batch.question_mu[b, 0, 0, 0]
     assert end > batch.mu[b][batch.valid[b], 0].max() + 1
     for q in range(CONFIG.n_questions):
         ids, targets = batch.question_ids[b, q], batch.targets[b, q]
         at, source = batch.answer_at[b, q], batch.copy_from[b, q]
-        np.testing.assert_array_equal(batch.question_t[b, q], end + np.arange(CONFIG.question_length))
+        t, places = end + np.arange(CONFIG.question_length), batch.question_mu[b, q]
         n = int((targets >= 0).sum())
         if not n:
             assert (source == -1).all()
+            np.testing.assert_array_equal(places[:, 0], t)
             continue
         assert (targets[:n] >= 0).all()
         assert ids[0] == QUESTION
@@ -94,14 +96,20 @@ def test_answers_are_asked_for_where_they_can_be_read(batch: Batch, b: int) -> N
         np.testing.assert_array_equal(ids[at[:n] + 1], targets[:n], "each is predicted by the one before it")
         assert targets[n - 1] == END
         assert source[n - 1] == -1
+        own = at[1:n]  # where the answer's tokens stand themselves
+        np.testing.assert_array_equal(np.delete(places[:, 0], own), np.delete(t, own))
+        assert (np.delete(batch.question_sigma[b, q], own, axis=0) == (0, NOWHERE, NOWHERE)).all()
         if targets[0] == NONE:
             assert n == 2
             assert (source == -1).all()
+            assert places[own, 0] == t[own]
         else:
             entries = source[: n - 1]
             assert (entries >= 0).all()
             assert (batch.lods[b, entries] == 0).all(), "only leaves are copied"
             np.testing.assert_array_equal(batch.token_ids[b, entries], targets[: n - 1])
+            np.testing.assert_array_equal(places[own], batch.mu[b, entries], "a quotation stands where its leaf does")
+            assert (batch.question_sigma[b, q, own] == 0).all()
 
 
 def test_there_are_answers_and_refusals() -> None:
@@ -158,7 +166,9 @@ def test_too_long_questions_and_answers_are_left_out() -> None:
 @pytest.mark.parametrize("opened", ["nothing", "the value alone", "value and key"])
 def test_half_open_evidence_is_neither_answered_nor_refused(opened: str, monkeypatch: pytest.MonkeyPatch) -> None:
     own = make_document(tokenizer(), "half", "dev", 3, PageConfig(n_facts=20))
-    config = ContextConfig(length=400, batch=1, n_questions=len(own.facts), question_length=60, answer_length=30, absent=0)
+    config = ContextConfig(
+        length=400, batch=1, n_questions=len(own.facts), question_length=60, answer_length=30, absent=0
+    )
     apart = [i for i, e in enumerate(own.evidence) if e.blocks != e.value_blocks]
     assert apart, "a table longer than a block has its headers elsewhere"
     fact = apart[0]

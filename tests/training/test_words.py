@@ -44,15 +44,11 @@ def test_no_piece_is_unseen() -> None:
 
 @pytest.mark.parametrize(
     ("word", "split"),
-    [("second", "test"), ("tramock", None), ("brainda", None), ("date", None), ("quote", None), ("rent", None)],
+    [("second", "test"), ("brainda", "dev"), ("tramock", "train"), ("gloan", "train"), ("meepo", "train")],
 )
-def test_the_split_of_a_word_never_changes(word: str, split: Split | None) -> None:
-    """Figures and weights in the package rest on it: blake2b, two bytes, the first one modulo ten."""
-    import hashlib
-
-    bucket = hashlib.blake2b(word.encode(), digest_size=2).digest()[0] % 10
-    assert split_of(word) == ("test" if bucket == 0 else "dev" if bucket == 1 else "train")
-    assert split is None or split_of(word) == split
+def test_the_split_of_a_word_never_changes(word: str, split: Split) -> None:
+    """Figures and weights in the package rest on it."""
+    assert split_of(word) == split
 
 
 @given(st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=9))

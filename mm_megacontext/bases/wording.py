@@ -1,4 +1,4 @@
-"""A question's words in the letter case of the document that is asked.
+"""A question's words beside those of the document that is asked: their letter case, and which are missing.
 
 To a tokenizer "monthly" and "Monthly" have nothing in common, and a small base copies what it has seen. People do not
 type questions in the document's capitals, so the base reads them as if they had.
@@ -30,6 +30,17 @@ def match_case(question: str, words: Iterable[str], n_tokens: Callable[[str], in
         known.add(bare)
         spellings.setdefault(bare.lower(), bare)
     return " ".join(_match(word, spellings, known, n_tokens) for word in question.split())
+
+
+def missing_words(question: str, words: Iterable[str]) -> list[str]:
+    """The words of the question, but for function words, that ``words`` do not hold in any letter case.
+
+    Example:
+        >>> missing_words("What is the monthly fee?", ["Monthly", "rent:"])
+        ['fee?']
+    """
+    held = {word.strip(EDGES).lower() for word in words}
+    return [w for w in question.split() if not is_function_word(w) and w.strip(EDGES).lower() not in held]
 
 
 def _match(word: str, spellings: dict[str, str], known: set[str], n_tokens: Callable[[str], int]) -> str:
