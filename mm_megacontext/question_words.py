@@ -4,10 +4,11 @@ from __future__ import annotations
 
 FUNCTION_WORDS = frozenset(
     """
-    a according about all an and any are as at be been but by can could did do does document find for from get
-    give given gives had has have how i if in into is it its list look many me much my no not of on or our page
-    please say says show state stated states table tell than that the their them there these they this those to
-    up us value was we were what what's when where which who whom whose why will with would you your row column
+    a about according all an and any are as at be been but by can column could did do document does far find for
+    from get give given gives had has have high how i if in into is it its list long look many me much my no not
+    of often old on or our page please row say says show state stated states table tell than that the their them
+    there these they this those to up us value was we were what what's when where which who whom whose why will
+    with would you your
     """.split()
 )
 """Words that questions are made of; in a search they would only find sentences that look like questions."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ from mm_megacontext.working_context import Entry
 NOWHERE = 1e3
 """Spread of a question's x and y, in patches: it could stand anywhere on a page."""
 MAX_ANSWER_TOKENS = 32
-SURE = 0.95
+SURE = 0.98
 """Probability from which an answer counts although a word of the question is missing; chosen on the dev split."""
 LEAST_QUOTED = 0.1
 """Probability that one leaf must give a token for the token to count as copied from it."""
@@ -109,13 +109,13 @@ class NativeBase:
     def read(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
         """Generate greedily until the end token, a repetition, or 32 tokens; refuse what rests on too little.
 
-        If a word of the question stands nowhere in what was read, only an answer that the model is sure of counts: it
-        may be a synonym, but mostly the document does not hold what was asked for.
+        If a word of the question stands nowhere in what was read of the page that is quoted, only an answer that the
+        model is sure of counts: it may be a synonym, but mostly the document does not hold what was asked for.
         """
         packed = self.pack(entries, question, t_end)
         with torch.inference_mode():
             reading = self._generate(packed)
-        if reading.confidence < SURE and missing_words(question, _words(entries)):
+        if reading.confidence < SURE and missing_words(question, _words(_on_quoted_pages(entries, reading.pointed))):
             return Reading("", False, (), reading.confidence)
         return reading
 
@@ -311,7 +311,14 @@ def encode_patches(encoder: PatchEncoder, pixels: npt.NDArray[np.uint8]) -> npt.
     return encoded.reshape(-1, encoded.shape[-1])[:n]
 
 
-def _words(entries: Sequence[Entry]) -> Iterator[str]:
+def _on_quoted_pages(entries: Sequence[Entry], pointed: Sequence[Pointed]) -> list[Entry]:
+    """The entries on the pages that an answer was quoted from."""
+    quoted = {p.node for p in pointed}
+    pages = {(e.id.source, e.node.page) for e in entries if e.id in quoted}
+    return [e for e in entries if (e.id.source, e.node.page) in pages]
+
+
+def _words(entries: Iterable[Entry]) -> Iterator[str]:
     """The words that are read leaf by leaf."""
     return (word for entry in entries if entry.leaves is not None for word in entry.node.text.split())
 
