@@ -80,13 +80,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="mmctx-bench-") as scratch:
         sources = undisturbed(make_sources(Path(scratch) / "files", args), Path(scratch) / "reference")
         kills: list[Kill] = []
-        n_late = 0
+        n_late, latest = 0, sources.seconds
         while len(kills) < args.kills:
-            kill = kill_once(sources, Path(scratch) / "memory", rng.uniform(0, sources.seconds), rng)
-            if kill is None:
-                n_late += 1
-                if n_late > args.kills:
-                    raise SystemExit("ingest ends before it can be killed: give it more --files or --pages")
+            after = rng.uniform(0, latest)
+            kill = kill_once(sources, Path(scratch) / "memory", after, rng)
+            if kill is None:  # it had ended by then, so later moments are out of the question
+                n_late, latest = n_late + 1, after
                 continue
             kills.append(kill)
             print(f"kill {len(kills)}: {kill.n_sources} sources, {kill.problems or 'ok'}", file=sys.stderr)

@@ -19,7 +19,7 @@ from mm_megacontext.bases.base import Pointed, Reading
 from mm_megacontext.bases.native import Inputs, Layer, LayerCache, NativeModel
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer
 from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, PAD, QUESTION, WordTokenizer
-from mm_megacontext.bases.wording import match_case, missing_words
+from mm_megacontext.bases.wording import missing_words, spellings
 from mm_megacontext.blocks import LINE_START, ROLE_INDEX
 from mm_megacontext.tree import Leaves, Modality, NodeId
 from mm_megacontext.vision.encoders import PatchEncoder
@@ -112,9 +112,7 @@ class NativeBase:
         If a word of the question stands nowhere in what was read of the page that is quoted, only an answer that the
         model is sure of counts: it may be a synonym, but mostly the document does not hold what was asked for.
         """
-        packed = self.pack(entries, question, t_end)
-        with torch.inference_mode():
-            reading = self._generate(packed)
+        reading = self._read_spellings(entries, question, t_end)
         if reading.confidence < SURE and missing_words(question, _words(_on_quoted_pages(entries, reading.pointed))):
             return Reading("", False, (), reading.confidence)
         return reading
@@ -128,16 +126,21 @@ class NativeBase:
         for entry in entries:
             if entry.node.modality in (*self.modalities, "mixed"):
                 rows.add(entry, self._vectors(entry))
-        prompt = self._prompt(self._as_written(question, entries))
+        prompt = self._prompt(question)
         n, t = rows.n, float(t_end) + 2
         rows.add_prompt(prompt, t)
         inputs = rows.inputs()
         is_leaf = ~inputs.is_vector[0, :n]
         return Packed(inputs.to(self.device), n, tuple(rows.origin), is_leaf.to(self.device), t)
 
-    def _as_written(self, question: str, entries: Sequence[Entry]) -> str:
-        """The question in the spelling of the leaves; never longer in tokens, so the budget holds."""
-        return match_case(question, _words(entries), lambda word: len(self.tokenizer.encode_word(word)))
+    def _read_spellings(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
+        """Read with the question as the leaves spell it; if that finds nothing, as they spell it elsewhere."""
+        with torch.inference_mode():
+            for spelled in spellings(question, _words(entries), lambda word: len(self.tokenizer.encode_word(word))):
+                reading = self._generate(self.pack(entries, spelled, t_end))
+                if reading.found:
+                    break
+        return reading
 
     def _vectors(self, entry: Entry) -> npt.NDArray[np.float32] | None:
         """Embeddings of an entry that is not read as tokens."""
@@ -159,6 +162,7 @@ class NativeBase:
             token = int(probabilities.argmax())
             confidence *= float(probabilities[token])
             if token in (END, NONE):
+                self._complete_word(ids, pointed, packed)
                 break
             ids.append(token)
             source = _quoted(copied * (context_ids == token))
@@ -172,6 +176,20 @@ class NativeBase:
             step = self._said(token, source, packed, times)
             state, caches = self._forward(step, caches, times)
         return Reading(self.tokenizer.decode(ids), bool(ids), tuple(pointed), confidence)
+
+    def _complete_word(self, ids: list[int], pointed: list[Pointed], packed: Packed) -> None:
+        """An answer that ends inside a quoted word, other than before its punctuation, gets the rest of the word."""
+        if not pointed:
+            return
+        at = packed.origin.index((pointed[-1].node, pointed[-1].leaf))
+        rest: list[int] = []
+        for origin, token in zip(packed.origin[at + 1 :], packed.inputs.token_ids[0, at + 1 :].tolist(), strict=False):
+            if origin is None or origin[0] != pointed[-1].node or self.tokenizer.starts_word(token):
+                break
+            rest.append(token)
+        if rest and packed.inputs.token_ids[0, at] == ids[-1] and any(map(str.isalnum, self.tokenizer.decode(rest))):
+            ids += rest
+            pointed += [Pointed(pointed[-1].node, pointed[-1].leaf + 1 + i, pointed[-1].mass) for i in range(len(rest))]
 
     def _said(self, token: int, source: int | None, packed: Packed, times: list[float]) -> Inputs:
         """A generated token as the next input: a quotation stands where its leaf stands, anything else after the rest.

@@ -11,25 +11,31 @@ from collections.abc import Callable, Iterable
 from mm_megacontext.question_words import EDGES, is_function_word
 
 
-def match_case(question: str, words: Iterable[str], n_tokens: Callable[[str], int]) -> str:
-    """Give words that ``words`` hold in another case only that case; function words stay, and what would cost tokens.
+def spellings(question: str, words: Iterable[str], n_tokens: Callable[[str], int]) -> list[str]:
+    """The question in the letter cases that ``words`` hold: the one nearest to what was typed, then the next.
+
+    Function words stay, and so do words that no other case of is held, or only one that takes more tokens.
 
     Args:
         question: Any text.
-        words: Words of what will be read, in order; of several spellings the first counts.
+        words: Words of what will be read, in order.
         n_tokens: Length of a word in tokens.
 
+    Returns:
+        One or two questions, none longer in tokens than the one given.
+
     Example:
-        >>> match_case("what is the monthly rent?", ["Monthly", "rent:"], len)
-        'what is the Monthly rent?'
+        >>> spellings("who is the landlord?", ["Landlord:", "Ada", "the", "landlord", "pays"], len)
+        ['who is the landlord?', 'who is the Landlord?']
     """
-    spellings: dict[str, str] = {}
-    known: set[str] = set()
+    held: dict[str, list[str]] = {}
     for word in words:
         bare = word.strip(EDGES)
-        known.add(bare)
-        spellings.setdefault(bare.lower(), bare)
-    return " ".join(_match(word, spellings, known, n_tokens) for word in question.split())
+        known = held.setdefault(bare.lower(), [])
+        if bare not in known:
+            known.append(bare)
+    options = [_options(word, held.get(word.strip(EDGES).lower(), []), n_tokens) for word in question.split()]
+    return list(dict.fromkeys(" ".join(o[min(i, len(o) - 1)] for o in options) for i in (0, 1)))
 
 
 def missing_words(question: str, words: Iterable[str]) -> list[str]:
@@ -43,10 +49,11 @@ def missing_words(question: str, words: Iterable[str]) -> list[str]:
     return [w for w in question.split() if not is_function_word(w) and w.strip(EDGES).lower() not in held]
 
 
-def _match(word: str, spellings: dict[str, str], known: set[str], n_tokens: Callable[[str], int]) -> str:
+def _options(word: str, held: list[str], n_tokens: Callable[[str], int]) -> list[str]:
+    """A word as it may be spelled: as typed if that is held, then as held; as typed if nothing else will do."""
     bare = word.strip(EDGES)
-    found = spellings.get(bare.lower())
-    if found is None or bare in known or is_function_word(word):
-        return word
-    matched = word.replace(bare, found, 1)
-    return matched if n_tokens(matched) <= n_tokens(word) else word
+    if not bare or is_function_word(word):
+        return [word]
+    ordered = [bare] * (bare in held) + [other for other in held if other != bare]
+    spelled = [word.replace(bare, other, 1) for other in ordered]
+    return [other for other in spelled if n_tokens(other) <= n_tokens(word)] or [word]
