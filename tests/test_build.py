@@ -30,7 +30,8 @@ GIST_TOLERANCE = 6e-3
 
 def embed(token_ids: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.float32]]:
     angles = token_ids[:, None] * np.array([0.37, 1.3, 2.9])
-    return np.cos(angles).astype(np.float32)
+    values: np.ndarray[Any, np.dtype[np.float32]] = np.cos(angles).astype(np.float32)
+    return values
 
 
 def words(rng: random.Random, n: int) -> tuple[Word, ...]:

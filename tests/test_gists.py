@@ -18,7 +18,8 @@ BLOCKS = st.lists(st.lists(st.integers(0, 49), min_size=1, max_size=32), min_siz
 
 
 def embed(ids: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return TABLE[ids]
+    rows: np.ndarray[Any, np.dtype[np.float32]] = TABLE[ids]
+    return rows
 
 
 @settings(max_examples=100, deadline=None)

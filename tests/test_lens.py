@@ -22,7 +22,7 @@ TOLERANCE = 1e-5
 """Scores below 1 in float32, sums in another order."""
 
 
-def question(seed: int, n: int = 5) -> np.ndarray:  # type: ignore[type-arg]
+def question(seed: int, n: int = 5) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((n, DIM)).astype(np.float32)
 
 
@@ -164,7 +164,7 @@ def test_features_do_not_know_when_the_scope_began(entries: tuple[Entry, ...]) -
     assert np.isfinite(features).all()
     moved = describe(
         n_leaves=np.array([e.node.n_leaves for e in entries]),
-        mu=(*np.stack([e.node.mu for e in entries]), 1000000.0, 0, 0),
+        mu=np.stack([e.node.mu for e in entries]) + np.array([1e6, 0, 0]),
         sigma=np.stack([e.node.sigma for e in entries]),
         is_expanded=np.array([e.is_expanded for e in entries]),
         is_image=np.array([e.node.modality == "image" for e in entries]),

@@ -35,7 +35,7 @@ def pair_frequencies() -> list[tuple[int, float]]:
     ]
 
 
-def reference(x: np.ndarray, mu: tuple[float, ...], sigma: tuple[float, ...]) -> np.ndarray:  # type: ignore[type-arg]
+def reference(x: np.ndarray, mu: tuple[float, ...], sigma: tuple[float, ...]) -> np.ndarray:
     """One vector rotated and damped, pair by pair, as complex numbers."""
     out = x.astype(np.float64).copy()
     for pair, (axis, w) in enumerate(pair_frequencies()):

@@ -16,6 +16,7 @@ from mm_megacontext.bases.native_config import NativeConfig
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, save_model
 from mm_megacontext.training import train_base as recipe
 from mm_megacontext.training.contexts import Batch, ContextConfig, CorpusBatches, corpus_batches
+from mm_megacontext.training.lookup_model import lookup_losses
 from mm_megacontext.training.schedule import Schedule
 from mm_megacontext.training.train_base import CURRICULUM, Stage, TrainBaseConfig, Trainer, train_base
 from mm_megacontext.training.words import Split
@@ -113,7 +114,7 @@ def test_a_run_can_be_resumed(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("in_process")
 def test_an_interrupted_run_takes_the_steps_it_has_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = recipe.lookup_losses
+    original = lookup_losses
     calls = 0
 
     def dies(*args: Any, **kwargs: Any) -> Any:
