@@ -231,9 +231,8 @@ class TreeBuilder:
         moments = Moments.merge([c.moments for c in children])
         modalities: set[Modality] = {c.modality for c in children}
         on_first_page = [c.bbox for c in children if c.page == children[0].page]
-        # Patches outnumber words by far; among both, the gist speaks of the words.
-        voices = [c for c in children if c.modality != "image"] or children
-        gist = self.gister.of_gists([c.gist.astype(np.float32) for c in voices], [c.n_leaves for c in voices])
+        voices, weights = _voices(children)
+        gist = self.gister.of_gists([c.gist.astype(np.float32) for c in voices], weights)
         row = NodeRow(
             index=self.n_rows,
             first=children[0].first,
@@ -256,3 +255,14 @@ class TreeBuilder:
         )
         self.n_rows += 1
         return row
+
+
+def _voices(children: Sequence[NodeRow]) -> tuple[Sequence[NodeRow], list[int]]:
+    """The children that a parent's gist speaks of, and their weights: words where there are any, by their time.
+
+    Patches outnumber words by far; on the timeline a whole figure takes no more than one token.
+    """
+    words = [c for c in children if c.modality != "image"]
+    if not words:
+        return children, [c.n_leaves for c in children]
+    return words, [c.t_span[1] - c.t_span[0] for c in words]

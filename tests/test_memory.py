@@ -36,7 +36,7 @@ class LiteralBase(NativeBase):
 
     def read(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
         assert entries == tuple(sorted(entries, key=lambda e: e.order))
-        key = list(self.tokenizer.encode_word(question.split()[-1]))
+        key = list(self.tokenizer.encode_word((question.split() or ["nothing"])[-1]))
         leaves = [(e.id, i, int(t)) for e in entries if e.leaves is not None for i, t in enumerate(e.leaves.token_ids)]
         ids = [token for _, _, token in leaves]
         for at in range(len(ids) - len(key)):

@@ -42,7 +42,7 @@ def test_links_lead_to_files(page: str) -> None:
 
 def test_documented_commands_parse() -> None:
     usages = re.findall(r"^mmctx (\w+(?: lookup| base| lens)?)((?:.|\n          )*)", read("docs/cli.md"), re.MULTILINE)
-    documented = {command: set(re.findall(r"--[a-z]+", rest)) for command, rest in usages}
+    documented = {command: set(re.findall(r"--[a-z-]+", rest)) for command, rest in usages}
     parser = build_parser()
     for command, options in documented.items():
         declared = options_of(parser, command.split())

@@ -62,6 +62,13 @@ class GeneratedPage:
     key_words: dict[int, list[int]]
     """id(Word) of every key or header word → the facts it belongs to."""
 
+    def forget(self, n_facts: int) -> None:
+        """Take back all but the first ``n_facts`` facts."""
+        del self.facts[n_facts:]
+        self.value_words = {word: fact for word, fact in self.value_words.items() if fact < n_facts}
+        known = {word: [f for f in facts if f < n_facts] for word, facts in self.key_words.items()}
+        self.key_words = {word: facts for word, facts in known.items() if facts}
+
 
 @dataclass(slots=True)
 class _Sheet:
@@ -88,6 +95,10 @@ class _Sheet:
     def full(self) -> bool:
         return self.y > PAGE_HEIGHT - MARGIN - 8 * self.pitch
 
+    @property
+    def overflowed(self) -> bool:
+        return self.y > PAGE_HEIGHT - MARGIN / 2
+
 
 @dataclass(slots=True)
 class PageWriter:
@@ -105,7 +116,12 @@ class PageWriter:
         for x0, x1 in self._columns(rng):
             sheet = _Sheet(x0, x1, MARGIN + rng.uniform(0, 30), font, font * rng.uniform(1.25, 1.7))
             while not sheet.full and len(out.facts) < self.config.n_facts:
-                regions += self._region(sheet, out)
+                n_facts = len(out.facts)
+                written = list(self._region(sheet, out))
+                if sheet.overflowed:
+                    out.forget(n_facts)
+                    break
+                regions += written
                 sheet.y += sheet.pitch * rng.uniform(0.6, 2.0)
         out.page = Page(number, (PAGE_WIDTH, PAGE_HEIGHT), tuple(regions), engine="generator")
         return out

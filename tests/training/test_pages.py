@@ -67,7 +67,7 @@ def test_values_and_keys_stand_where_they_are_noted(seed: int) -> None:
         assert set(page.value_words) | set(page.key_words) <= set(on_page)
         for index, fact in enumerate(page.facts):
             value = [on_page[i].text for i, f in page.value_words.items() if f == index]
-            assert stripped(value) == list(fact.value)
+            assert stripped(value) == stripped(list(fact.value))
             key = [on_page[i].text for i, owners in page.key_words.items() if index in owners]
             assert sorted(stripped(key)) == sorted((*fact.key, *fact.column))
 
@@ -107,7 +107,8 @@ def test_a_page_states_no_more_facts_than_asked() -> None:
     for seed in SEEDS:
         for page in pages(seed, PageConfig(n_facts=4)):
             kinds = [fact.kind for fact in page.facts]
-            assert 1 <= len(kinds) - kinds.count("cell") <= 4
+            assert kinds
+            assert len(kinds) - kinds.count("cell") <= 4
 
 
 def test_all_layouts_are_met() -> None:
