@@ -30,6 +30,8 @@ NOWHERE = 1e3
 MAX_ANSWER_TOKENS = 32
 SURE = 0.98
 """Probability from which an answer counts although a word of the question is missing; chosen on the dev split."""
+LEAST_SURE = 0.4
+"""Probability below which no answer counts; on the dev split this refuses none that is right."""
 LEAST_QUOTED = 0.1
 """Probability that one leaf must give a token for the token to count as copied from it."""
 _SPECIAL = (PAD, QUESTION, ANSWER)
@@ -113,7 +115,8 @@ class NativeBase:
         model is sure of counts: it may be a synonym, but mostly the document does not hold what was asked for.
         """
         reading = self._read_spellings(entries, question, t_end)
-        if reading.confidence < SURE and missing_words(question, _words(_on_quoted_pages(entries, reading.pointed))):
+        missing = missing_words(question, _words(_on_quoted_pages(entries, reading.pointed)))
+        if reading.confidence < (SURE if missing else LEAST_SURE):
             return Reading("", False, (), reading.confidence)
         return reading
 

@@ -9,8 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from mm_megacontext.bases import native_base
 from mm_megacontext.bases.native import Inputs
-from mm_megacontext.bases.native_base import MAX_ANSWER_TOKENS, NativeBase, Packed, _repeats, encode_patches
+from mm_megacontext.bases.native_base import (
+    LEAST_SURE,
+    MAX_ANSWER_TOKENS,
+    SURE,
+    NativeBase,
+    Packed,
+    _repeats,
+    encode_patches,
+)
 from mm_megacontext.bases.tokenizer import END, NONE
 from mm_megacontext.gists import MeanGistNet
 from mm_megacontext.training import contexts
@@ -188,8 +197,9 @@ def stored_gists(entries: list[Entry], like: torch.Tensor) -> torch.Tensor:
     return vectors
 
 
-def test_what_is_pointed_at_says_what_was_answered() -> None:
+def test_what_is_pointed_at_says_what_was_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     base = random_base(4, sentinel=ALWAYS_COPIES)
+    monkeypatch.setattr(native_base, "LEAST_SURE", 0.0)
     own = document(base)
     entries = entries_of(own, open_evidence(own, 3, 300))
     by_id = {entry.id: entry for entry in entries}
@@ -257,19 +267,45 @@ def test_an_answer_has_at_most_32_tokens(monkeypatch: pytest.MonkeyPatch) -> Non
     assert answer_with(base, monkeypatch, ids).text == " ".join(f"{n:02d}" for n in range(MAX_ANSWER_TOKENS))
 
 
-def answer_with(base: NativeBase, monkeypatch: pytest.MonkeyPatch, ids: Sequence[int]):  # type: ignore[no-untyped-def]
+@pytest.mark.parametrize(
+    ("question", "probability", "found"),
+    [
+        ("What is it?", 0.9, True),
+        ("What is it?", LEAST_SURE + 0.01, True),
+        ("What is it?", LEAST_SURE - 0.01, False),
+        ("What is the qwyx?", 0.9, False),
+        ("What is the qwyx?", SURE + 0.001, True),
+    ],
+)
+def test_what_the_model_doubts_is_not_said(
+    question: str, probability: float, found: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More so if a word of the question stands nowhere."""
+    base = random_base(8)
+    said = answer_with(base, monkeypatch, [tokenizer().encode_word("one")[0], END], question, probability)
+    assert (said.found, said.text) == (found, "one" if found else "")
+    assert said.confidence == pytest.approx(probability)
+
+
+def answer_with(  # type: ignore[no-untyped-def]
+    base: NativeBase,
+    monkeypatch: pytest.MonkeyPatch,
+    ids: Sequence[int],
+    question: str = "What is it?",
+    first_probability: float = 1.0,
+):
     """What the base says when these are the likeliest tokens, one after the other."""
-    left = iter(ids)
+    left, likely = iter(ids), iter([first_probability])
 
     def scripted(state: torch.Tensor, context: torch.Tensor, context_ids: torch.Tensor, copyable: torch.Tensor):  # type: ignore[no-untyped-def]
         probabilities = torch.zeros(CONFIG.vocab_size)
-        probabilities[next(left)] = 1
+        probabilities[next(left)] = next(likely, 1.0)
         return probabilities, torch.zeros_like(context_ids, dtype=torch.float32)
 
     own = document(base, n_pages=1)
     with monkeypatch.context() as patched:
         patched.setattr(base, "_next", scripted)
-        return base.read(entries_of(own, open_evidence(own, 1, 200)), "What is the rent?", own.rows[-1].t_span[1])
+        return base.read(entries_of(own, open_evidence(own, 1, 200)), question, own.rows[-1].t_span[1])
 
 
 @pytest.mark.parametrize(
