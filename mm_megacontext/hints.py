@@ -68,11 +68,10 @@ class Hints:
     def of(self, entries: Sequence[Entry]) -> npt.NDArray[np.float64]:
         """(entries,) strength of the strongest hint that each entry covers, 0 where there is none."""
         scores = np.zeros(len(entries))
-        for i, entry in enumerate(entries):
-            low = np.searchsorted(self._keys, _key(entry.node.first), "left")
-            high = np.searchsorted(self._keys, _key(entry.node.last), "right")
-            if high > low:
-                scores[i] = self._strengths[low:high].max()
+        low = np.searchsorted(self._keys, [_key(entry.node.first) for entry in entries], "left")
+        high = np.searchsorted(self._keys, [_key(entry.node.last) for entry in entries], "right")
+        for i in np.flatnonzero(high > low):
+            scores[i] = self._strengths[low[i] : high[i]].max()
         return scores
 
 

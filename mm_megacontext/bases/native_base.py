@@ -6,8 +6,9 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -126,11 +127,17 @@ class NativeBase:
     def pack(self, entries: Sequence[Entry], question: str, t_end: float) -> Packed:
         """Put entries and question into arrays, in the format that the recipe trains on."""
         rows = _Rows(self.dim)
-        for entry in entries:
-            if entry.node.modality in (*self.modalities, "mixed"):
-                rows.add(entry, self._vectors(entry))
+        readable = [entry for entry in entries if entry.node.modality in (*self.modalities, "mixed")]
+        for form, run in groupby(readable, key=_form):
+            match form:
+                case "gist":
+                    rows.add_gists(list(run))
+                case "tokens":
+                    rows.add_tokens(list(run))
+                case "patches":
+                    rows.add_patches(list(run), self.encoder)
         prompt = self._prompt(question)
-        n, t = rows.n, float(t_end) + 2
+        n, t = len(rows.origin), float(t_end) + 2
         rows.add_prompt(prompt, t)
         inputs = rows.inputs()
         is_leaf = ~inputs.is_vector[0, :n]
@@ -144,12 +151,6 @@ class NativeBase:
                 if reading.found:
                     break
         return reading
-
-    def _vectors(self, entry: Entry) -> npt.NDArray[np.float32] | None:
-        """Embeddings of an entry that is not read as tokens."""
-        if entry.leaves is None:
-            return entry.node.gist.astype(np.float32)
-        return None if entry.leaves.pixels is None else encode_patches(self.encoder, entry.leaves.pixels)
 
     def _generate(self, packed: Packed) -> Reading:
         hidden, caches = self._forward(packed.inputs, None, None)
@@ -245,72 +246,69 @@ class _Rows:
 
     def __init__(self, dim: int) -> None:
         self.dim = dim
-        self.n = 0
         self.origin: list[tuple[NodeId, int] | None] = []
         self._parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in Inputs.__slots__}
 
-    def add(self, entry: Entry, vectors: npt.NDArray[np.float32] | None) -> None:
-        leaves = entry.leaves
-        if leaves is None:
-            assert vectors is not None
-            n = len(vectors)
-            self.origin += [None] * n
-            self._add(
-                vectors=vectors, role=ROLE_INDEX["gist"], lod=entry.lod, mu=entry.node.mu, sigma=entry.node.sigma, n=n
-            )
-        elif vectors is not None:
-            self.origin += [(entry.id, i) for i in range(len(leaves))]
-            self._add(vectors=vectors, role=ROLE_INDEX["visual"], lod=0, mu=leaves.mu, sigma=0.0, n=len(leaves))
-        else:
-            self.origin += [(entry.id, i) for i in range(len(leaves))]
-            self._add_tokens(leaves)
-        self.n = len(self.origin)
+    def add_gists(self, entries: Sequence[Entry]) -> None:
+        slots = [entry.n_slots for entry in entries]
+        vectors = np.concatenate([entry.node.gist for entry in entries]).astype(np.float32)
+        self.origin += [None] * len(vectors)
+        self._append(
+            vectors=vectors,
+            role="gist",
+            lods=np.repeat([entry.lod for entry in entries], slots),
+            mu=np.repeat([entry.node.mu for entry in entries], slots, axis=0),
+            sigma=np.repeat([entry.node.sigma for entry in entries], slots, axis=0),
+        )
+
+    def add_tokens(self, entries: Sequence[Entry]) -> None:
+        leaves = self._add_origins(entries)
+        roles = np.concatenate([part.roles for part in leaves])
+        self._append(
+            ids=np.concatenate([part.token_ids for part in leaves]),
+            role=roles & ~np.uint8(LINE_START),
+            line_start=roles >= LINE_START,
+            mu=np.concatenate([part.mu for part in leaves]),
+        )
+
+    def add_patches(self, entries: Sequence[Entry], encoder: PatchEncoder) -> None:
+        leaves = self._add_origins(entries)
+        pixels = np.concatenate([part.pixels for part in leaves if part.pixels is not None])
+        mu = np.concatenate([part.mu for part in leaves])
+        self._append(vectors=encode_patches(encoder, pixels), role="visual", mu=mu)
 
     def add_prompt(self, ids: Sequence[int], t: float) -> None:
-        n = len(ids)
-        mu = np.zeros((n, 3))
-        mu[:, 0] = t + np.arange(n)
-        sigma = np.array([0.0, NOWHERE, NOWHERE])
-        self._append(np.array(ids), None, np.full(n, ROLE_INDEX["question"]), np.zeros(n), np.zeros(n), mu, sigma)
+        mu = np.zeros((len(ids), 3))
+        mu[:, 0] = t + np.arange(len(ids))
+        self._append(ids=np.array(ids), role="question", mu=mu, sigma=np.array([0.0, NOWHERE, NOWHERE]))
 
-    def _add_tokens(self, leaves: Leaves) -> None:
-        n = len(leaves)
-        roles = (leaves.roles & ~np.uint8(LINE_START)).astype(np.int64)
-        self._append(leaves.token_ids, None, roles, leaves.roles >= LINE_START, np.zeros(n), leaves.mu, np.zeros(3))
-
-    def _add(
-        self,
-        *,
-        vectors: npt.NDArray[np.float32],
-        role: int,
-        lod: int,
-        mu: npt.NDArray[np.float64],
-        sigma: npt.NDArray[np.float64] | float,
-        n: int,
-    ) -> None:
-        zeros = np.zeros(n)
-        self._append(zeros, vectors, np.full(n, role), zeros, np.full(n, lod), mu, np.broadcast_to(sigma, (3,)))
+    def _add_origins(self, entries: Sequence[Entry]) -> list[Leaves]:
+        leaves = [entry.leaves for entry in entries if entry.leaves is not None]
+        for entry, own in zip(entries, leaves, strict=True):
+            self.origin += [(entry.id, i) for i in range(len(own))]
+        return leaves
 
     def _append(
         self,
-        ids: npt.NDArray[Any],
-        vectors: npt.NDArray[np.float32] | None,
-        roles: npt.NDArray[Any],
-        line_start: npt.NDArray[Any],
-        lods: npt.NDArray[Any],
+        *,
+        role: str | npt.NDArray[Any],
         mu: npt.NDArray[np.float64],
-        sigma: npt.NDArray[np.float64],
+        sigma: npt.NDArray[np.float64] | float = 0.0,
+        ids: npt.NDArray[Any] | int = 0,
+        vectors: npt.NDArray[np.float32] | None = None,
+        line_start: npt.NDArray[np.bool_] | int = 0,
+        lods: npt.NDArray[Any] | int = 0,
     ) -> None:
-        n = len(ids)
+        n = len(mu)
         parts: dict[str, npt.NDArray[Any]] = {
-            "token_ids": ids.astype(np.int64),
+            "token_ids": np.full(n, ids, np.int64),
             "vectors": np.zeros((n, self.dim), np.float32) if vectors is None else vectors,
             "is_vector": np.full(n, vectors is not None),
-            "roles": roles.astype(np.int64),
-            "line_start": line_start.astype(np.int64),
-            "lods": lods.astype(np.int64),
-            "mu": np.broadcast_to(mu, (n, 3)),
-            "sigma": np.broadcast_to(sigma, (n, 3)).astype(np.float32),
+            "roles": np.full(n, ROLE_INDEX[role] if isinstance(role, str) else role, np.int64),
+            "line_start": np.full(n, line_start, np.int64),
+            "lods": np.full(n, lods, np.int64),
+            "mu": mu,
+            "sigma": np.full((n, 3), sigma, np.float32),
         }
         for name, part in parts.items():
             self._parts[name].append(part)
@@ -318,6 +316,13 @@ class _Rows:
     def inputs(self) -> Inputs:
         """A batch of one."""
         return Inputs(**{name: torch.from_numpy(np.concatenate(parts))[None] for name, parts in self._parts.items()})
+
+
+def _form(entry: Entry) -> Literal["gist", "tokens", "patches"]:
+    """How an entry is put before the model."""
+    if entry.leaves is None:
+        return "gist"
+    return "tokens" if entry.leaves.pixels is None else "patches"
 
 
 def encode_patches(encoder: PatchEncoder, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
