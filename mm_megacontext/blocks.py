@@ -69,6 +69,7 @@ class PlacedWord:
     role: int
     starts_line: bool
     end: Ending
+    is_header: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +81,7 @@ class Block:
         word_of_token: (n,) index into ``words``.
         boxes: (n, 4) float32, source units.
         roles: (n,) uint8, index into ``ROLES`` with ``LINE_START``.
-        is_header: Whether it holds the column headers of a table.
+        header: Words in it that name columns: of a table's header row, or of the first of several lines in segments.
     """
 
     token_ids: npt.NDArray[np.int64]
@@ -88,7 +89,7 @@ class Block:
     roles: npt.NDArray[np.uint8]
     words: tuple[Word, ...]
     word_of_token: npt.NDArray[np.int64]
-    is_header: bool
+    header: str
 
     @property
     def bbox(self) -> Box:
@@ -110,11 +111,13 @@ _Token = tuple[PlacedWord, int, tuple[int, int]]  # word, token id, characters o
 
 def _line_words(region: Region) -> Iterator[PlacedWord]:
     role = ROLE_INDEX.get(region.kind, 0)
-    for line in region.lines:
+    starts = [list(_segment_starts(line)) for line in region.lines]
+    is_grid = len(starts) > 1 and sum(starts[0]) > 1 and 3 * sum(sum(s) > 1 for s in starts) >= 2 * len(starts)
+    for number, (line, starts_here) in enumerate(zip(region.lines, starts, strict=True)):
         last = len(line.words) - 1
-        for i, (word, starts) in enumerate(zip(line.words, _segment_starts(line), strict=True)):
+        for i, (word, is_start) in enumerate(zip(line.words, starts_here, strict=True)):
             end = Ending.SENTENCE if word.text.endswith(_SENTENCE_ENDS) else Ending.LINE if i == last else Ending.WORD
-            yield PlacedWord(word, role, starts, end)
+            yield PlacedWord(word, role, is_start, end, is_grid and number == 0)
 
 
 def _segment_starts(line: Line) -> Iterator[bool]:
@@ -132,7 +135,8 @@ def _table_words(region: Region) -> Iterator[PlacedWord]:
     for cell in region.table.cells:
         role = ROLE_INDEX[_CELL_ROLE[cell.role]]
         for line in cell.lines:
-            placed = [PlacedWord(word, role, i == 0, Ending.WORD) for i, word in enumerate(line.words)]
+            is_header = cell.role == "column_header"
+            placed = [PlacedWord(word, role, i == 0, Ending.WORD, is_header) for i, word in enumerate(line.words)]
             rows.setdefault(cell.row, []).extend(placed)
     for row in sorted(rows):
         yield from rows[row][:-1]
@@ -182,24 +186,25 @@ def _tokens(placed: PlacedWord, tokenizer: Tokenizer) -> list[_Token]:
 
 def _block(tokens: Sequence[_Token]) -> Block:
     words: list[Word] = []
+    header: list[str] = []
     word_of_token, boxes, roles = [], [], []
     previous: PlacedWord | None = None
     for placed, _, (start, stop) in tokens:
         starts = placed is not previous and placed.starts_line and start == 0  # not where a long word goes on
         if placed is not previous:
             words.append(placed.word)
+            header += [placed.word.text] * placed.is_header
             previous = placed
         word_of_token.append(len(words) - 1)
         roles.append(placed.role | (LINE_START if starts else 0))
         boxes.append(_share(placed.word, start, stop))
-    headers = sum(1 for r in roles if r & ~LINE_START == ROLE_INDEX["column_header"])
     return Block(
         np.array([i for _, i, _ in tokens], dtype=np.int64),
         np.array(boxes, dtype=np.float32),
         np.array(roles, dtype=np.uint8),
         tuple(words),
         np.array(word_of_token, dtype=np.int64),
-        headers > 0,
+        " ".join(header),
     )
 
 

@@ -177,12 +177,11 @@ class TreeBuilder:
         gists = self.gister.of_tokens([b.token_ids for b in blocks])
         rows: list[NodeRow] = []
         group = Grouper(lambda children: self._parent(children, region.kind))
-        header: int | None = None
+        header = _Header()
         for block, gist in zip(blocks, gists, strict=True):
             rows += group.room()
-            links = () if header is None else (header,)
-            row = self._block_row(page.number, region.kind, block, gist, links)
-            header = row.index if header is None and block.is_header else header
+            row = self._block_row(page.number, region.kind, block, gist, header)
+            header = header.with_block(row.index, block.header)
             rows.append(row)
             group.add(row)
         closed, tops = group.finish()
@@ -191,7 +190,7 @@ class TreeBuilder:
             rows.append(self._parent(tops, region.kind, bbox=region.bbox))
         return rows
 
-    def _block_row(self, page: int, kind: str, block: Block, gist: Gist, links: tuple[int, ...]) -> NodeRow:
+    def _block_row(self, page: int, kind: str, block: Block, gist: Gist, header: _Header) -> NodeRow:
         n = len(block.token_ids)
         scale = patch_size(self.unit)
         mu = np.empty((n, 3), dtype=np.float64)
@@ -215,7 +214,8 @@ class TreeBuilder:
             sigma=np.sqrt(moments.variance),
             gist=gist.astype(np.float16),
             text=block.text,
-            links=links,
+            context=header.text,
+            links=header.blocks,
             token_ids=block.token_ids.astype(np.int32),
             leaf_mu=mu,
             leaf_boxes=block.boxes,
@@ -255,6 +255,17 @@ class TreeBuilder:
         )
         self.n_rows += 1
         return row
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What names the columns of the blocks that follow: the words, and the blocks that hold them."""
+
+    text: str = ""
+    blocks: tuple[int, ...] = ()
+
+    def with_block(self, index: int, words: str) -> _Header:
+        return _Header(f"{self.text} {words}".strip(), (*self.blocks, index)) if words else self
 
 
 def _voices(children: Sequence[NodeRow]) -> tuple[Sequence[NodeRow], list[int]]:

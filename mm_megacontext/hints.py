@@ -6,13 +6,13 @@ Gists of a thousand pages cannot hold every invoice number; an index can.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.question_words import search_words
+from mm_megacontext.question_words import missing_words, search_words
 from mm_megacontext.tree import Node, NodeId, TreeReader
 from mm_megacontext.working_context import Entry
 
@@ -33,14 +33,16 @@ class HintConfig:
 
     Attributes:
         n_text: Blocks from the full-text index.
-        n_vectors: Blocks from the vector index.
+        n_vectors: Blocks from the vector index; it is asked where the best full-text hint lacks a word of the question.
+        contrast: Exponent of a hint's score relative to the best one: how fast strength falls behind it.
         vector_weight: Strength of the best vector hint; the best full-text hint has 1.
         link_weight: Share of a hint's strength that its linked blocks get (a table row's header).
         next_weight: Share that the next block of the same region gets, where a sentence may go on.
     """
 
-    n_text: int = 16
-    n_vectors: int = 4
+    n_text: int = 6
+    n_vectors: int = 2
+    contrast: float = 4.0
     vector_weight: float = 0.5
     link_weight: float = 0.98
     next_weight: float = 0.7
@@ -97,42 +99,60 @@ def find_hints(
         config: How many and how strong.
         within: Source numbers to search, or None for all.
     """
-    strengths: dict[NodeId, float] = {}
+    hints = _Gathered(tree, config)
+    best = ""
     if config.n_text:
-        _collect(strengths, index.search_text(search_words(question), config.n_text, within), 1.0)
-    if vector is not None and config.n_vectors:
-        _collect(strengths, index.search_vectors(vector, config.n_vectors, within), config.vector_weight)
-    _follow(strengths, tree, config)
-    return Hints(strengths)
+        best = hints.add(index.search_text(search_words(question), config.n_text, within), 1.0)
+    if vector is not None and config.n_vectors and missing_words(question, best.split()):
+        hints.add(index.search_vectors(vector, config.n_vectors, within), config.vector_weight)
+    return Hints(hints.strengths)
 
 
-def _follow(strengths: dict[NodeId, float], tree: TreeReader, config: HintConfig) -> None:
-    """Lend strength to linked blocks, and to blocks that go on where a found one ends."""
-    found = tree.nodes(list(strengths))
-    last = {node.id: strengths[node.id] for node in found}
-    for node in found:
-        for link in node.links:
-            strengths[link] = max(strengths.get(link, 0.0), config.link_weight * last[node.id])
-    for node, after in zip(found, _next_blocks(tree, found), strict=True):
-        if after is not None:
-            strengths[after] = max(strengths.get(after, 0.0), config.next_weight * last[node.id])
+@dataclass(slots=True)
+class _Gathered:
+    """Hints from one index after the other."""
+
+    tree: TreeReader
+    config: HintConfig
+    strengths: dict[NodeId, float] = field(default_factory=dict)
+
+    def add(self, found: Found, weight: float) -> str:
+        """Take what an index found, linked blocks, and blocks that go on where a found one ends.
+
+        Returns:
+            The text of the best one with those that belong to it; empty if nothing was found.
+        """
+        scores = {id: score for id, score in found if score > 0}
+        blocks = self.tree.nodes(list(scores))
+        around = self._around(blocks)
+        for block in blocks:
+            strength = weight * (scores[block.id] / found[0][1]) ** self.config.contrast
+            self._lift(block.id, strength)
+            for link in block.links:
+                self._lift(link, self.config.link_weight * strength)
+            if _goes_on(block, after := around[_next_id(block)]):
+                self._lift(after.id, self.config.next_weight * strength)
+        return " ".join(node.text for node in _belonging(blocks[0], around)) if blocks else ""
+
+    def _around(self, blocks: Sequence[Node]) -> dict[NodeId, Node]:
+        """What stands behind the blocks and what they link to, in one read."""
+        ids = list(dict.fromkeys(id for block in blocks for id in (_next_id(block), *block.links)))
+        return dict(zip(ids, self.tree.nodes(ids), strict=True))
+
+    def _lift(self, id: NodeId, strength: float) -> None:
+        self.strengths[id] = max(self.strengths.get(id, 0.0), strength)
 
 
-def _next_blocks(tree: TreeReader, blocks: Sequence[Node]) -> list[NodeId | None]:
-    """The block behind each one if its text goes on there: of the same kind, page and region, without a gap in time."""
-    candidates = {block.id: NodeId(block.id.source, block.id.index + 1) for block in blocks}
-    # Post-order: a block always has its parent or its next sibling's subtree behind it, so the index exists.
-    after = dict(zip(candidates, tree.nodes(list(candidates.values())), strict=True))
-    return [
-        after[block.id].id
-        if after[block.id].lod == 1 and (after[block.id].kind, after[block.id].page) == (block.kind, block.page)
-        else None
-        for block in blocks
-    ]
+def _next_id(block: Node) -> NodeId:
+    """Post-order: a block always has its parent or its next sibling's subtree behind it, so the node exists."""
+    return NodeId(block.id.source, block.id.index + 1)
 
 
-def _collect(strengths: dict[NodeId, float], found: Found, weight: float) -> None:
-    """Strength is relative to the best of its kind."""
-    for id, score in found:
-        if score > 0:
-            strengths[id] = max(strengths.get(id, 0.0), weight * score / found[0][1])
+def _goes_on(block: Node, after: Node) -> bool:
+    """Whether ``after`` is a block of the same kind on the same page."""
+    return after.lod == 1 and (after.kind, after.page) == (block.kind, block.page)
+
+
+def _belonging(block: Node, around: Mapping[NodeId, Node]) -> list[Node]:
+    after = around[_next_id(block)]
+    return [block, *(around[link] for link in block.links), *([after] if _goes_on(block, after) else [])]

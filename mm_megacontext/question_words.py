@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 FUNCTION_WORDS = frozenset(
     """
     a about according all an and any are as at be been but by can column could did do document does far find for
@@ -25,3 +27,14 @@ def search_words(question: str) -> str:
     """The words of a question that are worth searching for: all but function words, or all if nothing else is there."""
     words = question.split()
     return " ".join([word for word in words if not is_function_word(word)] or words)
+
+
+def missing_words(question: str, words: Iterable[str]) -> list[str]:
+    """The words of the question, but for function words, that ``words`` do not hold in any letter case.
+
+    Example:
+        >>> missing_words("What is the monthly fee?", ["Monthly", "rent:"])
+        ['fee?']
+    """
+    held = {word.strip(EDGES).lower() for word in words}
+    return [w for w in question.split() if not is_function_word(w) and w.strip(EDGES).lower() not in held]

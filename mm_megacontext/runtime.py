@@ -91,7 +91,10 @@ class Runtime:
         hints = find_hints(index, tree, question, vector, self.config.hints, within)
 
         def score(context: WorkingContext) -> npt.NDArray[np.float64]:
-            return self._mask(context, self.lens.score(context.entries, words) + self._lift(context, hints))
+            lift = self._lift(context, hints)
+            if _is_on_the_way(context, lift):
+                return self._mask(context, np.where(lift > 1, lift, 0.0))
+            return self._mask(context, self.lens.score(context.entries, words) + lift)
 
         return score
 
@@ -105,3 +108,11 @@ class Runtime:
     def _mask(self, context: WorkingContext, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         readable = [entry.node.modality in (*self.base.modalities, "mixed") for entry in context]
         return np.where(readable, scores, UNREADABLE)
+
+
+def _is_on_the_way(context: WorkingContext, lift: npt.NDArray[np.float64]) -> bool:
+    """Whether a hint leads below some gist of gists, whatever the lens may say of it: its scores stay within 1."""
+    return any(
+        lift[i] > 1 and entry.lod > 1 and entry.expansion_cost <= context.slack
+        for i, entry in enumerate(context.entries)
+    )

@@ -66,7 +66,7 @@ def encode_rows(source: int, rows: Sequence[NodeRow], schema: pa.Schema) -> pa.T
         pa.array([row.index for row in rows], pa.int32()),
         pa.array([row.lod for row in rows], pa.int8()),
         pa.array([MODALITIES.index(row.modality) for row in rows], pa.int8()),
-        pa.array([_encodable(row.text) or None for row in rows], pa.string()),
+        pa.array([_encodable(f"{row.context} {row.text}".strip()) or None for row in rows], pa.string()),
         pa.FixedSizeListArray.from_arrays(pa.array(gists.reshape(-1)), size),
         pa.array(records, pa.binary()),
         pa.array(leaves, pa.binary()),

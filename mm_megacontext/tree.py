@@ -128,6 +128,7 @@ class NodeRow:
         t_span: Half-open range of the source's own timeline.
         mu, sigma: float64 (3,), moments of the covered leaves.
         gist: float16 (slots, dim).
+        context: Words from elsewhere that the block is also found by, as a table's header is for a row; not read.
         token_ids: int32 (n,), text leaves; empty otherwise.
         leaf_mu: float64 (n, 3), leaves of a block or tile; empty (0, 3) above LOD 1.
         leaf_boxes: float32 (n, 4), source units.
@@ -149,6 +150,7 @@ class NodeRow:
     sigma: npt.NDArray[np.float64]
     gist: npt.NDArray[np.float16]
     text: str = ""
+    context: str = ""
     pixels: PixelRef | None = None
     links: tuple[int, ...] = ()
     token_ids: npt.NDArray[np.int32]

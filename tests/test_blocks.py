@@ -214,10 +214,36 @@ def test_a_wide_gap_starts_a_segment() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(tables())
-def test_header_blocks_are_those_with_a_column_header(region: Region) -> None:
+def test_header_words_are_those_of_column_headers(region: Region) -> None:
     for block in cut_region(region, PairTokenizer()):
-        has_header = any(role & ~LINE_START == ROLE_INDEX["column_header"] for role in block.roles.tolist())
-        assert block.is_header == has_header
+        roles = {w: role & ~LINE_START for w, role in zip(block.word_of_token.tolist(), block.roles, strict=True)}
+        own = [word.text for i, word in enumerate(block.words) if roles[i] == ROLE_INDEX["column_header"]]
+        assert block.header == " ".join(own)
+
+
+@pytest.mark.parametrize(
+    ("texts", "header"),
+    [
+        (["Item  Price  Due", "Rent  900  May", "Water  20  June"], "Item Price Due"),
+        (["Item  Price  Due", "Rent  900  May", "and so on"], "Item Price Due"),
+        (["Item  Price  Due", "and so on", "and more"], ""),
+        (["Items and their prices", "Rent  900  May", "Water  20  June"], ""),
+        (["Item  Price  Due"], ""),
+    ],
+)
+def test_lines_in_segments_have_a_header_too(texts: list[str], header: str) -> None:
+    """A table that the reader did not see as one: its first line names the columns of the others."""
+    lines = []
+    for row, text in enumerate(texts):
+        x, words = 0.0, []
+        for segment in text.split("  "):
+            for part in segment.split():
+                words.append(Word(part, (x, 20.0 * row, x + 20, 20.0 * row + 10)))
+                x += 23
+            x += 60
+        lines.append(Line(tuple(words)))
+    blocks = cut_region(Region("text", (0.0, 0.0, 600.0, 99.0), tuple(lines)), PairTokenizer())
+    assert " ".join(block.header for block in blocks).strip() == header
 
 
 @pytest.mark.parametrize("kind", ["figure", "scan"])

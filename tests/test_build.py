@@ -250,17 +250,17 @@ def test_units() -> None:
 def test_blocks_of_a_table_link_to_its_header() -> None:
     rng = random.Random(2)
     built = build([Page(1, SIZE, (table_region(rng, 30), table_region(rng, 30)))])
-    header: dict[int, int] = {}
+    header: dict[int, tuple[int, str]] = {}
     for row, block in built.blocks:
         table = next(
             i for i, r in enumerate(built.rows) if r.kind == "table" and r.lod > 1 and r.first <= row.index <= i
         )
         if table not in header:
-            assert block.is_header
-            assert row.links == ()
-            header[table] = row.index
+            assert block.header
+            assert (row.links, row.context) == ((), "")
+            header[table] = (row.index, block.header)
         else:
-            assert row.links == (header[table],)
+            assert (row.links, row.context) == ((header[table][0],), header[table][1])
     assert len(header) == 2
 
 

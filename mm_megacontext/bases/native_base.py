@@ -20,8 +20,9 @@ from mm_megacontext.bases.base import Pointed, Reading
 from mm_megacontext.bases.native import Inputs, Layer, LayerCache, NativeModel
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer
 from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, PAD, QUESTION, WordTokenizer
-from mm_megacontext.bases.wording import missing_words, spellings
+from mm_megacontext.bases.wording import spellings
 from mm_megacontext.blocks import LINE_START, ROLE_INDEX
+from mm_megacontext.question_words import missing_words
 from mm_megacontext.tree import Leaves, Modality, NodeId
 from mm_megacontext.vision.encoders import PatchEncoder
 from mm_megacontext.working_context import Entry

@@ -1,4 +1,4 @@
-"""A question's words beside those of the document that is asked: their letter case, and which are missing.
+"""A question in the letter case of the document that is asked.
 
 To a tokenizer "monthly" and "Monthly" have nothing in common, and a small base copies what it has seen. People do not
 type questions in the document's capitals, so the base reads them as if they had.
@@ -36,17 +36,6 @@ def spellings(question: str, words: Iterable[str], n_tokens: Callable[[str], int
             known.append(bare)
     options = [_options(word, held.get(word.strip(EDGES).lower(), []), n_tokens) for word in question.split()]
     return list(dict.fromkeys(" ".join(o[min(i, len(o) - 1)] for o in options) for i in (0, 1)))
-
-
-def missing_words(question: str, words: Iterable[str]) -> list[str]:
-    """The words of the question, but for function words, that ``words`` do not hold in any letter case.
-
-    Example:
-        >>> missing_words("What is the monthly fee?", ["Monthly", "rent:"])
-        ['fee?']
-    """
-    held = {word.strip(EDGES).lower() for word in words}
-    return [w for w in question.split() if not is_function_word(w) and w.strip(EDGES).lower() not in held]
 
 
 def _options(word: str, held: list[str], n_tokens: Callable[[str], int]) -> list[str]:
