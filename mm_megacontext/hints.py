@@ -40,8 +40,8 @@ class HintConfig:
         next_weight: Share that the next block of the same region gets, where a sentence may go on.
     """
 
-    n_text: int = 6
-    n_vectors: int = 2
+    n_text: int = 12
+    n_vectors: int = 4
     contrast: float = 4.0
     vector_weight: float = 0.5
     link_weight: float = 0.98

@@ -216,7 +216,9 @@ def test_a_wide_gap_starts_a_segment() -> None:
 @given(tables())
 def test_header_words_are_those_of_column_headers(region: Region) -> None:
     for block in cut_region(region, PairTokenizer()):
-        roles = {w: role & ~LINE_START for w, role in zip(block.word_of_token.tolist(), block.roles, strict=True)}
+        roles = {
+            w: role & ~LINE_START for w, role in zip(block.word_of_token.tolist(), block.roles.tolist(), strict=True)
+        }
         own = [word.text for i, word in enumerate(block.words) if roles[i] == ROLE_INDEX["column_header"]]
         assert block.header == " ".join(own)
 

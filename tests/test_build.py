@@ -265,9 +265,14 @@ def test_blocks_of_a_table_link_to_its_header() -> None:
 
 
 def test_text_without_headers_has_no_links() -> None:
-    built = build([Page(1, SIZE, (text_region(random.Random(3), 40),))])
+    texts = [[f"word{line}{i}" for i in range(9)] for line in range(40)]
+    lines = [
+        Line(tuple(Word(text, (60.0 * i, 20.0 * y, 60.0 * i + 55, 20.0 * y + 10)) for i, text in enumerate(row)))
+        for y, row in enumerate(texts)
+    ]
+    built = build([Page(1, SIZE, (Region("text", (0.0, 0.0, *SIZE), tuple(lines)),))])
     assert len(built.blocks) > 2
-    assert all(row.links == () for row in built.rows)
+    assert all((row.links, row.context) == ((), "") for row in built.rows)
 
 
 def test_many_pages_are_grouped() -> None:

@@ -36,7 +36,7 @@ class FakeIndex:
         return self.vectors[:k]
 
 
-def blocks(n: int, links: dict[int, tuple[int, ...]] | None = None) -> InMemoryTree:
+def blocks(n: int, links: dict[int, tuple[int, ...]] | None = None, texts: Sequence[str] = ()) -> InMemoryTree:
     """A source of ``n`` blocks under one root, with links between them."""
     builder = TreeBuilder(np.random.default_rng(0))
     made = [builder.block(1) for _ in range(n)]
@@ -44,6 +44,8 @@ def blocks(n: int, links: dict[int, tuple[int, ...]] | None = None) -> InMemoryT
     for index, targets in (links or {}).items():
         id = NodeId(1, index)
         builder.nodes[id] = replace(builder.nodes[id], links=tuple(NodeId(1, target) for target in targets))
+    for index, text in enumerate(texts):
+        builder.nodes[NodeId(1, index)] = replace(builder.nodes[NodeId(1, index)], text=text)
     return builder.tree([root])
 
 
@@ -58,7 +60,7 @@ def test_strength_is_relative_to_the_best_of_its_kind() -> None:
     index = FakeIndex(
         text=[(NodeId(1, 0), 8.0), (NodeId(1, 1), 2.0)], vectors=[(NodeId(1, 2), 0.5), (NodeId(1, 1), 0.4)]
     )
-    hints = find_hints(index, tree, "question", VECTOR, HintConfig(vector_weight=0.5, next_weight=0))
+    hints = find_hints(index, tree, "question", VECTOR, HintConfig(vector_weight=0.5, next_weight=0, contrast=1))
     assert strengths(hints, tree, 5) == pytest.approx([1.0, 0.4, 0.5, 0.0, 0.0])
 
 
@@ -68,17 +70,44 @@ def test_what_is_no_match_is_no_hint() -> None:
     assert len(find_hints(index, tree, "question", VECTOR, HintConfig())) == 0
 
 
+def test_contrast_makes_the_best_stand_out() -> None:
+    tree = blocks(3)
+    index = FakeIndex(text=[(NodeId(1, 0), 8.0), (NodeId(1, 1), 4.0), (NodeId(1, 2), 2.0)])
+    hints = find_hints(index, tree, "question", None, HintConfig(next_weight=0, contrast=3))
+    assert strengths(hints, tree, 3) == pytest.approx([1.0, 1 / 8, 1 / 64])
+
+
+@pytest.mark.parametrize(
+    ("text", "header", "after", "is_asked"),
+    [
+        ("Harbour fee: 12", "", "", False),
+        ("HARBOUR", "Port Fee", "", False),
+        ("the harbour", "", "fee: 12", False),
+        ("harbour", "Port", "", True),
+        ("", "Harbour fee", "", True),
+    ],
+)
+def test_vectors_are_asked_where_the_best_block_lacks_a_word(
+    text: str, header: str, after: str, is_asked: bool
+) -> None:
+    """The block with its column headers and with what follows in the same region."""
+    tree = blocks(3, {1: (0,)}, [header, text, after])
+    index = FakeIndex(text=[(NodeId(1, 1), 1.0)] if text else [], vectors=[(NodeId(1, 2), 0.4)])
+    find_hints(index, tree, "What is the harbour fee?", VECTOR, HintConfig())
+    assert ("vectors" in [kind for kind, *_ in index.asked]) == is_asked
+
+
 def test_links_get_their_share_and_lose_nothing() -> None:
     tree = blocks(4, {1: (0,), 2: (3,)})
     index = FakeIndex(text=[(NodeId(1, 1), 10.0), (NodeId(1, 3), 10.0), (NodeId(1, 2), 5.0)])
-    hints = find_hints(index, tree, "question", None, HintConfig(link_weight=0.9, next_weight=0))
+    hints = find_hints(index, tree, "question", None, HintConfig(link_weight=0.9, next_weight=0, contrast=1))
     assert strengths(hints, tree, 4) == pytest.approx([0.9, 1.0, 0.5, 1.0])
 
 
 def test_the_next_block_gets_its_share() -> None:
     tree = blocks(5)
     index = FakeIndex(text=[(NodeId(1, 1), 10.0), (NodeId(1, 2), 2.0), (NodeId(1, 4), 1.0)])
-    hints = find_hints(index, tree, "question", None, HintConfig(next_weight=0.7))
+    hints = find_hints(index, tree, "question", None, HintConfig(next_weight=0.7, contrast=1))
     assert strengths(hints, tree, 5) == pytest.approx([0.0, 1.0, 0.7, 0.14, 0.1])
 
 

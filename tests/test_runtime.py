@@ -1,0 +1,96 @@
+"""One question to one tree, with a lens that scores at random: what the hints alone guarantee."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from mm_megacontext.gists import MeanGistNet
+from mm_megacontext.memory_tree import InMemoryTree
+from mm_megacontext.runtime import Runtime
+from mm_megacontext.training.corpus import make_document
+from mm_megacontext.training.pages import PageConfig
+from mm_megacontext.tree import NodeId
+from tests.tiny import as_tree, random_base, random_lens, tokenizer
+
+Found = list[tuple[NodeId, float]]
+
+
+class OneBlock:
+    """An index that always finds the same block."""
+
+    def __init__(self, id: NodeId | None) -> None:
+        self.found: Found = [] if id is None else [(id, 5.0)]
+
+    def search_text(self, query: str, k: int, within: Sequence[int] | None = None) -> Found:
+        return self.found[:k]
+
+    def search_vectors(self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None = None) -> Found:
+        return []
+
+
+def runtime() -> Runtime:
+    base = random_base(1)
+    return Runtime(base, random_lens(base.id))
+
+
+def tree(n_pages: int) -> InMemoryTree:
+    gister = MeanGistNet(random_base(1).embed_tokens)
+    return as_tree(make_document(tokenizer(), "runtime", "dev", n_pages, PageConfig(), gister=gister).rows)
+
+
+def blocks(of: InMemoryTree) -> list[NodeId]:
+    todo, found = of.roots(), []
+    while todo:
+        nodes = of.nodes(todo)
+        found += [node.id for node in nodes if node.lod == 1]
+        todo = [child for node in nodes for child in node.children]
+    return sorted(found)
+
+
+@pytest.mark.parametrize("at", [0.1, 0.5, 0.9])
+def test_what_is_found_is_read_whatever_the_lens_says(at: float) -> None:
+    own = tree(40)
+    ids = blocks(own)
+    wanted = ids[int(at * len(ids))]
+    read = runtime().read(own, OneBlock(wanted), "rent", 200)
+    expanded = [entry.id for entry in read.focused.context if entry.is_expanded]
+    assert wanted in expanded
+    read.focused.context.check(deep=True)
+
+
+def test_the_lens_is_asked_where_hints_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, reader = tree(40), runtime()
+    scored: list[int] = []
+    original = reader.lens.score
+
+    def counted(entries: Any, question: Any) -> npt.NDArray[np.float64]:
+        scored.append(len(entries))
+        return original(entries, question)
+
+    monkeypatch.setattr(reader.lens, "score", counted)
+    with_hint = reader.read(own, OneBlock(blocks(own)[50]), "rent", 200)
+    assert 1 <= len(scored) < len(with_hint.trace.events)
+    assert scored[0] > len(own.roots()), "not before the hinted page is open"
+    scored.clear()
+    without = reader.read(own, OneBlock(None), "rent", 200)
+    assert len(scored) == len(without.trace.events)
+
+
+def test_what_fits_is_read_whole() -> None:
+    own = tree(1)
+    read = runtime().read(own, OneBlock(None), "rent", 2000)
+    assert [entry.id for entry in read.focused.context] == blocks(own)
+    assert all(entry.is_expanded for entry in read.focused.context)
+
+
+@pytest.mark.parametrize("capacity", [33, 60, 90])
+def test_a_hint_never_costs_more_than_there_is(capacity: int) -> None:
+    own = tree(40)
+    read = runtime().read(own, OneBlock(blocks(own)[-1]), "rent", capacity)
+    assert read.focused.context.cost <= capacity
+    read.focused.context.check(deep=True)
