@@ -39,6 +39,8 @@ from mm_megacontext.training.pages import PAGE_HEIGHT, PAGE_WIDTH, PageConfig
 NAME = "ask_latency"
 PAGES_PER_SOURCE = 200
 ABSENT_SHARE = 0.2
+LEXICON_WORDS = 40_000
+"""For all sizes; with the 4,000 of the split, a word of a question would stand in some 40 places of 10,000 pages."""
 WARM_UPS = 3
 REFERENCE_PAGES, LARGE_PAGES, MOST_GROWTH = 10, 10_000, 1.5
 """Target: a question to ``LARGE_PAGES`` takes at most this many times as long as one to ``REFERENCE_PAGES``."""
@@ -183,7 +185,9 @@ def fill(path: Path, base: ClockedBase, lens: Lens, n_pages: int, args: argparse
         for number in range(n_sources):
             size = min(PAGES_PER_SOURCE, n_pages - number * PAGES_PER_SOURCE)
             seed = f"{NAME}-{args.seed}-{n_pages}-{number}"
-            document = make_document(base.tokenizer, seed, "test", size, PageConfig(), gister=gister)
+            document = make_document(
+                base.tokenizer, seed, "test", size, PageConfig(), gister=gister, n_words=LEXICON_WORDS
+            )
             store.add_source(source_info(seed, size), [document.rows])
             while of_source[number] > 0:  # a short document has fewer facts than there are questions
                 some = document.questions(rng, of_source[number], ABSENT_SHARE)

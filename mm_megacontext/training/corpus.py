@@ -93,12 +93,16 @@ def make_document(
     config: PageConfig,
     pieces: list[str] | None = None,
     gister: Gister | None = None,
+    n_words: int | None = None,
 ) -> LookupDocument:
     """A document of ``n_pages`` pages and its tree; the same seed gives the same document.
 
-    Without a ``gister`` its rows have no gists.
+    Args:
+        gister: Makes the gists of its rows; without one they have none.
+        n_words: Size of its lexicon, by default that of the split. A large collection needs a large one, lest every
+            key stands in many of its documents.
     """
-    vocabulary = Vocabulary.of_split(random.Random(seed), split, pieces)
+    vocabulary = Vocabulary.of_split(random.Random(seed), split, pieces, n_words)
     pages = write_pages(vocabulary, n_pages, config)
     tracker = _EvidenceTracker(tokenizer, pages)
     builder = TreeBuilder("pt", tokenizer, gister or NoGists(), on_block=tracker)

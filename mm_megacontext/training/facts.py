@@ -90,9 +90,11 @@ class Vocabulary:
     headers: list[tuple[str, ...]] = field(default_factory=list)
 
     @classmethod
-    def of_split(cls, rng: random.Random, split: Split, pieces: list[str] | None = None) -> Vocabulary:
-        """Test and dev documents hold only words that no training document holds."""
-        lexicon = invent_lexicon(0, split, LEXICON_SIZE[split])
+    def of_split(
+        cls, rng: random.Random, split: Split, pieces: list[str] | None = None, n_words: int | None = None
+    ) -> Vocabulary:
+        """Test and dev documents hold only words that no training document holds; ``n_words`` of them, or as usual."""
+        lexicon = invent_lexicon(0, split, n_words or LEXICON_SIZE[split])
         return cls(rng, lexicon, everyday=0.25 if split == "train" else 0.0, pieces=pieces or [])
 
     def word(self) -> str:
