@@ -209,7 +209,7 @@ class Lens:
         save_file(dict(self.net.state_dict()), str(directory / "model.safetensors"))
 
     def score(self, entries: tuple[Entry, ...], question: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Scores (entries,) in (-1, 1): above 0 for "look closer".
+        """Scores (entries,) in [-1, 1]: above 0 for "look closer".
 
         Args:
             entries: A working context's.
@@ -227,7 +227,7 @@ class Lens:
             question_valid=torch.ones(1, len(question), dtype=torch.bool),
         )
         with torch.inference_mode():
-            scores: npt.NDArray[np.float64] = torch.tanh(self.net(inputs)[0] / 2).double().numpy()
+            scores: npt.NDArray[np.float64] = torch.tanh(self.net(inputs)[0].double() / 2).numpy()
         return scores
 
     def query_vector(self, question: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -2,7 +2,8 @@
 
 A node is read a few dozen at a time, at random, in the middle of answering; each column costs about as much to read as
 the whole row. So everything a ``Node`` needs is packed into one ``record``, its leaves into another, and only what is
-searched, filtered or replaced on its own (source, LOD, modality, text, gist) has a column.
+searched, filtered or replaced on its own (source, LOD, modality, text, gist) has a column. The text there is what a
+node is found by, with its context; the text that is read stands in the record.
 """
 
 from __future__ import annotations
@@ -59,14 +60,15 @@ def encode_rows(source: int, rows: Sequence[NodeRow], schema: pa.Schema) -> pa.T
     records = [_pack_record(row) for row in rows]
     leaves = [_pack_leaves(row) if row.lod == 1 else None for row in rows]
     gists = np.ascontiguousarray(np.stack([row.gist for row in rows]), dtype=np.float16)
-    hashes = [row_hash(*parts) for parts in zip(records, leaves, gists, strict=True)]
+    texts = [_encodable(f"{row.context} {row.text}".strip()) for row in rows]
+    hashes = [row_hash(*parts) for parts in zip(texts, records, leaves, gists, strict=True)]
     size = schema.field("gist").type.list_size
     columns = [
         pa.array(np.full(len(rows), source, dtype=np.int32)),
         pa.array([row.index for row in rows], pa.int32()),
         pa.array([row.lod for row in rows], pa.int8()),
         pa.array([MODALITIES.index(row.modality) for row in rows], pa.int8()),
-        pa.array([_encodable(f"{row.context} {row.text}".strip()) or None for row in rows], pa.string()),
+        pa.array([text or None for text in texts], pa.string()),
         pa.FixedSizeListArray.from_arrays(pa.array(gists.reshape(-1)), size),
         pa.array(records, pa.binary()),
         pa.array(leaves, pa.binary()),
@@ -144,9 +146,10 @@ def decode_leaves(packed: bytes) -> Leaves:
     )
 
 
-def row_hash(record: bytes, leaves: bytes | None, gist: npt.NDArray[np.float16]) -> bytes:
+def row_hash(text: str, record: bytes, leaves: bytes | None, gist: npt.NDArray[np.float16]) -> bytes:
     """Hash of all that a row holds, apart from the number its source happens to have."""
-    digest = hashlib.blake2b(record, digest_size=_HASH_BYTES)
+    digest = hashlib.blake2b(text.encode(), digest_size=_HASH_BYTES)
+    digest.update(record)
     digest.update(leaves or b"")
     digest.update(gist.tobytes())
     return digest.digest()

@@ -57,15 +57,17 @@ class _SourceCheck:
                     yield node
 
     def _decoded(self, index: int, row: dict[str, object], gist: npt.NDArray[np.float16]) -> Node | None:
-        record, leaves = row["record"], row["leaves"]
+        record, leaves, text = row["record"], row["leaves"], row["text"] or ""
         assert isinstance(record, bytes)
         assert leaves is None or isinstance(leaves, bytes)
-        if row_hash(record, leaves, gist) != row["hash"]:
+        assert isinstance(text, str)
+        if row_hash(text, record, leaves, gist) != row["hash"]:
             self._report(index, "its content does not match its hash")
             return None
         node = decode_node(self._record.number, record, gist)
-        columns = (row["source"], row["node"], row["lod"], row["modality"], row["text"] or "")
-        if columns != (*node.id, node.lod, MODALITIES.index(node.modality), node.text) or node.id.index != index:
+        columns = (row["source"], row["node"], row["lod"], row["modality"])
+        expected = (*node.id, node.lod, MODALITIES.index(node.modality))
+        if columns != expected or node.id.index != index or not text.endswith(node.text):
             self._report(index, "its columns and its record differ")
             return None
         if node.lod == 1:

@@ -44,19 +44,20 @@ CUTS = st.builds(some_entries, trees(max_depth=4), st.integers(0, 4))
 def test_another_question_changes_every_score(entries: tuple[Entry, ...]) -> None:
     """Defect of the origin: there, a causal lens left earlier entries' scores exactly as they were."""
     lens = random_lens("base", DIM)
-    a, b = lens.score(entries, question(0)), lens.score(entries, question(1))
-    assert a.shape == (len(entries),)
-    assert (a != b).all()
     one_word = question(0)
     one_word[-1] += 1
-    assert (lens.score(entries, one_word) != a).all(), "even where only the last word is another one"
+    a, b, c = (lens.score(entries, q) for q in (question(0), question(1), one_word))
+    assert a.shape == (len(entries),)
+    open_to_change = np.abs(a) < 1  # where tanh is not saturated in float32
+    assert ((a != b) | ~open_to_change).all()
+    assert ((a != c) | ~open_to_change).all(), "even where only the last word is another one"
 
 
 @settings(max_examples=40, deadline=None)
 @given(CUTS, st.integers(0, 100))
 def test_scores_are_between_minus_one_and_one(entries: tuple[Entry, ...], seed: int) -> None:
     scores = random_lens("base", DIM, seed).score(entries, question(seed))
-    assert (np.abs(scores) < 1).all()
+    assert (np.abs(scores) <= 1).all()
     assert scores.dtype == np.float64
 
 

@@ -22,6 +22,7 @@ from mm_megacontext.errors import BudgetTooSmall, IncompatibleGists, StoreError
 from mm_megacontext.ingest import ProgressEvent
 from mm_megacontext.lens import Lens
 from mm_megacontext.memory import NOT_FOUND, Answer, MegaContext, memory_for_file
+from mm_megacontext.store import Store
 from mm_megacontext.working_context import Entry
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 from tests.tiny import ALWAYS_COPIES, CONFIG, NEVER_COPIES, random_base, random_lens, random_model, tokenizer
@@ -257,6 +258,21 @@ def test_the_smallest_budget_is_named(memory: MegaContext) -> None:
 @pytest.mark.parametrize("question", ["", "   ", "\n", "?", "the of what", "\x00", "日本語 ✓ <answer>", "x" * 150])
 def test_any_text_is_a_question(memory: MegaContext, question: str) -> None:
     assert_sound(memory.ask(question, budget=250), 250)
+
+
+def test_a_row_of_a_table_is_found_by_its_column_header(tmp_path: Path, base: NativeBase, lens: Lens) -> None:
+    """The header's words do not stand in the row; in the store, both are one entry of the index."""
+    with opened(tmp_path / "memory", base, lens) as made:
+        made.ingest(Path(__file__).parents[1] / "examples" / "lease.pdf")
+        assert made.verify() == []
+    store = Store.open(tmp_path / "memory")
+    ((id, score), (_, second)) = store.search_text("Heating Amount", 2)
+    (best,) = store.nodes([id])
+    assert best.text.startswith("Heating")
+    assert "Amount" not in best.text
+    assert score > 1.5 * second
+    (header,) = store.nodes(list(best.links))
+    assert "Amount" in header.text.split()
 
 
 def test_asking_twice_gives_the_same(memory: MegaContext) -> None:
