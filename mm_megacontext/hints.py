@@ -40,9 +40,9 @@ class HintConfig:
         next_weight: Share that the next block of the same region gets, where a sentence may go on.
     """
 
-    n_text: int = 12
+    n_text: int = 16
     n_vectors: int = 4
-    contrast: float = 4.0
+    contrast: float = 2.0
     vector_weight: float = 0.5
     link_weight: float = 0.98
     next_weight: float = 0.7

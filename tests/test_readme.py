@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -31,6 +32,18 @@ def test_python_example_runs(
     assert answer == "1,480.00 EUR"
     assert any("1,480.00 EUR" in line for line in evidence)
     assert (tmp_path / "build" / "rent.png").stat().st_size > 0
+
+
+def test_published_figures_are_the_measured_ones() -> None:
+    (table,) = re.findall(r"<!-- results:lookup -->\n\n(.+?)\n\n<!--", read("README.md"), re.DOTALL)
+    shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    measured = json.loads(read("docs/results/lookup.json"))["rows"]
+    assert len(shown) == len(measured)
+    for cells, row in zip(shown, measured, strict=True):
+        assert cells[1:4] == [str(row["pages"]), str(row["budget"] or "–"), str(row["n"])]
+        figures = (row["exact_match"], *row["ci95"], row["exact_match_cells"])
+        figures += (row["not_found_precision"], row["not_found_recall"])
+        assert re.findall(r"[01]\.\d+", " ".join(cells[4:])) == [f"{figure:.3f}" for figure in figures]
 
 
 @pytest.mark.parametrize("page", PAGES)
