@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Protocol
 
 import numpy as np
@@ -109,8 +110,7 @@ class CollectionTree:
         moved = []
         for id, node in zip(ids, self._reader.nodes(ids), strict=True):
             begin = self._begin(id)
-            t_span = (node.t_span[0] + begin, node.t_span[1] + begin)
-            moved.append(replace(node, t_span=t_span, mu=node.mu + np.array([begin, 0.0, 0.0])) if begin else node)
+            moved.append(_later(node, begin) if begin else node)
         return moved
 
     def _group(self, tops: list[Node]) -> list[NodeId]:
@@ -143,3 +143,15 @@ class CollectionTree:
         )
         self._collected[node.id] = node
         return node
+
+
+_UNMOVED = [name for name in Node.__slots__ if name not in ("t_span", "mu")]
+_unmoved = attrgetter(*_UNMOVED)
+
+
+def _later(node: Node, begin: int) -> Node:
+    """The node where its source begins at ``begin``; ``dataclasses.replace`` takes three times as long."""
+    mu = node.mu.copy()
+    mu[0] += begin
+    t_span = (node.t_span[0] + begin, node.t_span[1] + begin)
+    return Node(**dict(zip(_UNMOVED, _unmoved(node), strict=True)), t_span=t_span, mu=mu)

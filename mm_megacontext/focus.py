@@ -127,15 +127,30 @@ class FocusAllocator:
             raise ValueError(f"need {len(context)} finite scores, one per entry; got {values} of shape {values.shape}")
         self._step += 1
         own = {entry.node.id: score for entry, score in zip(context.entries, values.tolist(), strict=True)}
-        worths = {entry.node.id: self._worth(entry, own[entry.node.id]) for entry in context.entries}
-        survey = Survey.of(context, worths, self._opened_at)
+        survey = Survey(context, lambda entry: self._worth(entry, own[entry.node.id]), self._opened_at)
+        candidates = self._candidates(context, own)
         plan = _Plan(context.slack)
         self._plan_pruning(survey, plan)
-        self._plan_expansions(context, survey, plan)
+        self._plan_expansions(candidates, survey, plan)
         self._remember(context, survey, plan, own)
         return [
             Action("collapse", family.id, family.worth.value, -family.freed) for family in plan.collapses.values()
-        ] + [Action("expand", id, survey.worths[id].value, entry.expansion_cost) for id, entry in plan.expands.items()]
+        ] + [
+            Action("expand", entry.id, worth.value, entry.expansion_cost)
+            for worth, entry in candidates
+            if entry.id in plan.expands
+        ]
+
+    def _candidates(self, context: WorkingContext, own: Mapping[NodeId, float]) -> list[tuple[Worth, Entry]]:
+        """Entries that ask to be expanded, the worthiest first."""
+        may_ask = [
+            entry
+            for entry in context.entries
+            if entry.leaves is None
+            and (own[entry.node.id] > self.config.expand_threshold or entry.node.id in self._known)
+        ]
+        ranked = [(self._worth(entry, own[entry.node.id]), entry) for entry in may_ask]
+        return sorted([pair for pair in ranked if pair[0].is_waiting], key=itemgetter(0), reverse=True)
 
     def _worth(self, entry: Entry, score: float) -> Worth:
         node = entry.node
@@ -161,9 +176,7 @@ class FocusAllocator:
                 plan.collapses[family.id] = family
                 plan.slack += family.freed
 
-    def _plan_expansions(self, context: WorkingContext, survey: Survey, plan: _Plan) -> None:
-        ranked = [(survey.worths[entry.node.id], entry) for entry in context.entries]
-        candidates = sorted([pair for pair in ranked if pair[0].is_waiting], key=itemgetter(0), reverse=True)
+    def _plan_expansions(self, candidates: Sequence[tuple[Worth, Entry]], survey: Survey, plan: _Plan) -> None:
         hopeless = math.inf  # a candidate of less worth has less to be paid with: a need that failed fails again
         for worth, entry in candidates:
             room = self.config.actions_per_step - plan.n_actions

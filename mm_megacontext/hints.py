@@ -6,7 +6,7 @@ Gists of a thousand pages cannot hold every invoice number; an index can.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -38,6 +38,7 @@ class HintConfig:
         vector_weight: Strength of the best vector hint; the best full-text hint has 1.
         link_weight: Share of a hint's strength that its linked blocks get (a table row's header).
         next_weight: Share that the next block of the same region gets, where a sentence may go on.
+        lead: Full-text hits and links at least this strong lead.
     """
 
     n_text: int = 16
@@ -46,6 +47,7 @@ class HintConfig:
     vector_weight: float = 0.5
     link_weight: float = 0.98
     next_weight: float = 0.7
+    lead: float = 0.9
 
     def __post_init__(self) -> None:
         if min(self.n_text, self.n_vectors) < 0:
@@ -81,15 +83,8 @@ def _key(id: NodeId) -> int:
     return (id.source << 32) | id.index
 
 
-def find_hints(
-    index: Index,
-    tree: TreeReader,
-    question: str,
-    vector: npt.NDArray[np.float32] | None,
-    config: HintConfig,
-    within: Sequence[int] | None = None,
-) -> Hints:
-    """Ask the indexes and follow the links of what they find.
+class HintSearch:
+    """Hints for one question: those that lead first, then all.
 
     Args:
         index: The memory's search.
@@ -99,48 +94,70 @@ def find_hints(
         config: How many and how strong.
         within: Source numbers to search, or None for all.
     """
-    hints = _Gathered(tree, config)
-    best = ""
-    if config.n_text:
-        best = hints.add(index.search_text(search_words(question), config.n_text, within), 1.0)
-    if vector is not None and config.n_vectors and missing_words(question, best.split()):
-        hints.add(index.search_vectors(vector, config.n_vectors, within), config.vector_weight)
-    return Hints(hints.strengths)
 
+    def __init__(
+        self,
+        index: Index,
+        tree: TreeReader,
+        question: str,
+        vector: npt.NDArray[np.float32] | None,
+        config: HintConfig,
+        within: Sequence[int] | None = None,
+    ) -> None:
+        self._index, self._tree, self._within = index, tree, within
+        self._vector, self._config = vector, config
+        self._strengths: dict[NodeId, float] = {}
+        found = index.search_text(search_words(question), config.n_text, within) if config.n_text else []
+        hits = _strengths(found, 1.0, config.contrast)
+        leading = {id: strength for id, strength in hits.items() if strength >= config.lead}
+        self._others = {id: strength for id, strength in hits.items() if strength < config.lead}
+        best = self._add(leading)
+        self._is_complete = bool(best) and not missing_words(question, best.split())
 
-@dataclass(slots=True)
-class _Gathered:
-    """Hints from one index after the other."""
+    def lead(self) -> Hints | None:
+        """The strongest full-text hits and their links; None unless the best one holds every word of the question."""
+        if not self._is_complete:
+            return None
+        return Hints({id: own for id, own in self._strengths.items() if own >= self._config.lead})
 
-    tree: TreeReader
-    config: HintConfig
-    strengths: dict[NodeId, float] = field(default_factory=dict)
+    def all(self) -> Hints:
+        """All hints, of both indexes."""
+        self._add(self._others)
+        self._others = {}
+        if self._vector is not None and self._config.n_vectors and not self._is_complete:
+            found = self._index.search_vectors(self._vector, self._config.n_vectors, self._within)
+            self._add(_strengths(found, self._config.vector_weight, self._config.contrast))
+        return Hints(self._strengths)
 
-    def add(self, found: Found, weight: float) -> str:
-        """Take what an index found, linked blocks, and blocks that go on where a found one ends.
+    def _add(self, hits: Mapping[NodeId, float]) -> str:
+        """Take hits, linked blocks, and blocks that go on where a hit ends.
 
         Returns:
-            The text of the best one with those that belong to it; empty if nothing was found.
+            The text of the first one with those that belong to it; empty if there is none.
         """
-        scores = {id: score for id, score in found if score > 0}
-        blocks = self.tree.nodes(list(scores))
+        blocks = self._tree.nodes(list(hits))
         around = self._around(blocks)
         for block in blocks:
-            strength = weight * (scores[block.id] / found[0][1]) ** self.config.contrast
+            strength = hits[block.id]
             self._lift(block.id, strength)
             for link in block.links:
-                self._lift(link, self.config.link_weight * strength)
+                self._lift(link, self._config.link_weight * strength)
             if _goes_on(block, after := around[_next_id(block)]):
-                self._lift(after.id, self.config.next_weight * strength)
+                self._lift(after.id, self._config.next_weight * strength)
         return " ".join(node.text for node in _belonging(blocks[0], around)) if blocks else ""
 
     def _around(self, blocks: Sequence[Node]) -> dict[NodeId, Node]:
         """What stands behind the blocks and what they link to, in one read."""
         ids = list(dict.fromkeys(id for block in blocks for id in (_next_id(block), *block.links)))
-        return dict(zip(ids, self.tree.nodes(ids), strict=True))
+        return dict(zip(ids, self._tree.nodes(ids), strict=True))
 
     def _lift(self, id: NodeId, strength: float) -> None:
-        self.strengths[id] = max(self.strengths.get(id, 0.0), strength)
+        self._strengths[id] = max(self._strengths.get(id, 0.0), strength)
+
+
+def _strengths(found: Found, weight: float, contrast: float) -> dict[NodeId, float]:
+    """What an index found, best first, with scores relative to the best."""
+    return {id: weight * (score / found[0][1]) ** contrast for id, score in found if score > 0}
 
 
 def _next_id(block: Node) -> NodeId:

@@ -242,7 +242,7 @@ class MegaContext:
             cost=context.cost + prompt,
             entries=len(context),
             leaves=tree.n_leaves,
-            steps=read.focused.steps,
+            steps=read.steps,
             seconds=time.perf_counter() - begun,
         )
         return Answer(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.bases.base import Base, Reading
 from mm_megacontext.focus import FocusConfig, Focused, ScoreFn, focus
-from mm_megacontext.hints import HintConfig, Hints, Index, find_hints
+from mm_megacontext.hints import HintConfig, Hints, HintSearch, Index
 from mm_megacontext.lens import Lens
 from mm_megacontext.trace import Trace, TraceEvent
 from mm_megacontext.tree import TreeReader
@@ -26,11 +26,14 @@ class ReadingConfig:
 
     Attributes:
         hint_weight: What the strongest hint adds to the score of an entry that covers it.
+        sure: Probability of an answer from which nothing is read but what the leading hints point at; chosen on the
+            dev split.
         hints: How hints are found.
         focus: How focus moves.
     """
 
     hint_weight: float = 2.5
+    sure: float = 0.9
     hints: HintConfig = field(default_factory=HintConfig)
     focus: FocusConfig = field(default_factory=lambda: FocusConfig(actions_per_step=48))
 
@@ -42,6 +45,11 @@ class ReadContext:
     focused: Focused
     reading: Reading
     trace: Trace
+
+    @property
+    def steps(self) -> int:
+        """How often actions were applied."""
+        return sum(1 for event in self.trace if event.actions)
 
 
 class Runtime:
@@ -74,21 +82,30 @@ class Runtime:
             BudgetTooSmall: The roots cost more than ``capacity``.
         """
         context = WorkingContext.start(tree, capacity)
-        events: list[TraceEvent] = []
-        score = self._score_fn(context, tree, index, question, within)
-        focused = focus(context, score, self.config.focus, events.append)
         t_end = max(root.t_span[1] for root in context.roots)
-        reading = self.base.read(focused.context.entries, question, t_end)
+        events: list[TraceEvent] = []
+        for score in self._passes(context, tree, index, question, within):
+            focused = focus(context, score, self.config.focus, lambda e: events.append(replace(e, step=len(events))))
+            reading = self.base.read(focused.context.entries, question, t_end)
+            if reading.found and reading.confidence >= self.config.sure:
+                break
+            context = focused.context
         return ReadContext(focused, reading, Trace(tuple(events)))
 
-    def _score_fn(
+    def _passes(
         self, start: WorkingContext, tree: TreeReader, index: Index, question: str, within: Sequence[int] | None
-    ) -> ScoreFn:
+    ) -> Iterator[ScoreFn]:
+        """What to look at first, and what then if the answer is not sure."""
         if sum(root.n_leaves for root in start.roots) <= start.capacity:
-            return self._read_everything
+            yield self._read_everything
+            return
         words = self.base.embed_tokens(np.array(self.base.tokenizer.encode(question), dtype=np.int64))
         vector = self.lens.query_vector(words) if len(words) else None
-        hints = find_hints(index, tree, question, vector, self.config.hints, within)
+        search = HintSearch(index, tree, question, vector, self.config.hints, within)
+        lead = search.lead()
+        if lead is not None:
+            yield lambda context: self._mask(context, self._lift(context, lead))
+        hints = search.all()
 
         def score(context: WorkingContext) -> npt.NDArray[np.float64]:
             lift = self._lift(context, hints)
@@ -96,7 +113,7 @@ class Runtime:
                 return self._mask(context, np.where(lift > 1, lift, 0.0))
             return self._mask(context, self.lens.score(context.entries, words) + lift)
 
-        return score
+        yield score
 
     def _read_everything(self, context: WorkingContext) -> npt.NDArray[np.float64]:
         """Where all leaves fit the budget, nothing is left out."""
@@ -106,7 +123,8 @@ class Runtime:
         return self.config.hint_weight * hints.of(context.entries)
 
     def _mask(self, context: WorkingContext, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        readable = [entry.node.modality in (*self.base.modalities, "mixed") for entry in context]
+        modalities = {*self.base.modalities, "mixed"}
+        readable = [entry.node.modality in modalities for entry in context]
         return np.where(readable, scores, UNREADABLE)
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from threading import Lock
 
@@ -153,13 +154,14 @@ class Snapshot:
             return []
         with translated(f"cannot search {self.path} (if its index is damaged, vacuum builds it anew)"):
             table = self.nodes_table.scanner(
-                columns=["source", "node", "_score"],
+                columns=["_score"],
+                with_row_id=True,
                 full_text_query=MatchQuery(words, "text"),
                 limit=k,
                 filter=self._visible(within),
                 prefilter=True,
             ).to_table()
-        return _ranked(table, table.column("_score").to_numpy())
+        return self._ranked(table, table.column("_score").to_numpy())
 
     def search_vectors(
         self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None
@@ -179,18 +181,27 @@ class Snapshot:
         nearest = {"column": "gist", "q": tiled, "k": k, "metric": "cosine", "nprobes": PROBES}
         with translated(f"cannot search {self.path} (if its index is damaged, vacuum builds it anew)"):
             table = self.nodes_table.scanner(
-                columns=["source", "node", "_distance"],
+                columns=["_distance"],
+                with_row_id=True,
                 nearest=nearest,
                 filter=" AND ".join(filter(None, [_BLOCKS_ONLY, self._visible(within)])),
                 prefilter=True,
             ).to_table()
-        return _ranked(table, 1.0 - table.column("_distance").to_numpy())
+        return self._ranked(table, 1.0 - table.column("_distance").to_numpy())
 
     def counts(self) -> dict[int, int]:
         """Nodes per LOD."""
         with translated(f"cannot read {self.path}"):
             lods = self.nodes_table.to_table(columns=["lod"], filter=self._visible()).column("lod")
         return {pair["values"]: pair["counts"] for pair in sorted(pc.value_counts(lods).to_pylist(), key=_lod)}
+
+    def _ranked(self, table: pa.Table, scores: npt.NDArray[np.float32]) -> list[tuple[NodeId, float]]:
+        """Hits by score, then in document order; a hit's node follows from its row, which is not read."""
+        records = sorted(self.records.values(), key=attrgetter("row_start"))
+        rows = table.column("_rowid").to_numpy().astype(np.int64)
+        at = np.searchsorted([record.row_start for record in records], rows, "right") - 1
+        ids = [NodeId(records[i].number, row - records[i].row_start) for i, row in zip(at, rows.tolist(), strict=True)]
+        return sorted(zip(ids, scores.tolist(), strict=True), key=lambda hit: (-hit[1], hit[0]))
 
     def _visible(self, within: Sequence[int] | None = None) -> str | None:
         """A filter on the rows: the given sources, or all but the hidden ones."""
@@ -223,8 +234,3 @@ def _compare(
     whole = [record for record in records if record.number not in broken]
     hidden = frozenset(present) - {record.number for record in whole}
     return whole, hidden, broken
-
-
-def _ranked(table: pa.Table, scores: npt.NDArray[np.float32]) -> list[tuple[NodeId, float]]:
-    ids = map(NodeId, table.column("source").to_pylist(), table.column("node").to_pylist())
-    return sorted(zip(ids, scores.tolist(), strict=True), key=lambda hit: (-hit[1], hit[0]))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 from typing import NamedTuple
 
-from mm_megacontext.tree import NodeId
-from mm_megacontext.working_context import WorkingContext
+from mm_megacontext.tree import Node, NodeId
+from mm_megacontext.working_context import Entry, WorkingContext
 
 
 class Worth(NamedTuple):
@@ -42,47 +43,56 @@ class Family:
     newest: float
 
 
-@dataclass(slots=True)
 class Survey:
-    """A working context seen by worth.
+    """A working context seen by worth; worked out when first asked for, as most steps give nothing up.
 
-    Attributes:
-        worths: Of every entry and opened node.
-        families: Ascending by worth, inner ones before outer ones.
-        parents: The opened node above every entry and opened node but the roots.
+    Args:
+        context: What is surveyed.
+        worth_of: What an entry is worth.
+        opened_at: The step in which nodes were expanded, where known.
     """
 
-    worths: dict[NodeId, Worth]
-    families: list[Family]
-    parents: dict[NodeId, NodeId]
+    def __init__(
+        self, context: WorkingContext, worth_of: Callable[[Entry], Worth], opened_at: Mapping[NodeId, float]
+    ) -> None:
+        self._context, self._worth_of, self._opened_at = context, worth_of, opened_at
 
-    @classmethod
-    def of(cls, context: WorkingContext, entries: Mapping[NodeId, Worth], opened_at: Mapping[NodeId, float]) -> Survey:
-        """Carry the worth of the entries up to the nodes above them.
+    @cached_property
+    def worths(self) -> dict[NodeId, Worth]:
+        """Of every entry and opened node."""
+        worths = {entry.node.id: self._worth_of(entry) for entry in self._context.entries}
+        for id, node in self._upwards():
+            worths[id] = max([worths[child] for child in node.children])
+        return worths
 
-        Args:
-            context: What is surveyed.
-            entries: What every entry is worth.
-            opened_at: The step in which nodes were expanded, where known.
-        """
-        worths, families = dict(entries), []
+    @cached_property
+    def families(self) -> list[Family]:
+        """Ascending by worth, inner ones before outer ones."""
+        families = []
         costs: dict[NodeId, int] = {}
         newest: dict[NodeId, float] = {}
-        for entry in context.entries:
+        for entry in self._context.entries:
             id = entry.node.id
             costs[id] = entry.cost
-            newest[id] = opened_at.get(id, -math.inf) if entry.is_expanded else -math.inf
+            newest[id] = self._opened_at.get(id, -math.inf) if entry.is_expanded else -math.inf
             if entry.is_expanded:
-                families.append(Family(id, worths[id], costs[id] - entry.n_slots, newest[id]))
-        for id in reversed(tuple(context.opened)):  # children before parents
-            node = context.opened[id]
-            worths[id] = max([worths[child] for child in node.children])
+                families.append(Family(id, self.worths[id], costs[id] - entry.n_slots, newest[id]))
+        for id, node in self._upwards():
             costs[id] = sum([costs[child] for child in node.children])
-            newest[id] = max(opened_at.get(id, -math.inf), max([newest[child] for child in node.children]))
-            families.append(Family(id, worths[id], costs[id] - len(node.gist), newest[id]))
+            newest[id] = max(self._opened_at.get(id, -math.inf), max([newest[child] for child in node.children]))
+            families.append(Family(id, self.worths[id], costs[id] - len(node.gist), newest[id]))
         families.sort(key=attrgetter("worth"))  # stable: of equals, the inner one stays before the outer one
-        parents = {child: node.id for node in context.opened.values() for child in node.children}
-        return cls(worths, families, parents)
+        return families
+
+    @cached_property
+    def parents(self) -> dict[NodeId, NodeId]:
+        """The opened node above every entry and opened node but the roots."""
+        return {child: node.id for node in self._context.opened.values() for child in node.children}
+
+    def _upwards(self) -> Iterator[tuple[NodeId, Node]]:
+        """Opened nodes, children before parents."""
+        opened = self._context.opened
+        return ((id, opened[id]) for id in reversed(tuple(opened)))
 
     def is_within(self, id: NodeId, outer: Collection[NodeId]) -> bool:
         """Whether ``id`` is one of ``outer`` or lies below one."""

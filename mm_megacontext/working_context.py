@@ -54,7 +54,7 @@ class Entry:
     @property
     def cost(self) -> int:
         """Embeddings it puts before the base model: gist slots, or leaves."""
-        return self.n_slots if self.leaves is None else len(self.leaves)
+        return len(self.node.gist) if self.leaves is None else len(self.leaves)
 
     @property
     def n_slots(self) -> int:

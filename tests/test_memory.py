@@ -217,7 +217,7 @@ def assert_sound(answer: Answer, budget: int) -> None:
     data = answer.to_json()
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert list(data) == ["answer", "found", "evidence", "usage", "model"]
-    assert len(answer.trace) == usage.steps + 1
+    assert usage.steps == sum(1 for event in answer.trace if event.actions)
     assert answer.trace.events[-1].cost < usage.cost, "the question costs as well"
     for evidence in answer.evidence:
         x0, y0, x1, y1 = evidence.bbox

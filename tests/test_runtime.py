@@ -9,12 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from mm_megacontext.bases.base import Reading
 from mm_megacontext.gists import MeanGistNet
 from mm_megacontext.memory_tree import InMemoryTree
 from mm_megacontext.runtime import Runtime
 from mm_megacontext.training.corpus import make_document
 from mm_megacontext.training.pages import PageConfig
+from mm_megacontext.trace import replay
 from mm_megacontext.tree import NodeId
+from mm_megacontext.working_context import Entry, WorkingContext
 from tests.tiny import as_tree, random_base, random_lens, tokenizer
 
 Found = list[tuple[NodeId, float]]
@@ -79,6 +82,44 @@ def test_the_lens_is_asked_where_hints_end(monkeypatch: pytest.MonkeyPatch) -> N
     scored.clear()
     without = reader.read(own, OneBlock(None), "rent", 200)
     assert len(scored) == len(without.trace.events)
+
+
+def says(monkeypatch: pytest.MonkeyPatch, reader: Runtime, confidences: Sequence[float]) -> list[int]:
+    """Let the base find something with these probabilities, one after the other; lists the costs it was shown."""
+    left, costs = iter(confidences), list[int]()
+
+    def read(entries: Sequence[Entry], question: str, t_end: float) -> Reading:
+        costs.append(sum(entry.cost for entry in entries))
+        confidence = next(left)
+        return Reading("yes" if confidence else "", confidence > 0, (), confidence)
+
+    monkeypatch.setattr(reader.base, "read", read)
+    return costs
+
+
+@pytest.mark.parametrize(("confidences", "answer"), [([0.95], 0.95), ([0.85, 0.5], 0.5), ([0.0, 0.7], 0.7)])
+def test_nothing_more_is_read_once_the_base_is_sure(
+    confidences: list[float], answer: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, reader = tree(40), runtime()
+    wanted = next(node for node in own.nodes(blocks(own)) if len(node.text.split()) > 2)
+    costs = says(monkeypatch, reader, confidences)
+    read = reader.read(own, OneBlock(wanted.id), " ".join(wanted.text.split()[:2]), 300)
+    assert read.reading.confidence == answer
+    assert len(costs) == len(confidences)
+    assert costs == sorted(set(costs))
+    assert costs[0] < 200, "the way to one block"
+    assert [event.step for event in read.trace] == list(range(len(read.trace)))
+    assert [replayed.cost for replayed in replay(WorkingContext.start(own, 300), read.trace)][-1] == costs[-1]
+    assert read.steps == len(read.trace) - len(costs)
+
+
+def test_what_lacks_a_word_is_not_read_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    own, reader = tree(40), runtime()
+    costs = says(monkeypatch, reader, [0.99])
+    reader.read(own, OneBlock(blocks(own)[50]), "qwyxt", 300)
+    assert len(costs) == 1
+    assert costs[0] > 250, "all that there is room for"
 
 
 def test_what_fits_is_read_whole() -> None:

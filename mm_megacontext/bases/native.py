@@ -7,6 +7,8 @@ never seen in training can be answered and every answer token says which leaf it
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -45,6 +47,11 @@ class Inputs:
     def to(self, device: torch.device | str) -> Inputs:
         return Inputs(*(getattr(self, name).to(device) for name in self.__slots__))
 
+    @classmethod
+    def join(cls, parts: Sequence[Inputs]) -> Inputs:
+        """One after the other along the entries."""
+        return cls(*(torch.cat([getattr(part, name) for part in parts], dim=1) for name in cls.__slots__))
+
 
 class Prepared(NamedTuple):
     """Inputs turned into what the layers need: embeddings, phases and the taps of the short convolution."""
@@ -52,14 +59,6 @@ class Prepared(NamedTuple):
     x: Tensor
     at: Phases
     taps: Tensor
-
-
-class LayerCache(NamedTuple):
-    """What a later entry needs of the earlier ones in one layer."""
-
-    keys: Tensor
-    values: Tensor
-    tail: Tensor
 
 
 class ShortConvolution(nn.Module):
@@ -104,13 +103,18 @@ class Layer(nn.Module):
         self.gate_up = nn.Linear(config.dim, 2 * config.mlp_dim, bias=False)
         self.down = nn.Linear(config.mlp_dim, config.dim, bias=False)
 
-    def project(self, x: Tensor, at: Phases, taps: Tensor, tail: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Rotated queries and keys, values, (batch, heads, entries, head_dim), and the tail for what comes next."""
-        normed = self.attention_norm(x)
+    def project(self, normed: Tensor, at: Phases, taps: Tensor, tail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries and keys, and values, (batch, heads, entries, head_dim).
+
+        Args:
+            normed: (batch, entries, dim), the residual stream after ``attention_norm``.
+            at: Phases of the entries.
+            taps: (batch, entries, width - 1); see ``contiguity``.
+            tail: (batch, width - 1, dim), what came before ``normed``.
+        """
         mixed = self.convolution(normed, taps, tail)
         q, k, v = self.qkv(mixed).unflatten(-1, (3, self.n_heads, self.head_dim)).permute(2, 0, 3, 1, 4)
-        q, k = rotate(self.query_norm(q), at), rotate(self.key_norm(k), at)
-        return q, k, v, torch.cat((tail, normed), dim=1)[:, -tail.shape[1] :]
+        return rotate(self.query_norm(q), at), rotate(self.key_norm(k), at), v
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """Residual stream after attention output (batch, heads, entries, head_dim) and MLP."""
@@ -139,13 +143,13 @@ class CopyHead(nn.Module):
         Args:
             reading: (batch, positions, dim) hidden states that are about to answer.
             context: (batch, entries, dim) hidden states of the context.
-            copyable: (batch, entries) bool, true at text leaves.
+            copyable: (batch, positions or 1, entries) bool, true at text leaves.
 
         Returns:
             (batch, positions, entries) and (batch, positions), float32; together they sum to one.
         """
         scores = (self.query(reading) @ self.key(context).transpose(1, 2)).float() * reading.shape[-1] ** -0.5
-        scores = scores.masked_fill(~copyable[:, None], -1e4)
+        scores = scores.masked_fill(~copyable, -1e4)
         joint = torch.log_softmax(torch.cat((scores, self.sentinel(reading).float()), dim=-1), dim=-1)
         return joint[..., :-1], joint[..., -1]
 
@@ -183,17 +187,20 @@ class NativeModel(nn.Module):
             nn.init.normal_(layer.out.weight, std=0.5 * (layer.out.in_features * len(self.layers)) ** -0.5)
             nn.init.normal_(layer.down.weight, std=0.5 * (layer.down.in_features * len(self.layers)) ** -0.5)
 
-    def prepare(self, inputs: Inputs) -> Prepared:
-        """Embed entries and compute their phases."""
+    def prepare(self, inputs: Inputs, before: Tensor | None = None) -> Prepared:
+        """Embed entries and compute their phases.
+
+        Args:
+            inputs: The entries.
+            before: (batch, width - 1) times of what comes before them, as ``times_of`` gives them; None for nothing.
+        """
         x = torch.where(inputs.is_vector[..., None], self.gist_in(inputs.vectors), self.tokens(inputs.token_ids))
         x = x + self.roles(inputs.roles) + self.line_start(inputs.line_start)
         x = x + self.lods(inputs.lods.clamp(max=self.config.n_lods - 1))
         at = phases(inputs.mu, inputs.sigma, self.config.rotary, self.sigma_gain)
-        return Prepared(x, at, contiguity(inputs.mu[..., 0], inputs.is_vector, self.config.conv_width))
-
-    def empty_tail(self, x: Tensor) -> Tensor:
-        """The tail of a sequence that nothing precedes."""
-        return x.new_zeros(x.shape[0], self.config.conv_width - 1, x.shape[-1])
+        times, width = times_of(inputs), self.config.conv_width
+        before = times.new_full((len(times), width - 1), math.nan) if before is None else before
+        return Prepared(x, at, contiguity(torch.cat((before, times), dim=1), width))
 
     def vocabulary_logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits (…, vocab), tied to the input embedding."""
@@ -201,19 +208,21 @@ class NativeModel(nn.Module):
         return logits
 
 
-def contiguity(t: Tensor, is_vector: Tensor, width: int) -> Tensor:
+def times_of(inputs: Inputs) -> Tensor:
+    """(batch, entries) float64 times; NaN for gists, which have no direct neighbours."""
+    return inputs.mu[..., 0].masked_fill(inputs.is_vector, math.nan)
+
+
+def contiguity(times: Tensor, width: int) -> Tensor:
     """Which of the ``width - 1`` preceding entries are an entry's direct predecessors on the timeline.
 
     Args:
-        t: (batch, entries) float64 times.
-        is_vector: (batch, entries); gists have no direct neighbours.
+        times: (batch, width - 1 + entries) float64, those before the entries first; NaN where there is no neighbour.
 
     Returns:
         (batch, entries, width - 1) float32 of 0 and 1.
     """
-    columns = []
-    for k in range(1, width):
-        shifted = F.pad(t, (k, 0), value=float("-inf"))[:, : t.shape[1]]
-        gists = F.pad(is_vector, (k, 0), value=True)[:, : t.shape[1]] | is_vector
-        columns.append(((t - shifted == k) & ~gists).float())
-    return torch.stack(columns, dim=-1)
+    n = times.shape[1] - (width - 1)
+    own = times[:, width - 1 :]
+    columns = [own - times[:, width - 1 - k : width - 1 - k + n] == k for k in range(1, width)]
+    return torch.stack(columns, dim=-1).float()

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.bases.native_base import NOWHERE
+from mm_megacontext.bases.packing import NOWHERE
 from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, QUESTION, SPECIAL_TOKENS, WordTokenizer
 from mm_megacontext.blocks import LINE_START, ROLE_INDEX
 from mm_megacontext.training.corpus import Evidence, LookupDocument, make_document

@@ -92,7 +92,7 @@ def question_mask(valid: Tensor, n_questions: int, length: int) -> Tensor:
 def attend_layer(layer: Layer, x: Tensor, prepared: Prepared, n: int, mask: Tensor) -> Tensor:
     """One layer over ``n`` context entries (causal) and the questions behind them (masked)."""
     tail = x.new_zeros(x.shape[0], prepared.taps.shape[-1], x.shape[-1])
-    q, k, v, _ = layer.project(x, prepared.at, prepared.taps, tail)
+    q, k, v = layer.project(layer.attention_norm(x), prepared.at, prepared.taps, tail)
     context = F.scaled_dot_product_attention(q[:, :, :n], k[:, :, :n], v[:, :, :n], is_causal=True)
     questions = F.scaled_dot_product_attention(q[:, :, n:], k, v, attn_mask=mask)
     return layer.finish(x, torch.cat((context, questions), dim=2))
@@ -115,7 +115,7 @@ def lookup_losses(model: NativeModel, batch: LookupTensors, smoothing: float = 1
     at, targets, source = (t.reshape(b, -1) for t in (batch.answer_at, batch.targets, batch.copy_from))
     reading = x[:, n:].gather(1, at[..., None].expand(-1, -1, x.shape[-1]))
     copyable = batch.valid & ~batch.inputs.is_vector[:, :n]
-    pointing, generating = model.copy_head(reading, x[:, :n], copyable)
+    pointing, generating = model.copy_head(reading, x[:, :n], copyable[:, None])
     generated = torch.log_softmax(model.vocabulary_logits(reading).float(), dim=-1)
     is_target = (batch.inputs.token_ids[:, None, :n] == targets[..., None]) & copyable[:, None]
     copied = (pointing.exp() * is_target).sum(-1).clamp(min=smoothing).log()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from mm_megacontext.bases.native import CopyHead, ShortConvolution, contiguity
+from mm_megacontext.bases.native import CopyHead, Inputs, ShortConvolution, contiguity, times_of
 from mm_megacontext.bases.native_config import NativeConfig
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer, save_model
 from tests.tiny import CONFIG, random_model
@@ -46,16 +47,21 @@ def test_the_packaged_base_is_small_and_whole() -> None:
 
 
 def test_contiguity_by_hand() -> None:
-    t = torch.tensor([[5.0, 6.0, 7.0, 9.0, 10.0, 11.0]], dtype=torch.float64)
-    is_vector = torch.tensor([[False, False, False, False, True, False]])
-    found = contiguity(t, is_vector, 4)[0]
-    assert found.tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0], [0, 0, 0], [0, 1, 0]]
+    times = torch.tensor([[math.nan, 3.0, 4.0, 5.0, 6.0, 7.0, 9.0, math.nan, 11.0]], dtype=torch.float64)
+    found = contiguity(times, 4)[0]
+    assert found.tolist() == [[1, 1, 0], [1, 1, 1], [1, 1, 1], [0, 0, 0], [0, 0, 0], [0, 1, 0]]
 
 
 def test_contiguity_far_out() -> None:
-    t = torch.tensor([[0.0, 1.0, 3.0]], dtype=torch.float64)
-    is_vector = torch.zeros(1, 3, dtype=torch.bool)
-    assert torch.equal(contiguity(t + 1e12, is_vector, 3), contiguity(t, is_vector, 3))
+    times = torch.tensor([[math.nan, math.nan, 0.0, 1.0, 3.0]], dtype=torch.float64)
+    assert torch.equal(contiguity(times + 1e12, 3), contiguity(times, 3))
+
+
+def test_gists_have_no_time() -> None:
+    inputs = Inputs(*(torch.zeros(1, 3, 1) for _ in Inputs.__slots__))
+    inputs.mu = torch.tensor([[[5.0, 1, 1], [6.0, 1, 1], [7.0, 1, 1]]], dtype=torch.float64)
+    inputs.is_vector = torch.tensor([[False, True, False]])
+    assert times_of(inputs).tolist() == [[5.0, pytest.approx(math.nan, nan_ok=True), 7.0]]
 
 
 def test_short_convolution_against_a_loop() -> None:
@@ -77,7 +83,7 @@ def test_copying_and_generating_share_one() -> None:
     torch.manual_seed(1)
     head = CopyHead(8)
     copyable = torch.tensor([[True, True, False, True], [False, False, False, False]])
-    pointing, generating = head(torch.randn(2, 3, 8), torch.randn(2, 4, 8), copyable)
+    pointing, generating = head(torch.randn(2, 3, 8), torch.randn(2, 4, 8), copyable[:, None])
     torch.testing.assert_close(pointing.exp().sum(-1) + generating.exp(), torch.ones(2, 3))
     assert (pointing.exp()[0, :, 2] == 0).all()
     torch.testing.assert_close(generating[1].exp(), torch.ones(3))

@@ -9,18 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from mm_megacontext.bases import native_base
+from mm_megacontext.bases import generation, native_base
+from mm_megacontext.bases.generation import MAX_ANSWER_TOKENS, Generated, Generator, Said
 from mm_megacontext.bases.native import Inputs
-from mm_megacontext.bases.native_base import (
-    LEAST_SURE,
-    MAX_ANSWER_TOKENS,
-    SURE,
-    NativeBase,
-    Packed,
-    _repeats,
-    encode_patches,
-)
-from mm_megacontext.bases.tokenizer import END, NONE
+from mm_megacontext.bases.native_base import LEAST_SURE, SURE, NativeBase
+from mm_megacontext.bases.native_state import State, read_on
+from mm_megacontext.bases.packing import Packed, encode_patches, pack_prompt
+from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, QUESTION
 from mm_megacontext.gists import MeanGistNet
 from mm_megacontext.training import contexts
 from mm_megacontext.training.contexts import Batch, ContextConfig, ContextMaker, Cut
@@ -65,65 +60,48 @@ def entries_of(own: LookupDocument, cut: Cut) -> list[Entry]:
     return entries
 
 
-def packed(base: NativeBase, question: str) -> Packed:
+def packed(base: NativeBase) -> Packed:
     own = document(base)
-    return base.pack(entries_of(own, open_evidence(own, 3, 300)), question, own.rows[-1].t_span[1])
+    return base.pack(entries_of(own, open_evidence(own, 3, 300)), own.rows[-1].t_span[1])
 
 
-def prompt_times(start: Packed) -> list[float]:
-    times: list[float] = start.inputs.mu[0, start.n_context :, 0].tolist()
-    return times
+def prompt(base: NativeBase, question: str, start: Packed) -> Inputs:
+    ids = [QUESTION, *tokenizer().encode(question), ANSWER]
+    return pack_prompt(ids, start.t_prompt, base.dim, base.device)
 
 
-@pytest.mark.parametrize("question", ["What is the rent of Quenzel-12?", "rent", ""])
-@pytest.mark.parametrize("is_quoted", [True, False])
-def test_decoding_with_a_cache_is_one_forward(question: str, is_quoted: bool) -> None:
-    """Tokens one by one behind a cache, against all of them in one sequence without one."""
-    base = random_base(1)
+def hidden_of(base: NativeBase, *parts: Inputs) -> torch.Tensor:
+    """Hidden states of the parts read as one sequence."""
     with torch.inference_mode():
-        start = packed(base, question)
-        answer = tokenizer().encode("Marvolo 1,234.50 and more")
-        leaves = [i for i, place in enumerate(start.origin) if place is not None]
-        sources = leaves[3 : 3 + len(answer)] if is_quoted else [None] * len(answer)
-        _, caches = base._forward(start.inputs, None, None)
-        cached, steps, times = [], [start.inputs], prompt_times(start)
-        for token, source in zip(answer, sources, strict=True):
-            steps.append(base._said(token, source, start, times))
-            state, caches = base._forward(steps[-1], caches, times)
-            cached.append(state[0, 0])
-        whole = Inputs(*(torch.cat([getattr(s, name) for s in steps], dim=1) for name in Inputs.__slots__))
-        expected = base._forward(whole, None, None)[0][0, -len(answer) :]
-    torch.testing.assert_close(torch.stack(cached), expected, atol=CACHE_TOLERANCE, rtol=0)
+        return read_on(base.model, Inputs.join(parts), State.empty(base.model))[0]
 
 
 def test_the_context_does_not_see_the_question() -> None:
     base = random_base(2)
-    with torch.inference_mode():
-        own = [packed(base, q) for q in ("What is the rent?", "Deposit of Marvolo Quenzel, which is it?")]
-        hidden = [base._forward(p.inputs, None, None)[0][:, : p.n_context] for p in own]
-    assert own[0].n_context == own[1].n_context > 50
+    start = packed(base)
+    questions = ("What is the rent?", "Deposit of Marvolo Quenzel, which is it?")
+    hidden = [hidden_of(base, start.inputs, prompt(base, q, start))[:, : len(start)] for q in questions]
+    assert len(start) > 50
     torch.testing.assert_close(hidden[0], hidden[1], atol=CACHE_TOLERANCE, rtol=0)
 
 
 def test_the_question_sees_the_context() -> None:
     base = random_base(2)
     own = document(base)
-    with torch.inference_mode():
-        last = []
-        for n_facts in (1, 3):
-            entries = entries_of(own, open_evidence(own, n_facts, 300))
-            last.append(base._forward(base.pack(entries, "rent", own.rows[-1].t_span[1]).inputs, None, None)[0][0, -1])
+    last = []
+    for n_facts in (1, 3):
+        start = base.pack(entries_of(own, open_evidence(own, n_facts, 300)), own.rows[-1].t_span[1])
+        last.append(hidden_of(base, start.inputs, prompt(base, "rent", start))[0, -1])
     assert float((last[0] - last[1]).abs().max()) > 1e-3
 
 
 def test_moving_everything_in_time_changes_nothing() -> None:
     base = random_base(3)
-    start = packed(base, "What is the rent?")
-    far = Inputs(*(getattr(start.inputs, name).clone() for name in Inputs.__slots__))
+    start = packed(base)
+    here = Inputs.join([start.inputs, prompt(base, "What is the rent?", start)])
+    far = Inputs(*(getattr(here, name).clone() for name in Inputs.__slots__))
     far.mu[..., 0] += 1e9
-    with torch.inference_mode():
-        here, there = base._forward(start.inputs, None, None)[0], base._forward(far, None, None)[0]
-    torch.testing.assert_close(here, there, atol=1e-3, rtol=0)
+    torch.testing.assert_close(hidden_of(base, here), hidden_of(base, far), atol=1e-3, rtol=0)
 
 
 def one_question(batch: Batch, q: int) -> Batch:
@@ -134,18 +112,17 @@ def one_question(batch: Batch, q: int) -> Batch:
     return Batch(**{**fields, "targets": targets})
 
 
-def read_nll(base: NativeBase, start: Packed, target: Sequence[int], sources: Sequence[int]) -> float:
+def read_nll(base: NativeBase, start: Packed, question: str, target: Sequence[int], sources: Sequence[int]) -> float:
     """Negative log-probability of an answer quoted from ``sources``, token by token, as generation computes it."""
-    total, times = 0.0, prompt_times(start)
+    generator, ids = Generator(base.model, start), prompt(base, question, start)
+    total, n = 0.0, ids.mu.shape[1]
     with torch.inference_mode():
-        hidden, caches = base._forward(start.inputs, None, None)
-        context, state = hidden[:, : start.n_context], hidden[:, -1:]
-        ids = start.inputs.token_ids[0, : start.n_context]
-        for token, source in zip(target, sources, strict=True):
-            probabilities, _ = base._next(state, context, ids, start.copyable)
-            total -= float(probabilities[token].log())
-            step = base._said(token, None if source < 0 else source, start, times)
-            state, caches = base._forward(step, caches, times)
+        states = generator._read(ids)
+        for i, (token, source) in enumerate(zip(target, sources, strict=True)):
+            probabilities, _ = generator._next(states, start.copyable[None])
+            total -= float(probabilities[0, token].log())
+            said = generator._continuation(Said(token, None if source < 0 else source, 1.0), n + i, [])
+            states, generator._state = read_on(base.model, said, generator._state)
     return total
 
 
@@ -172,8 +149,8 @@ def test_training_gives_answers_the_probability_that_reading_gives(seed: int, mo
         if not target:
             continue
         tensors = to_tensors(one_question(batch, q), prefix, torch.device("cpu"))
-        start = base.pack(entries, question.text, t_end)
-        expected = read_nll(base, start, target, batch.copy_from[0, q, : len(target)].tolist())
+        start = base.pack(entries, t_end)
+        expected = read_nll(base, start, question.text, target, batch.copy_from[0, q, : len(target)].tolist())
         assert training_nll(base, tensors, len(target)) == pytest.approx(expected, abs=STORED_GISTS * len(target))
         tensors.inputs.vectors[:] = stored_gists(entries, tensors.inputs.vectors)
         assert training_nll(base, tensors, len(target)) == pytest.approx(expected, abs=SAME_GISTS * len(target))
@@ -241,7 +218,7 @@ def test_images_are_left_out_of_what_a_text_base_sees() -> None:
     tiles = [builder.tile(1), builder.tile(1)]
     reading = base.read([Entry(tile) for tile in tiles], "What is the rent?", 2)
     assert reading.pointed == ()
-    assert base.pack([Entry(tile) for tile in tiles], "rent", 2).n_context == 0
+    assert len(base.pack([Entry(tile) for tile in tiles], 2)) == 0
 
 
 def test_an_answer_ends_at_the_end_token(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -297,14 +274,14 @@ def answer_with(  # type: ignore[no-untyped-def]
     """What the base says when these are the likeliest tokens, one after the other."""
     left, likely = iter(ids), iter([first_probability])
 
-    def scripted(state: torch.Tensor, context: torch.Tensor, context_ids: torch.Tensor, copyable: torch.Tensor):  # type: ignore[no-untyped-def]
-        probabilities = torch.zeros(CONFIG.vocab_size)
-        probabilities[next(left)] = next(likely, 1.0)
-        return probabilities, torch.zeros_like(context_ids, dtype=torch.float32)
+    def scripted(_: Generator, states: torch.Tensor, copyable: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        probabilities = torch.zeros(1, CONFIG.vocab_size)
+        probabilities[0, next(left)] = next(likely, 1.0)
+        return probabilities, torch.zeros_like(copyable, dtype=torch.float32)
 
     own = document(base, n_pages=1)
     with monkeypatch.context() as patched:
-        patched.setattr(base, "_next", scripted)
+        patched.setattr(Generator, "_next", scripted)
         return base.read(entries_of(own, open_evidence(own, 1, 200)), question, own.rows[-1].t_span[1])
 
 
@@ -313,15 +290,23 @@ def answer_with(  # type: ignore[no-untyped-def]
     [([1, 2, 1, 2, 1, 2], True), ([1, 2, 1, 2, 1, 3], False), ([7] * 6, True), ([7] * 3, False), ([1, 2, 3] * 3, True)],
 )
 def test_repeats(ids: list[int], repeats: bool) -> None:
-    assert _repeats(ids) == repeats
+    assert generation.repeats(ids) == repeats
 
 
-def test_the_prompt_costs_what_it_puts_before_the_model() -> None:
+def test_the_prompt_costs_what_it_puts_before_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     base = random_base(1)
+    own = document(base)
+    asked: list[int] = []
+
+    def answer(_: Generator, ids: Sequence[int]) -> Generated:
+        asked.append(len(ids))
+        return Generated((), 1.0)
+
+    monkeypatch.setattr(Generator, "answer", answer)
     for question in ("", "rent", "What is the rent of Quenzel-12?"):
-        assert packed(base, question).inputs.mu.shape[1] - packed(base, question).n_context == base.prompt_cost(
-            question
-        )
+        base.read(entries_of(own, open_evidence(own, 3, 300)), question, own.rows[-1].t_span[1])
+        assert asked == [base.prompt_cost(question)] * len(asked)
+        asked.clear()
 
 
 def test_the_cost_of_a_context_is_what_the_model_sees() -> None:
@@ -329,9 +314,8 @@ def test_the_cost_of_a_context_is_what_the_model_sees() -> None:
     own = document(base)
     cut = open_evidence(own, 3, 300)
     entries = entries_of(own, cut)
-    start = base.pack(entries, "rent", 1000)
-    assert start.n_context == cut.cost == sum(entry.cost for entry in entries)
-    assert len(start.origin) == start.n_context
+    start = base.pack(entries, 1000)
+    assert len(start) == start.inputs.mu.shape[1] == cut.cost == sum(entry.cost for entry in entries)
     for place, copyable in zip(start.origin, start.copyable.tolist(), strict=True):
         assert (place is not None) == copyable
 
@@ -365,7 +349,7 @@ def test_patches_of_a_tile_can_be_packed() -> None:
     tile = builder.tile(1)
     own = builder.leaves[tile.id]
     pixels = np.zeros((len(own), 3, 16, 16), np.uint8)
-    start = base.pack([Entry(tile, Leaves(own.mu, own.boxes, own.token_ids, own.roles, pixels))], "rent", 1)
-    assert start.n_context == len(own) == 64
+    start = base.pack([Entry(tile, Leaves(own.mu, own.boxes, own.token_ids, own.roles, pixels))], 1)
+    assert len(start) == len(own) == 64
     assert bool(start.inputs.is_vector[0, :64].all())
     assert not bool(start.copyable.any()), "patches cannot be copied as tokens"

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from mm_megacontext.bases.native_base import NOWHERE
+from mm_megacontext.bases.packing import NOWHERE
 from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, QUESTION
 from mm_megacontext.blocks import LINE_START, ROLE_INDEX
 from mm_megacontext.training import contexts

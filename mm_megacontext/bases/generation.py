@@ -1,0 +1,170 @@
+"""Greedy generation of quoted answers: a token is said, and what stands behind it in the source is guessed to follow.
+
+Guesses are checked all at once in the next forward, so an answer that is quoted takes about two forwards, whatever its
+length, and says what it would have said token by token (prompt lookup decoding, Saxena 2023; speculative decoding,
+Leviathan et al. 2023).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mm_megacontext.bases.native import Inputs, NativeModel
+from mm_megacontext.bases.native_state import State, read_on
+from mm_megacontext.bases.packing import Packed, pack_prompt
+from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, PAD, QUESTION
+
+MAX_ANSWER_TOKENS = 32
+LEAST_QUOTED = 0.1
+"""Probability that one leaf must give a token for the token to count as copied from it."""
+N_GUESSED = 7
+"""Leaves that are guessed to follow a quoted one."""
+_SPECIAL = [PAD, QUESTION, ANSWER]
+
+
+class Said(NamedTuple):
+    """One token of an answer.
+
+    Attributes:
+        token: Its id.
+        source: The position in the context that it was copied from, None if it was made up from the vocabulary.
+        mass: How much of its probability came from there.
+    """
+
+    token: int
+    source: int | None
+    mass: float
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """An answer, without its end token, and the probability of all of it, end token included."""
+
+    said: tuple[Said, ...]
+    confidence: float
+
+
+class Generator:
+    """Answers questions to one packed working context, which is read once.
+
+    Args:
+        model: Reads and answers.
+        packed: The context.
+        n_guessed: Leaves to guess ahead; changes how long an answer takes, not what it says.
+    """
+
+    def __init__(self, model: NativeModel, packed: Packed, n_guessed: int = N_GUESSED) -> None:
+        self._model, self._packed, self._n_guessed = model, packed, n_guessed
+        self._context_ids = packed.inputs.token_ids[0]
+        self._hidden: Tensor | None = None
+        self._state = State.empty(model)
+
+    def answer(self, prompt: Sequence[int]) -> Generated:
+        """Say the likeliest token until that is an end token, the answer repeats itself or has 32 tokens."""
+        with torch.inference_mode():
+            return self._generate(self._read(pack_prompt(prompt, self._packed.t_prompt, *self._form)), len(prompt))
+
+    @property
+    def _form(self) -> tuple[int, torch.device]:
+        return self._model.config.dim, self._context_ids.device
+
+    def _read(self, prompt: Inputs) -> Tensor:
+        """The hidden state that is about to answer, (1, 1, dim); the first time, the context is read with it."""
+        if self._hidden is None:
+            hidden, self._state = read_on(self._model, Inputs.join([self._packed.inputs, prompt]), self._state)
+            self._hidden = hidden[:, : len(self._packed)]
+        else:
+            hidden, self._state = read_on(self._model, prompt, self._state.keep(len(self._packed)))
+        return hidden[:, -1:]
+
+    def _generate(self, states: Tensor, n_prompt: int) -> Generated:
+        said: list[Said] = []
+        confidence = 1.0
+        guesses: list[int] = []
+        unsaid = self._packed.copyable.clone()
+        while True:
+            n_certain = len(self._state) - len(guesses)
+            probabilities, copied = self._next(states, self._copyable(unsaid, guesses))
+            for n_right, guess in enumerate([*guesses, None]):
+                token = int(probabilities[n_right].argmax())
+                confidence *= float(probabilities[n_right, token])
+                if token in (END, NONE):
+                    return Generated(tuple(said), confidence)
+                source, mass = _quoted(copied[n_right] * (self._context_ids == token))
+                said.append(Said(token, source, mass))
+                if source is not None:
+                    unsaid[source] = False  # an answer quotes a leaf once
+                if len(said) == MAX_ANSWER_TOKENS or repeats([one.token for one in said]):
+                    return Generated(tuple(said), confidence)
+                if source is None or source != guess:
+                    break
+            guesses = self._guess(source, unsaid)
+            inputs = self._continuation(said[-1], n_prompt + len(said) - 1, guesses)
+            states, self._state = read_on(self._model, inputs, self._state.keep(n_certain + n_right))
+
+    def _copyable(self, unsaid: Tensor, guesses: Sequence[int]) -> Tensor:
+        """(1 + guesses, context) bool: what can be copied if so many guesses are right."""
+        copyable = unsaid.repeat(1 + len(guesses), 1)
+        for n, guess in enumerate(guesses, 1):
+            copyable[n:, guess] = False
+        return copyable
+
+    def _next(self, states: Tensor, copyable: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities of the next token (states, vocab), and what each entry of the context adds by copying."""
+        assert self._hidden is not None, "the context is read before anything is said"
+        generated = torch.softmax(self._model.vocabulary_logits(states)[0].float(), dim=-1)
+        generated[:, _SPECIAL] = 0
+        if not bool(copyable.any()):
+            return generated, torch.zeros_like(copyable, dtype=torch.float32)
+        pointing, generating = self._model.copy_head(states, self._hidden, copyable[None])
+        copied = pointing[0].exp() * copyable
+        ids = self._context_ids.expand(len(copied), -1)
+        return (generated * generating[0, :, None].exp()).scatter_add(1, ids, copied), copied
+
+    def _guess(self, source: int | None, unsaid: Tensor) -> list[int]:
+        """The leaves that stand behind ``source`` in its block."""
+        if source is None:
+            return []
+        origin, ahead = self._packed.origin, range(source + 1, min(source + 1 + self._n_guessed, len(self._packed)))
+        leaf = origin[source]
+        assert leaf is not None, "only leaves can be copied"
+        guesses: list[int] = []
+        for at in ahead:
+            other = origin[at]
+            if other is None or other[0] != leaf[0] or not bool(unsaid[at]):
+                break
+            guesses.append(at)
+        return guesses
+
+    def _continuation(self, last: Said, n_before: int, guesses: Sequence[int]) -> Inputs:
+        """What was said last and what is guessed to follow, as inputs.
+
+        A quotation stands where its leaf stands; what is made up stands behind the prompt, where its turn comes.
+        """
+        sources = [last.source, *guesses]
+        ids = [last.token, *self._context_ids[guesses].tolist()]
+        inputs = pack_prompt(ids, self._packed.t_prompt + n_before, *self._form)
+        for i, source in enumerate(sources):
+            if source is not None:
+                inputs.mu[0, i] = self._packed.inputs.mu[0, source]
+                inputs.sigma[0, i] = 0.0
+        return inputs
+
+
+def _quoted(mass: Tensor) -> tuple[int | None, float]:
+    """The entry that a token was copied from, unless it was made up from the vocabulary, and its share."""
+    if not len(mass):
+        return None, 0.0
+    best = int(mass.argmax())
+    share = float(mass[best])
+    return (best if share >= LEAST_QUOTED else None), share
+
+
+def repeats(ids: Sequence[int]) -> bool:
+    """Whether the last tokens say the same thing three times over."""
+    return any(n * 3 <= len(ids) and ids[-n:] == ids[-2 * n : -n] == ids[-3 * n : -2 * n] for n in (2, 3, 4, 5))

@@ -1,0 +1,162 @@
+"""A working context and a question as arrays, in the format that the recipe trains on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mm_megacontext.bases.native import Inputs
+from mm_megacontext.blocks import LINE_START, ROLE_INDEX
+from mm_megacontext.tree import Leaves, NodeId
+from mm_megacontext.vision.encoders import PatchEncoder
+from mm_megacontext.working_context import Entry
+
+NOWHERE = 1e3
+"""Spread of a question's x and y, in patches: it could stand anywhere on a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A working context as one sequence.
+
+    Attributes:
+        inputs: Batch of one.
+        origin: Which leaf each position is, None for gists.
+        copyable: (positions,) bool, true at text leaves.
+        t_prompt: Time at which a question to it begins.
+    """
+
+    inputs: Inputs
+    origin: tuple[tuple[NodeId, int] | None, ...]
+    copyable: Tensor
+    t_prompt: float
+
+    def __len__(self) -> int:
+        return len(self.origin)
+
+
+def pack(entries: Sequence[Entry], t_end: float, encoder: PatchEncoder, device: torch.device) -> Packed:
+    """Put entries into arrays, in order; the timeline of the scope ends at ``t_end``."""
+    rows = _Rows(encoder.dim)
+    for form, run in groupby(entries, key=_form):
+        match form:
+            case "gist":
+                rows.add_gists(list(run))
+            case "tokens":
+                rows.add_tokens(list(run))
+            case "patches":
+                rows.add_patches(list(run), encoder)
+    inputs = rows.inputs()
+    copyable = ~inputs.is_vector[0]
+    return Packed(inputs.to(device), tuple(rows.origin), copyable.to(device), float(t_end) + 2)
+
+
+def pack_prompt(ids: Sequence[int], t: float, dim: int, device: torch.device) -> Inputs:
+    """Tokens that stand nowhere on a page, one after the other from time ``t``."""
+    rows = _Rows(dim)
+    rows.add_prompt(ids, t)
+    return rows.inputs().to(device)
+
+
+class _Rows:
+    """Collects the arrays of ``Inputs`` for one sequence."""
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+        self.origin: list[tuple[NodeId, int] | None] = []
+        self._parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in Inputs.__slots__}
+        self._append(role="gist", mu=np.zeros((0, 3)))  # so that nothing is still an array of every kind
+
+    def add_gists(self, entries: Sequence[Entry]) -> None:
+        slots = [entry.n_slots for entry in entries]
+        vectors = np.concatenate([entry.node.gist for entry in entries]).astype(np.float32)
+        self.origin += [None] * len(vectors)
+        self._append(
+            vectors=vectors,
+            role="gist",
+            lods=np.repeat([entry.lod for entry in entries], slots),
+            mu=np.repeat([entry.node.mu for entry in entries], slots, axis=0),
+            sigma=np.repeat([entry.node.sigma for entry in entries], slots, axis=0),
+        )
+
+    def add_tokens(self, entries: Sequence[Entry]) -> None:
+        leaves = self._add_origins(entries)
+        roles = np.concatenate([part.roles for part in leaves])
+        self._append(
+            ids=np.concatenate([part.token_ids for part in leaves]),
+            role=roles & ~np.uint8(LINE_START),
+            line_start=roles >= LINE_START,
+            mu=np.concatenate([part.mu for part in leaves]),
+        )
+
+    def add_patches(self, entries: Sequence[Entry], encoder: PatchEncoder) -> None:
+        leaves = self._add_origins(entries)
+        pixels = np.concatenate([part.pixels for part in leaves if part.pixels is not None])
+        mu = np.concatenate([part.mu for part in leaves])
+        self._append(vectors=encode_patches(encoder, pixels), role="visual", mu=mu)
+
+    def add_prompt(self, ids: Sequence[int], t: float) -> None:
+        mu = np.zeros((len(ids), 3))
+        mu[:, 0] = t + np.arange(len(ids))
+        self._append(ids=np.array(ids), role="question", mu=mu, sigma=np.array([0.0, NOWHERE, NOWHERE]))
+
+    def _add_origins(self, entries: Sequence[Entry]) -> list[Leaves]:
+        leaves = [entry.leaves for entry in entries if entry.leaves is not None]
+        for entry, own in zip(entries, leaves, strict=True):
+            self.origin += [(entry.id, i) for i in range(len(own))]
+        return leaves
+
+    def _append(
+        self,
+        *,
+        role: str | npt.NDArray[Any],
+        mu: npt.NDArray[np.float64],
+        sigma: npt.NDArray[np.float64] | float = 0.0,
+        ids: npt.NDArray[Any] | int = 0,
+        vectors: npt.NDArray[np.float32] | None = None,
+        line_start: npt.NDArray[np.bool_] | int = 0,
+        lods: npt.NDArray[Any] | int = 0,
+    ) -> None:
+        n = len(mu)
+        parts: dict[str, npt.NDArray[Any]] = {
+            "token_ids": np.full(n, ids, np.int64),
+            "vectors": np.zeros((n, self.dim), np.float32) if vectors is None else vectors,
+            "is_vector": np.full(n, vectors is not None),
+            "roles": np.full(n, ROLE_INDEX[role] if isinstance(role, str) else role, np.int64),
+            "line_start": np.full(n, line_start, np.int64),
+            "lods": np.full(n, lods, np.int64),
+            "mu": mu,
+            "sigma": np.full((n, 3), sigma, np.float32),
+        }
+        for name, part in parts.items():
+            self._parts[name].append(part)
+
+    def inputs(self) -> Inputs:
+        """A batch of one."""
+        return Inputs(**{name: torch.from_numpy(np.concatenate(parts))[None] for name, parts in self._parts.items()})
+
+
+def _form(entry: Entry) -> Literal["gist", "tokens", "patches"]:
+    """How an entry is put before the model."""
+    if entry.leaves is None:
+        return "gist"
+    return "tokens" if entry.leaves.pixels is None else "patches"
+
+
+def encode_patches(encoder: PatchEncoder, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Embeddings (n, dim) of single patches (n, 3, 16, 16): laid out as tiles, encoded, taken out again."""
+    n, channels, side, _ = pixels.shape
+    per_tile = 64
+    padded = np.zeros((-(-n // per_tile) * per_tile, channels, side, side), np.uint8)
+    padded[:n] = pixels
+    tiles = padded.reshape(-1, 8, 8, channels, side, side).transpose(0, 3, 1, 4, 2, 5)
+    tiles = np.ascontiguousarray(tiles.reshape(-1, channels, 8 * side, 8 * side))
+    encoded = np.asarray(encoder.encode(tiles), dtype=np.float32)
+    return encoded.reshape(-1, encoded.shape[-1])[:n]
