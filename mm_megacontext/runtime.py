@@ -33,7 +33,7 @@ class ReadingConfig:
     """
 
     hint_weight: float = 2.5
-    sure: float = 0.9
+    sure: float = 0.8
     hints: HintConfig = field(default_factory=HintConfig)
     focus: FocusConfig = field(default_factory=lambda: FocusConfig(actions_per_step=48))
 
