@@ -4,7 +4,7 @@ Documents are generated straight into the store, 200 pages a source, and asked t
 is the one in the package, or ``--base`` and ``--lens``; how well it answers does not matter here, but how much it says
 does, so the length of answers is in the table.
 
-Usage: python benchmarks/ask_latency.py [--pages 1 10 100 1000 10000] [--questions 40] [--budget 512] [--profile FILE]
+Usage: python benchmarks/ask_latency.py [--pages 1 10 100 1000 10000] [--questions 60] [--budget 512] [--profile FILE]
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -120,7 +120,7 @@ class Asked:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--pages", type=int, nargs="+", default=[1, 10, 100, 1_000, 10_000], metavar="N")
-    parser.add_argument("--questions", type=int, default=40, metavar="N", help="per size, after 3 to warm up")
+    parser.add_argument("--questions", type=int, default=60, metavar="N", help="per size, after 3 to warm up")
     parser.add_argument("--budget", type=int, default=512, metavar="N", help="default 512")
     parser.add_argument("--base", type=Path, default=TINY_DIR, metavar="DIR", help="other weights than the package's")
     parser.add_argument("--lens", type=Path, default=LENS_DIR, metavar="DIR", help="the lens of --base")
@@ -129,11 +129,17 @@ def main() -> None:
     args = parser.parse_args()
     load = record.load()
     base, lens, clock = load_model(args.base, args.lens)
-    rows = []
-    for n_pages in sorted(args.pages):
-        is_profiled = args.profile is not None and n_pages == max(args.pages)
-        rows.append(measure_size(n_pages, base, lens, clock, args, args.profile if is_profiled else None))
-        print(f"{n_pages} pages: {rows[-1]['median_ms']:.0f} ms", file=sys.stderr)
+    sizes = sorted(args.pages)
+    profiler = cProfile.Profile() if args.profile is not None else None
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mmctx-bench-")))
+        measured = [Measured.build(directory, n_pages, base, lens, clock, args, stack) for n_pages in sizes]
+        for turn in range(args.questions):  # in turns, so that a machine that gets slower does so for all sizes
+            for one in measured:
+                one.ask(turn, clock, args.budget, profiler if one.n_pages == sizes[-1] else None)
+    if profiler is not None:
+        profiler.dump_stats(args.profile)
+    rows = [row(one.n_pages, one.first, one.built, one.asked) for one in measured]
     add_ratios(rows)
     notes = {"model": base.id, "budget": args.budget, "pages_per_source": PAGES_PER_SOURCE, "warm_ups": WARM_UPS}
     result = record.Record(name=NAME, seed=args.seed, rows=rows, targets=targets(rows), notes=notes)
@@ -150,26 +156,51 @@ def load_model(base_directory: Path, lens_directory: Path) -> tuple[ClockedBase,
     return base, lens, clock
 
 
-def measure_size(
-    n_pages: int, base: ClockedBase, lens: ClockedLens, clock: Clock, args: argparse.Namespace, profile: Path | None
-) -> dict[str, Any]:
-    """Build a memory of ``n_pages`` pages and ask it."""
-    with tempfile.TemporaryDirectory(prefix="mmctx-bench-") as directory:
+@dataclass(slots=True)
+class Measured:
+    """A memory of one size, open and warm, and what asking it took.
+
+    Attributes:
+        questions: One per turn.
+        built: Seconds to write it.
+        first: Seconds of the first question to it.
+    """
+
+    n_pages: int
+    memory: MegaContext
+    questions: list[str]
+    built: float
+    first: float
+    asked: list[Asked] = field(default_factory=list)
+
+    @classmethod
+    def build(
+        cls,
+        directory: Path,
+        n_pages: int,
+        base: ClockedBase,
+        lens: ClockedLens,
+        clock: Clock,
+        args: argparse.Namespace,
+        stack: ExitStack,
+    ) -> Measured:
+        """Write a memory, open it and warm it up."""
+        path = directory / str(n_pages)
         begun = time.perf_counter()
-        questions = fill(Path(directory) / "memory", base, lens, n_pages, args)
+        questions = fill(path, base, lens, n_pages, args)
         built = time.perf_counter() - begun
-        with MegaContext.open(Path(directory) / "memory", create=False, base=base, lens=lens) as memory:
-            memory._store = ClockedStore(memory._store, clock)  # type: ignore[assignment,arg-type]
-            begun = time.perf_counter()
-            memory.ask(questions[0], budget=args.budget)
-            first = time.perf_counter() - begun
-            for question in questions[1:WARM_UPS]:
-                memory.ask(question, budget=args.budget)
-            profiler = cProfile.Profile() if profile else None
-            asked = [ask(memory, question, clock, args.budget, profiler) for question in questions[WARM_UPS:]]
-            if profiler is not None and profile is not None:
-                profiler.dump_stats(profile)
-    return row(n_pages, first, built, asked)
+        memory = stack.enter_context(MegaContext.open(path, create=False, base=base, lens=lens))
+        memory._store = ClockedStore(memory._store, clock)  # type: ignore[assignment,arg-type]
+        begun = time.perf_counter()
+        memory.ask(questions[0], budget=args.budget)
+        first = time.perf_counter() - begun
+        for question in questions[1:WARM_UPS]:
+            memory.ask(question, budget=args.budget)
+        print(f"{n_pages} pages: written in {built:.0f} s", file=sys.stderr)
+        return cls(n_pages, memory, questions[WARM_UPS:], built, first)
+
+    def ask(self, turn: int, clock: Clock, budget: int, profiler: cProfile.Profile | None) -> None:
+        self.asked.append(ask(self.memory, self.questions[turn], clock, budget, profiler))
 
 
 def fill(path: Path, base: ClockedBase, lens: Lens, n_pages: int, args: argparse.Namespace) -> list[str]:

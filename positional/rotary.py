@@ -9,86 +9,107 @@ Plain rotary embedding is the case sigma = 0 (Su et al. 2021, RoFormer).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
-AXES = ("t", "x", "y")
+from mm_megacontext.positional.frequencies import PairTable, RotaryConfig, pair_table
+from mm_megacontext.positional.positions import Positions
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RotaryConfig:
-    """How the dimensions of a head are shared between the axes.
-
-    Attributes:
-        head_dim: Size of a head; even.
-        pairs: Number of rotated pairs for t, x and y; what they leave of ``head_dim / 2`` is not rotated.
-        theta: Base of the geometric frequency series of each axis: frequency i of n is ``theta ** (-i / n)``.
-    """
-
-    head_dim: int
-    pairs: tuple[int, int, int]
-    theta: tuple[float, float, float] = (10_000.0, 200.0, 200.0)
-
-    def __post_init__(self) -> None:
-        if self.head_dim % 2 or sum(self.pairs) > self.head_dim // 2 or min(self.pairs) < 0:
-            raise ValueError(f"pairs {self.pairs} do not fit an even head of {self.head_dim} dimensions")
-
-    def frequencies(self) -> Tensor:
-        """(pairs,) float64 angular frequencies, axis by axis."""
-        return torch.cat(
-            [
-                theta ** (-torch.arange(n, dtype=torch.float64) / max(n, 1))
-                for n, theta in zip(self.pairs, self.theta, strict=True)
-            ]
-        )
-
-    def axis_of_pair(self) -> Tensor:
-        """(pairs,) index into the axes (t, x, y)."""
-        return torch.repeat_interleave(torch.arange(3), torch.tensor(self.pairs))
+_SPLITTER = 2.0**27 + 1
+"""Splits a float64 into two halves of 26 bits, whose products are exact (Veltkamp 1968)."""
 
 
 class Phases(NamedTuple):
-    """Damped cosines and sines, (*batch, entries, pairs) float32; computed once and shared by all layers."""
+    """Damped cosines and sines; computed once and shared by all layers."""
 
-    cos: Tensor
-    sin: Tensor
+    cos: Float[Tensor, "*batch entries pairs"]
+    sin: Float[Tensor, "*batch entries pairs"]
 
 
-def phases(mu: Tensor, sigma: Tensor, config: RotaryConfig, gain: Tensor | None = None) -> Phases:
-    """Phases of entries at ``mu`` with spread ``sigma``.
+def phases(positions: Positions, config: RotaryConfig, gain: Float[Tensor, " 3"] | None = None) -> Phases:
+    """Phases of entries.
 
     Args:
-        mu: (*batch, entries, 3) float64: phases of far positions lose their meaning in float32.
-        sigma: (*batch, entries, 3), >= 0, same units.
+        positions: Where they are; |mu| up to 1e12.
         config: Axis layout and frequencies.
-        gain: (3,) learnable factor on sigma, or None for 1.
+        gain: Learnable factor on the spread per axis, or None for 1.
 
     Returns:
-        Phases in float32 on the device of ``mu``.
+        In float32, or float64 if the spread is; differentiable with respect to ``gain`` and ``positions.sigma``.
     """
-    frequency = config.frequencies().to(mu.device)
-    axis = config.axis_of_pair().to(mu.device)
-    angle = torch.remainder(mu.double()[..., axis] * frequency, 2 * math.pi).float()
-    spread = sigma.float() if gain is None else sigma.float() * gain
-    damping = torch.exp(-0.5 * (spread[..., axis] * frequency.float()) ** 2)
+    table = pair_table(config, positions.mu.device)
+    sigma = positions.sigma.to(torch.promote_types(positions.sigma.dtype, torch.float32))
+    mu = positions.mu[..., table.axis]
+    angle = (mu.float() * table.frequency if config.precision == "float32" else _exact_angles(mu, table)).to(
+        sigma.dtype
+    )
+    spread = sigma if gain is None else sigma * gain
+    damping = torch.exp(-0.5 * (spread[..., table.axis] * table.frequency) ** 2)
     return Phases(angle.cos() * damping, angle.sin() * damping)
 
 
-def rotate(x: Tensor, at: Phases) -> Tensor:
+def _exact_angles(mu: Tensor, table: PairTable) -> Tensor:
+    """Angles (*batch, entries, pairs) in radians, float64, whole turns taken off before anything is rounded."""
+    product = mu * table.turns
+    turns = (product - product.round()) + (_product_error(mu, table.turns, product) + mu * table.turns_rest)
+    return 2 * math.pi * turns
+
+
+def _product_error(a: Tensor, b: Tensor, product: Tensor) -> Tensor:
+    """What rounding took from ``product``: ``a * b`` exactly is ``product`` plus this (Dekker 1971)."""
+    (a_high, a_low), (b_high, b_low) = _split(a), _split(b)
+    return ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def _split(a: Tensor) -> tuple[Tensor, Tensor]:
+    scaled = a * _SPLITTER
+    high = scaled - (scaled - a)
+    return high, a - high
+
+
+def turn(
+    x: Float[Tensor, "*batch heads entries head_dim"], at: Phases
+) -> Float[Tensor, "*batch heads entries head_dim"]:
     """Rotate and damp the first ``2 * pairs`` dimensions of each head; the rest passes through.
 
     Args:
-        x: (batch, heads, entries, head_dim) queries or keys; normalise them BEFORE, or the damping is undone.
-        at: Phases of (batch, entries, pairs).
+        x: Queries or keys; normalise them BEFORE, or the damping is undone.
+        at: Phases of the entries, one for all heads.
 
     Returns:
-        Tensor like ``x``, in its dtype.
+        In the dtype of ``x``; computed in float32 or wider.
     """
     cos, sin = at.cos.unsqueeze(-3), at.sin.unsqueeze(-3)
     n = cos.shape[-1]
-    first, second, rest = x[..., :n].float(), x[..., n : 2 * n].float(), x[..., 2 * n :]
+    first, second, rest = x[..., :n], x[..., n : 2 * n], x[..., 2 * n :]
     rotated = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(x.dtype)
     return torch.cat((rotated, rest), dim=-1)
+
+
+def rotate(
+    q: Float[Tensor, "*batch heads entries head_dim"],
+    k: Float[Tensor, "*batch kv_heads entries head_dim"],
+    positions: Positions,
+    config: RotaryConfig,
+    gain: Float[Tensor, " 3"] | None = None,
+) -> tuple[Float[Tensor, "*batch heads entries head_dim"], Float[Tensor, "*batch kv_heads entries head_dim"]]:
+    """Queries and keys of the same entries, rotated and damped; a model of many layers shares ``phases`` instead.
+
+    Args:
+        q: Queries.
+        k: Keys; may have fewer heads.
+        positions: Where the entries are.
+        config: Axis layout and frequencies.
+        gain: See ``phases``.
+
+    Example:
+        >>> config = RotaryConfig(head_dim=8, pairs=(2, 1, 1))
+        >>> q, k = rotate(torch.ones(1, 2, 5, 8), torch.ones(1, 1, 5, 8), Positions.tokens(5), config)
+        >>> q.shape, k.shape
+        (torch.Size([1, 2, 5, 8]), torch.Size([1, 1, 5, 8]))
+    """
+    at = phases(positions, config, gain)
+    return turn(q, at), turn(k, at)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mm_megacontext.bases.native_config import NativeConfig
-from mm_megacontext.positional import Phases, phases, rotate
+from mm_megacontext.positional import Phases, Positions, phases, turn
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ class Layer(nn.Module):
         """
         mixed = self.convolution(normed, taps, tail)
         q, k, v = self.qkv(mixed).unflatten(-1, (3, self.n_heads, self.head_dim)).permute(2, 0, 3, 1, 4)
-        return rotate(self.query_norm(q), at), rotate(self.key_norm(k), at), v
+        return turn(self.query_norm(q), at), turn(self.key_norm(k), at), v
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
         """Residual stream after attention output (batch, heads, entries, head_dim) and MLP."""
@@ -197,7 +197,7 @@ class NativeModel(nn.Module):
         x = torch.where(inputs.is_vector[..., None], self.gist_in(inputs.vectors), self.tokens(inputs.token_ids))
         x = x + self.roles(inputs.roles) + self.line_start(inputs.line_start)
         x = x + self.lods(inputs.lods.clamp(max=self.config.n_lods - 1))
-        at = phases(inputs.mu, inputs.sigma, self.config.rotary, self.sigma_gain)
+        at = phases(Positions(inputs.mu, inputs.sigma), self.config.rotary, self.sigma_gain)
         times, width = times_of(inputs), self.config.conv_width
         before = times.new_full((len(times), width - 1), math.nan) if before is None else before
         return Prepared(x, at, contiguity(torch.cat((before, times), dim=1), width))

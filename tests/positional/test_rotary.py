@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import decimal
 import math
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mm_megacontext.positional import RotaryConfig, phases, rotate
+from mm_megacontext.positional import Positions, RotaryConfig, phases, rotate, turn
 
+TWO_PI = Decimal(
+    "6.283185307179586476925286766559005768394338798750211641949889184615632812572417997256069650684234135964"
+)
 CONFIG = RotaryConfig(head_dim=20, pairs=(3, 2, 4))
 N_PAIRS = sum(CONFIG.pairs)
 FLOAT32 = 1e-5
 """Scores of magnitude 10, phases rounded to float32."""
 FAR = 1e-4
-"""What is allowed far out: the resolution of float64 at 1e9 is 1.2e-7."""
+"""What is allowed far out."""
+PHASE = 2e-7
+"""An angle of at most pi rounded to float32, and its cosine."""
 BFLOAT16 = 2.0**-8
 """Relative rounding of a bfloat16."""
 
@@ -51,8 +60,19 @@ def vectors(seed: int, n: int = 1, dtype: torch.dtype = torch.float32) -> Tensor
 
 def place(x: Tensor, mu: tuple[float, ...], sigma: tuple[float, ...] = (0.0, 0.0, 0.0)) -> Tensor:
     """``x`` of one entry at a place."""
-    at = phases(torch.tensor([[mu]], dtype=torch.float64), torch.tensor([[sigma]], dtype=torch.float64), CONFIG)
-    return rotate(x, at)
+    return turn(x, phases(at([[mu]], [[sigma]]), CONFIG))
+
+
+def at(mu: Sequence[Any], sigma: Sequence[Any] | None = None) -> Positions:
+    means = torch.tensor(mu, dtype=torch.float64)
+    return Positions(means, torch.zeros(means.shape) if sigma is None else torch.tensor(sigma))
+
+
+def exact_angle(mu: float, theta: float, i: int, n: int) -> float:
+    """``mu * theta^(-i/n)`` without its whole turns, to 60 digits before it is rounded."""
+    with decimal.localcontext(prec=80):
+        angle = Decimal(mu) * Decimal(theta) ** (Decimal(-i) / n)
+        return float(angle - (angle / TWO_PI).to_integral_value() * TWO_PI)
 
 
 def score(q: Tensor, k: Tensor) -> float:
@@ -69,15 +89,39 @@ def test_against_complex_numbers(mu: tuple[float, ...], sigma: tuple[float, ...]
 
 def test_without_spread_it_is_plain_rotary_bit_for_bit() -> None:
     generator = torch.Generator().manual_seed(0)
-    mu = torch.rand(2, 50, 3, generator=generator, dtype=torch.float64) * torch.tensor([1e7, 80.0, 100.0])
-    x = torch.randn(2, 4, 50, CONFIG.head_dim, generator=generator)
-    axes, frequencies = zip(*pair_frequencies(), strict=True)
-    angle = torch.remainder(mu[..., list(axes)] * CONFIG.frequencies(), 2 * math.pi).float()[:, None]
-    torch.testing.assert_close(CONFIG.frequencies(), torch.tensor(frequencies, dtype=torch.float64))
+    mu = torch.rand(2, 20, 3, generator=generator, dtype=torch.float64) * torch.tensor([1e7, 80.0, 100.0])
+    x = torch.randn(2, 4, 20, CONFIG.head_dim, generator=generator)
+    pairs = [(a, CONFIG.theta[a], i, n) for a, n in enumerate(CONFIG.pairs) for i in range(n)]
+    angle = torch.tensor(
+        [[[exact_angle(float(m[a]), theta, i, n) for a, theta, i, n in pairs] for m in row] for row in mu]
+    ).float()[:, None]
     a, b, rest = x[..., :N_PAIRS], x[..., N_PAIRS : 2 * N_PAIRS], x[..., 2 * N_PAIRS :]
     plain = torch.cat((a * angle.cos() - b * angle.sin(), b * angle.cos() + a * angle.sin(), rest), dim=-1)
     for gain in (None, torch.tensor([3.0, 0.1, 7.0])):
-        assert torch.equal(rotate(x, phases(mu, torch.zeros(2, 50, 3), CONFIG, gain)), plain)
+        assert torch.equal(turn(x, phases(Positions.exact(mu), CONFIG, gain)), plain)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.floats(-1e12, 1e12), st.integers(0, 2))
+def test_phases_are_exact_out_to_1e12(mu: float, axis: int) -> None:
+    """Whatever dtype the model runs in: phases are float32, right to its rounding."""
+    place = [0.0, 0.0, 0.0]
+    place[axis] = mu
+    found = phases(at([place]), CONFIG)
+    n, theta = CONFIG.pairs[axis], CONFIG.theta[axis]
+    of_axis = CONFIG.axis_of_pair() == axis
+    angles = [exact_angle(mu, theta, i, n) for i in range(n)]
+    np.testing.assert_allclose(found.cos[0, of_axis].double(), np.cos(angles), atol=PHASE)
+    np.testing.assert_allclose(found.sin[0, of_axis].double(), np.sin(angles), atol=PHASE)
+
+
+def test_a_query_and_a_key_turn_alike() -> None:
+    q, k = vectors(1, n=3), vectors(2, n=3)
+    places = at([[[1.0, 2.0, 3.0], [7.0, 0.0, 1.0], [9.5, 4.0, 4.0]]], [[[0.1, 0.0, 2.0]] * 3])
+    gain = torch.tensor([1.0, 0.5, 2.0])
+    found = rotate(q, k, places, CONFIG, gain)
+    for one, x in zip(found, (q, k), strict=True):
+        assert torch.equal(one, turn(x, phases(places, CONFIG, gain)))
 
 
 def test_dimensions_beyond_the_pairs_pass_through() -> None:
@@ -90,13 +134,13 @@ def test_damping_is_the_expectation_over_gaussians() -> None:
     generator = torch.Generator().manual_seed(2)
     n = 200_000
     q, k = vectors(3), vectors(4)
-    places = [((7.0, 3.0, 1.0), (0.8, 0.5, 1.5)), ((4.5, 2.0, 2.5), (1.2, 0.7, 0.4))]
-    damped = score(*(place(x, mu, sigma) for x, (mu, sigma) in zip((q, k), places, strict=True)))
+    gaussians = [((7.0, 3.0, 1.0), (0.8, 0.5, 1.5)), ((4.5, 2.0, 2.5), (1.2, 0.7, 0.4))]
+    damped = score(*(place(x, mu, sigma) for x, (mu, sigma) in zip((q, k), gaussians, strict=True)))
     sampled = []
-    for x, (mu, sigma) in zip((q, k), places, strict=True):
+    for x, (mu, sigma) in zip((q, k), gaussians, strict=True):
         noise = torch.randn(1, n, 3, generator=generator, dtype=torch.float64)
-        at = phases(torch.tensor(mu) + noise * torch.tensor(sigma), torch.zeros(1, n, 3), CONFIG)
-        sampled.append(rotate(x.expand(1, 1, n, -1), at)[0, 0].double())
+        places = Positions.exact(torch.tensor(mu) + noise * torch.tensor(sigma))
+        sampled.append(turn(x.expand(1, 1, n, -1), phases(places, CONFIG))[0, 0].double())
     scores = (sampled[0] * sampled[1]).sum(-1)
     assert abs(float(scores.mean()) - damped) < 3 * float(scores.std()) / math.sqrt(n)
 
@@ -140,17 +184,17 @@ def test_without_knowing_where_nothing_rotated_is_left() -> None:
     assert (CONFIG.frequencies() > 0).all()
 
 
-@pytest.mark.parametrize("far", [1e6, 1e9])
+@pytest.mark.parametrize("far", [1e6, 1e9, 1e12])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_far_positions_differ_as_near_ones(far: float, axis: int) -> None:
     """Defect of the origin: there, 1e8 and 1e8 + 3 encode identically."""
-    at = [[0.0, 0.0, 0.0] for _ in range(4)]
-    for mu, along in zip(at, (0.0, 3.0, far, far + 3), strict=True):
+    places = [[0.0, 0.0, 0.0] for _ in range(4)]
+    for mu, along in zip(places, (0.0, 3.0, far, far + 3), strict=True):
         mu[axis] = along
     q, k = vectors(8), vectors(9)
-    near = score(place(q, tuple(at[0])), place(k, tuple(at[1])))
-    distant = score(place(q, tuple(at[2])), place(k, tuple(at[3])))
-    together = score(place(q, tuple(at[2])), place(k, tuple(at[2])))
+    near = score(place(q, tuple(places[0])), place(k, tuple(places[1])))
+    distant = score(place(q, tuple(places[2])), place(k, tuple(places[3])))
+    together = score(place(q, tuple(places[2])), place(k, tuple(places[2])))
     assert distant == pytest.approx(near, abs=FAR)
     assert abs(together - distant) > 0.1, "three steps make a difference"
 
@@ -168,47 +212,49 @@ def test_far_positions_with_bfloat16_inputs() -> None:
     assert score(rounded[2], rounded[3]) == pytest.approx(score(rounded[0], rounded[1]), abs=2 * BFLOAT16 * largest)
 
 
-def test_positions_up_to_1e12_lose_no_more_than_float64_does() -> None:
-    """At 1e12 a float64 has steps of 1.2e-4, which bounds every phase."""
-    q, k = vectors(8), vectors(9)
-    near = score(place(q, (0.0, 0.0, 0.0)), place(k, (3.0, 0.0, 0.0)))
-    distant = score(place(q, (1e12, 0.0, 0.0)), place(k, (1e12 + 3, 0.0, 0.0)))
-    size = float(q[..., : 2 * CONFIG.pairs[0]].abs().sum() * k.abs().max())
-    assert distant == pytest.approx(near, abs=2 * np.spacing(1e12) * size)
-
-
 def test_gradients() -> None:
-    """Of inputs through rotate, and of the gain through the damping; by finite differences."""
-    x = vectors(10, n=2, dtype=torch.float64).requires_grad_()
+    """By finite differences in float64: of q and k through rotate, of the spread and the gain through the damping."""
+    q, k = (vectors(seed, n=2, dtype=torch.float64).requires_grad_() for seed in (10, 11))
     mu = torch.tensor([[[1.0, 2.0, 3.0], [4.0, 0.5, 1.5]]], dtype=torch.float64)
-    sigma = torch.tensor([[[0.5, 0.2, 0.9], [1.0, 0.0, 0.3]]])
-    gain = torch.tensor([1.0, 0.7, 1.3], requires_grad=True)
+    sigma = torch.tensor([[[0.5, 0.2, 0.9], [1.0, 0.3, 0.3]]], dtype=torch.float64, requires_grad=True)
+    gain = torch.tensor([1.0, 0.7, 1.3], dtype=torch.float64, requires_grad=True)
 
-    def loss(x: Tensor, gain: Tensor) -> Tensor:
-        return (rotate(x, phases(mu, sigma, CONFIG, gain)) ** 2 * torch.arange(1, 21)).sum()
+    def rotated(q: Tensor, k: Tensor, sigma: Tensor, gain: Tensor) -> tuple[Tensor, Tensor]:
+        return rotate(q, k, Positions(mu, sigma), CONFIG, gain)
 
-    loss(x, gain).backward()
-    assert x.grad is not None
-    assert gain.grad is not None
-    step = 1e-2  # the module computes in float32
-    for tensor, gradient in ((gain, gain.grad), (x, x.grad)):
-        flat = tensor.detach().clone().reshape(-1)
-        for i in range(min(len(flat), 12)):
-            values = []
-            for sign in (1, -1):
-                moved = flat.clone()
-                moved[i] += sign * step
-                new = moved.reshape(tensor.shape)
-                with torch.no_grad():
-                    values.append(float(loss(x, new) if tensor is gain else loss(new, gain)))
-            slope = (values[0] - values[1]) / (2 * step)
-            assert slope == pytest.approx(float(gradient.reshape(-1)[i]), rel=2e-2, abs=2e-2)
+    assert torch.autograd.gradcheck(rotated, (q, k, sigma, gain))
+
+
+def test_the_gist_of_a_block_lies_between_its_ends() -> None:
+    """A run of leaves 0 to 9 as one gist: nearer to its middle than to either end, and as near to both."""
+    leaves = Positions.tokens(10)
+    gist = Positions.spans(leaves.mu[:1] - 0.5, leaves.mu[-1:] + 0.5)
+    assert gist.mu[0, 0] == leaves.mu[:, 0].mean()
+    config = RotaryConfig(head_dim=2, pairs=(1, 0, 0))
+    q = torch.tensor([[[[1.0, 0.0]]]])
+    to = [score(turn(q, phases(gist, config)), turn(q, phases(at([[t, 0.0, 0.0]]), config))) for t in (0, 4.5, 9)]
+    assert to[1] > max(to[0], to[2])
+    assert to[0] == pytest.approx(to[2], abs=FLOAT32)
+
+
+def test_the_coarser_the_blurrier() -> None:
+    """Gists of 32, 1024 and 32768 tokens: each keeps less of every frequency than the one below, and slow ones last."""
+    widths = torch.tensor([0.0, 32.0, 32.0**2, 32.0**3])
+    begin = torch.zeros(4, 3, dtype=torch.float64)
+    end = begin + widths[:, None].double()
+    found = phases(Positions.spans(begin, end), RotaryConfig(head_dim=32, pairs=(16, 0, 0)))
+    kept = torch.hypot(found.cos, found.sin)
+    assert (kept[0] == 1).all()
+    assert (kept[:-1] >= kept[1:]).all()
+    assert (kept[:, :-1] <= kept[:, 1:]).all(), "frequencies descend"
+    assert (kept[1:, -1] > kept[1:, 0]).all()
 
 
 def test_rotate_keeps_shape_and_dtype() -> None:
-    at = phases(torch.zeros(2, 5, 3, dtype=torch.float64), torch.zeros(2, 5, 3), CONFIG)
-    for dtype in (torch.float32, torch.bfloat16, torch.float16):
-        out = rotate(torch.ones(2, 3, 5, CONFIG.head_dim, dtype=dtype), at)
+    places = Positions(torch.zeros(2, 5, 3, dtype=torch.float64), torch.zeros(2, 5, 3))
+    for dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
+        x = torch.ones(2, 3, 5, CONFIG.head_dim, dtype=dtype)
+        out, _ = rotate(x, x[:, :1], places, CONFIG)
         assert (out.dtype, out.shape) == (dtype, (2, 3, 5, CONFIG.head_dim))
 
 
