@@ -7,7 +7,7 @@ from functools import cache
 
 import torch
 
-from mm_megacontext.bases.native import NativeModel
+from mm_megacontext.bases.native import Inputs, NativeModel
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_config import NativeConfig
 from mm_megacontext.bases.native_files import TINY_DIR, load_tokenizer
@@ -36,6 +36,23 @@ def random_model(seed: int = 0, config: NativeConfig = CONFIG, sentinel: float |
     if sentinel is not None:
         torch.nn.init.constant_(model.copy_head.sentinel.bias, sentinel)
     return model.eval()
+
+
+def random_inputs(seed: int, n: int) -> Inputs:
+    """Leaves and gists with times that run on, jump and stand still."""
+    g = torch.Generator().manual_seed(seed)
+    times = torch.randint(-3, 4, (1, n), generator=g).clamp(min=1).cumsum(1).double()
+    mu = torch.cat((times[..., None], torch.rand(1, n, 2, generator=g).double() * 60), dim=-1)
+    return Inputs(
+        token_ids=torch.randint(0, CONFIG.vocab_size, (1, n), generator=g),
+        vectors=torch.randn(1, n, CONFIG.dim, generator=g),
+        is_vector=torch.rand(1, n, generator=g) < 0.2,
+        roles=torch.randint(0, 3, (1, n), generator=g),
+        line_start=torch.randint(0, 2, (1, n), generator=g),
+        lods=torch.randint(0, 3, (1, n), generator=g),
+        mu=mu,
+        sigma=torch.rand(1, n, 3, generator=g),
+    )
 
 
 def random_base(seed: int = 0, sentinel: float | None = None) -> NativeBase:

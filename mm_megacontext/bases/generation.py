@@ -1,4 +1,4 @@
-"""Greedy generation of quoted answers: a token is said, and what stands behind it in the source is guessed to follow.
+"""Generation of quoted answers: a token is said, and what stands behind it in the source is guessed to follow.
 
 Guesses are checked all at once in the next forward, so an answer that is quoted takes about two forwards, whatever its
 length, and says what it would have said token by token (prompt lookup decoding, Saxena 2023; speculative decoding,
@@ -7,7 +7,7 @@ Leviathan et al. 2023).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,12 +19,38 @@ from mm_megacontext.bases.native_state import State, read_on
 from mm_megacontext.bases.packing import Packed, pack_prompt
 from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, PAD, QUESTION
 
-MAX_ANSWER_TOKENS = 32
 LEAST_QUOTED = 0.1
 """Probability that one leaf must give a token for the token to count as copied from it."""
 N_GUESSED = 7
 """Leaves that are guessed to follow a quoted one."""
 _SPECIAL = [PAD, QUESTION, ANSWER]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How tokens are chosen, and when an answer ends besides at its end token or when it repeats itself.
+
+    Attributes:
+        temperature: 0 takes the likeliest token; above, tokens are drawn from ``p ** (1 / temperature)``.
+        top_p: They are drawn from the fewest tokens that hold this much probability (nucleus sampling, Holtzman et
+            al. 2020).
+        seed: Of the draws of one answer: the same question to the same context gets the same answer.
+        max_tokens: The longest answer.
+        stop: An answer ends before any of these texts.
+    """
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    max_tokens: int = 32
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (self.temperature >= 0 and 0 < self.top_p <= 1 and self.max_tokens >= 1 and all(self.stop)):
+            raise ValueError(
+                "temperature must be >= 0, top_p in (0, 1], max_tokens >= 1 and stop texts not empty; got "
+                f"{self.temperature}, {self.top_p}, {self.max_tokens} and {self.stop}"
+            )
 
 
 class Said(NamedTuple):
@@ -55,17 +81,27 @@ class Generator:
     Args:
         model: Reads and answers.
         packed: The context.
+        decode: Token ids to text; only asked where there are stop texts.
+        decoding: How tokens are chosen.
         n_guessed: Leaves to guess ahead; changes how long an answer takes, not what it says.
     """
 
-    def __init__(self, model: NativeModel, packed: Packed, n_guessed: int = N_GUESSED) -> None:
+    def __init__(
+        self,
+        model: NativeModel,
+        packed: Packed,
+        decode: Callable[[Sequence[int]], str],
+        decoding: Decoding,
+        n_guessed: int = N_GUESSED,
+    ) -> None:
         self._model, self._packed, self._n_guessed = model, packed, n_guessed
+        self._decode, self._decoding = decode, decoding
         self._context_ids = packed.inputs.token_ids[0]
         self._hidden: Tensor | None = None
         self._state = State.empty(model)
 
     def answer(self, prompt: Sequence[int]) -> Generated:
-        """Say the likeliest token until that is an end token, the answer repeats itself or has 32 tokens."""
+        """Say token after token until that is an end token, a stop text is there, or the answer is long enough."""
         with torch.inference_mode():
             return self._generate(self._read(pack_prompt(prompt, self._packed.t_prompt, *self._form)), len(prompt))
 
@@ -87,11 +123,12 @@ class Generator:
         confidence = 1.0
         guesses: list[int] = []
         unsaid = self._packed.copyable.clone()
+        random = torch.Generator().manual_seed(self._decoding.seed)
         while True:
             n_certain = len(self._state) - len(guesses)
             probabilities, copied = self._next(states, self._copyable(unsaid, guesses))
             for n_right, guess in enumerate([*guesses, None]):
-                token = int(probabilities[n_right].argmax())
+                token = choose(probabilities[n_right], self._decoding, random)
                 confidence *= float(probabilities[n_right, token])
                 if token in (END, NONE):
                     return Generated(tuple(said), confidence)
@@ -99,13 +136,24 @@ class Generator:
                 said.append(Said(token, source, mass))
                 if source is not None:
                     unsaid[source] = False  # an answer quotes a leaf once
-                if len(said) == MAX_ANSWER_TOKENS or repeats([one.token for one in said]):
-                    return Generated(tuple(said), confidence)
+                n_kept = self._end(said)
+                if n_kept is not None:
+                    return Generated(tuple(said[:n_kept]), confidence)
                 if source is None or source != guess:
                     break
             guesses = self._guess(source, unsaid)
             inputs = self._continuation(said[-1], n_prompt + len(said) - 1, guesses)
             states, self._state = read_on(self._model, inputs, self._state.keep(n_certain + n_right))
+
+    def _end(self, said: Sequence[Said]) -> int | None:
+        """How many tokens the answer has if it ends here, None if it goes on."""
+        ids = [one.token for one in said]
+        if self._decoding.stop:
+            text = self._decode(ids)
+            begin = min((at for stop in self._decoding.stop if (at := text.find(stop)) >= 0), default=None)
+            if begin is not None:
+                return max(n for n in range(len(ids)) if len(self._decode(ids[:n])) <= begin)
+        return len(ids) if len(ids) == self._decoding.max_tokens or repeats(ids) else None
 
     def _copyable(self, unsaid: Tensor, guesses: Sequence[int]) -> Tensor:
         """(1 + guesses, context) bool: what can be copied if so many guesses are right."""
@@ -154,6 +202,16 @@ class Generator:
                 inputs.mu[0, i] = self._packed.inputs.mu[0, source]
                 inputs.sigma[0, i] = 0.0
         return inputs
+
+
+def choose(probabilities: Tensor, decoding: Decoding, random: torch.Generator) -> int:
+    """A token by its probability (vocab,)."""
+    if decoding.temperature == 0:
+        return int(probabilities.argmax())
+    ranked, ids = probabilities.double().sort(descending=True)
+    before = ranked.cumsum(0) - ranked
+    weights = torch.where(before < decoding.top_p * ranked.sum(), ranked, 0.0) ** (1 / decoding.temperature)
+    return int(ids[torch.multinomial(weights.cpu(), 1, generator=random)])
 
 
 def _quoted(mass: Tensor) -> tuple[int | None, float]:

@@ -92,10 +92,11 @@ class Layer(nn.Module):
 
     def __init__(self, config: NativeConfig) -> None:
         super().__init__()
-        self.n_heads, self.head_dim = config.n_heads, config.head_dim
+        self.head_dim = config.head_dim
+        self._widths = [config.dim, config.kv_heads * config.head_dim, config.kv_heads * config.head_dim]
         self.attention_norm = nn.RMSNorm(config.dim)
         self.convolution = ShortConvolution(config.dim, config.conv_width)
-        self.qkv = nn.Linear(config.dim, 3 * config.dim, bias=False)
+        self.qkv = nn.Linear(config.dim, sum(self._widths), bias=False)
         self.query_norm = nn.RMSNorm(config.head_dim)
         self.key_norm = nn.RMSNorm(config.head_dim)
         self.out = nn.Linear(config.dim, config.dim, bias=False)
@@ -104,7 +105,7 @@ class Layer(nn.Module):
         self.down = nn.Linear(config.mlp_dim, config.dim, bias=False)
 
     def project(self, normed: Tensor, at: Phases, taps: Tensor, tail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotated queries and keys, and values, (batch, heads, entries, head_dim).
+        """Rotated queries and keys, and values, (batch, heads or kv_heads, entries, head_dim).
 
         Args:
             normed: (batch, entries, dim), the residual stream after ``attention_norm``.
@@ -113,7 +114,8 @@ class Layer(nn.Module):
             tail: (batch, width - 1, dim), what came before ``normed``.
         """
         mixed = self.convolution(normed, taps, tail)
-        q, k, v = self.qkv(mixed).unflatten(-1, (3, self.n_heads, self.head_dim)).permute(2, 0, 3, 1, 4)
+        parts = self.qkv(mixed).split(self._widths, dim=-1)
+        q, k, v = (part.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for part in parts)
         return turn(self.query_norm(q), at), turn(self.key_norm(k), at), v
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 
 from mm_megacontext.bases.base import Pointed, Reading
-from mm_megacontext.bases.generation import Generated, Generator
+from mm_megacontext.bases.generation import Decoding, Generated, Generator
 from mm_megacontext.bases.native import NativeModel
-from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer
+from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer, save_model
 from mm_megacontext.bases.packing import Packed, pack
 from mm_megacontext.bases.tokenizer import ANSWER, QUESTION, WordTokenizer
 from mm_megacontext.bases.wording import spellings
@@ -37,26 +37,40 @@ class NativeBase:
         tokenizer: The tokenizer they were trained with.
         encoder: Makes embeddings of image patches; must give ``model.config.dim`` dimensions.
         device: Where to run.
+        decoding: How answers are generated.
     """
 
     modalities: tuple[Modality, ...] = ("text",)
     """``mmctx-tiny`` was trained on text alone; what it was not trained to read it is not shown."""
 
     def __init__(
-        self, model: NativeModel, tokenizer: WordTokenizer, encoder: PatchEncoder, device: str = "cpu"
+        self,
+        model: NativeModel,
+        tokenizer: WordTokenizer,
+        encoder: PatchEncoder,
+        device: str = "cpu",
+        decoding: Decoding | None = None,
     ) -> None:
         self.model = model.to(device).eval()
         self.tokenizer = tokenizer
         self.encoder = encoder
         self.device = torch.device(device)
+        self.decoding = decoding or Decoding()
 
     @classmethod
-    def from_pretrained(cls, directory: Path = TINY_DIR, device: str = "cpu") -> NativeBase:
+    def from_pretrained(
+        cls, directory: Path = TINY_DIR, device: str = "cpu", decoding: Decoding | None = None
+    ) -> NativeBase:
         """Load config, weights and tokenizer from a directory; by default ``mmctx-tiny`` of this package."""
         from mm_megacontext.vision.encoders import create_encoder
 
         model = load_model(directory)
-        return cls(model, load_tokenizer(directory), create_encoder("dct", model.config.dim), device)
+        return cls(model, load_tokenizer(directory), create_encoder("dct", model.config.dim), device, decoding)
+
+    def save_pretrained(self, directory: Path) -> None:
+        """Write config.json, model.safetensors and tokenizer.json."""
+        save_model(self.model, directory)
+        self.tokenizer.save(directory / "tokenizer.json")
 
     @cached_property
     def id(self) -> str:
@@ -82,7 +96,7 @@ class NativeBase:
         return len(self._prompt(question))
 
     def read(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
-        """Generate greedily until the end token, a repetition, or 32 tokens; refuse what rests on too little.
+        """Generate as ``decoding`` says; refuse what rests on too little.
 
         If a word of the question stands nowhere in what was read of the page that is quoted, only an answer that the
         model is sure of counts: it may be a synonym, but mostly the document does not hold what was asked for.
@@ -104,7 +118,7 @@ class NativeBase:
     def _read_spellings(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
         """Read with the question as the leaves spell it; if that finds nothing, as they spell it elsewhere."""
         packed = self.pack(entries, t_end)
-        generator = Generator(self.model, packed)
+        generator = Generator(self.model, packed, self.tokenizer.decode, self.decoding)
         for spelled in spellings(question, _words(entries), lambda word: len(self.tokenizer.encode_word(word))):
             generated = generator.answer(self._prompt(spelled))
             if generated.said:

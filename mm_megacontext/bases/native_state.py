@@ -17,7 +17,7 @@ class LayerState(NamedTuple):
     """What a later entry needs of the earlier ones in one layer.
 
     Attributes:
-        keys, values: (batch, heads, entries, head_dim).
+        keys, values: (batch, kv_heads, entries, head_dim).
         normed: (batch, width - 1 + entries, dim), what the short convolution saw, zeros before the first entry.
     """
 
@@ -42,7 +42,7 @@ class State:
     def empty(cls, model: NativeModel, batch: int = 1) -> State:
         """Nothing read yet; on the device and in the dtype of the model."""
         config, like = model.config, model.tokens.weight
-        keys = like.new_empty(batch, config.n_heads, 0, config.head_dim)
+        keys = like.new_empty(batch, config.kv_heads, 0, config.head_dim)
         layer = LayerState(keys, keys, like.new_zeros(batch, config.conv_width - 1, config.dim))
         times = torch.full((batch, config.conv_width - 1), math.nan, dtype=torch.float64, device=like.device)
         return cls((layer,) * config.n_layers, times)
@@ -75,9 +75,9 @@ def read_on(model: NativeModel, inputs: Inputs, state: State) -> tuple[Tensor, S
         q, k, v = layer.project(normed, at, taps, past.normed[:, before:])
         k, v = torch.cat((past.keys, k), dim=2), torch.cat((past.values, v), dim=2)
         if before:
-            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+            attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=True)
         else:
-            attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            attended = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         x = layer.finish(x, attended)
         updated.append(LayerState(k, v, torch.cat((past.normed, normed), dim=1)))
     return model.norm(x), State(tuple(updated), torch.cat((state.times, times_of(inputs)), dim=1))

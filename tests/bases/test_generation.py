@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import random
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
 
 from mm_megacontext.bases import generation
-from mm_megacontext.bases.generation import Generated, Generator, Said
+from mm_megacontext.bases.generation import Decoding, Generated, Generator, Said, choose
 from mm_megacontext.bases.native import Inputs
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_state import State, read_on
@@ -54,9 +55,15 @@ CASES = {
 }
 
 
+def generator_of(
+    base: NativeBase, packed: Packed, decoding: Decoding | None = None, n_guessed: int = generation.N_GUESSED
+) -> Generator:
+    return Generator(base.model, packed, base.tokenizer.decode, decoding or Decoding(), n_guessed)
+
+
 def one_by_one(base: NativeBase, packed: Packed, prompt: list[int]) -> Generated:
     """Greedy decoding without memory and without guesses."""
-    generator = Generator(base.model, packed, n_guessed=0)
+    generator = generator_of(base, packed, n_guessed=0)
     parts = [packed.inputs, pack_prompt(prompt, packed.t_prompt, base.dim, base.device)]
     unsaid, said, confidence = packed.copyable.clone(), list[Said](), 1.0
     while True:
@@ -73,7 +80,7 @@ def one_by_one(base: NativeBase, packed: Packed, prompt: list[int]) -> Generated
         said.append(Said(token, source, float(mass[best])))
         if source is not None:
             unsaid[source] = False
-        if len(said) == generation.MAX_ANSWER_TOKENS or generation.repeats([one.token for one in said]):
+        if len(said) == 32 or generation.repeats([one.token for one in said]):
             return Generated(tuple(said), confidence)
         parts.append(generator._continuation(said[-1], len(prompt) + len(said) - 1, []))
 
@@ -91,7 +98,7 @@ def test_guessing_ahead_says_what_is_said_one_by_one(kind: str, seed: int) -> No
         expected = [one_by_one(base, packed, prompt) for prompt in prompts]
     assert any(one.said for one in expected)
     for n_guessed in (0, 1, 7, 31):
-        generator = Generator(base.model, packed, n_guessed)
+        generator = generator_of(base, packed, n_guessed=n_guessed)
         assert all(equal(generator.answer(p), e) for p, e in zip(prompts, expected, strict=True))
 
 
@@ -105,7 +112,7 @@ def test_what_is_quoted_takes_two_forwards(monkeypatch: pytest.MonkeyPatch) -> N
         return read_on(base.model, inputs, state)
 
     monkeypatch.setattr(generation, "read_on", counted)
-    generator = Generator(base.model, packed)
+    generator = generator_of(base, packed)
     quoted = 0
     for i, prompt in enumerate(prompts):
         lengths.clear()
@@ -123,14 +130,14 @@ def test_a_leaf_is_quoted_once() -> None:
     for seed in range(3):
         base, packed, prompts = CASES["copies"](seed)
         for prompt in prompts:
-            sources = [one.source for one in Generator(base.model, packed).answer(prompt).said]
+            sources = [one.source for one in generator_of(base, packed).answer(prompt).said]
             assert len(sources) == len(set(sources)) or None in sources
             assert sources
 
 
 def test_nothing_is_guessed_beyond_a_block() -> None:
     base, packed, _ = CASES["trained"](0)
-    generator = Generator(base.model, packed, n_guessed=100)
+    generator = generator_of(base, packed, n_guessed=100)
     unsaid = packed.copyable.clone()
     for source, origin in enumerate(packed.origin):
         assert origin is not None
@@ -151,5 +158,61 @@ def test_an_empty_context_can_be_asked() -> None:
     base = random_base(3)
     packed = base.pack([], 10)
     assert len(packed) == 0
-    generated = Generator(base.model, packed).answer([QUESTION, 900, ANSWER])
+    generated = generator_of(base, packed).answer([QUESTION, 900, ANSWER])
     assert all(one.source is None for one in generated.said)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_drawn_answers_do_not_depend_on_guesses(seed: int) -> None:
+    base, packed, prompts = CASES["trained"](0)
+    decoding = Decoding(temperature=1.3, top_p=0.98, seed=seed)
+    found = [[generator_of(base, packed, decoding, n).answer(prompt).said for prompt in prompts] for n in (0, 7)]
+    tokens = [[[one.token for one in said] for said in answers] for answers in found]
+    assert tokens[0] == tokens[1]
+
+
+def test_drawing_follows_the_nucleus() -> None:
+    """Against the definition: the fewest tokens that hold p, by their probability to the power of 1 / T."""
+    probabilities = torch.tensor([0.1, 0.4, 0.05, 0.3, 0.15])
+    for decoding, expected in (
+        (Decoding(temperature=1.0, top_p=0.69), [0, 4 / 7, 0, 3 / 7, 0]),
+        (Decoding(temperature=1.0, top_p=0.71), [0, 40 / 85, 0, 30 / 85, 15 / 85]),
+        (Decoding(temperature=0.5), [float(p**2) for p in probabilities / probabilities.norm()]),
+        (Decoding(temperature=1.0, top_p=0.01), [0, 1, 0, 0, 0]),
+        (Decoding(), [0, 1, 0, 0, 0]),
+    ):
+        random_state = torch.Generator().manual_seed(0)
+        n = 4000
+        drawn = torch.bincount(
+            torch.tensor([choose(probabilities, decoding, random_state) for _ in range(n)]), minlength=5
+        )
+        for share, p in zip((drawn / n).tolist(), expected, strict=True):
+            assert abs(share - p) <= 4 * (p * (1 - p) / n) ** 0.5 + 1e-9
+
+
+def test_an_answer_ends_before_a_stop_text() -> None:
+    base, packed, prompts = CASES["trained"](0)
+    decode = base.tokenizer.decode
+    stopped = 0
+    for prompt in prompts:
+        whole = [one.token for one in generator_of(base, packed).answer(prompt).said]
+        for at in range(1, len(whole)):
+            stop = decode(whole)[len(decode(whole[:at])) :][:2]
+            if not stop.strip() or decode(whole).find(stop) < len(decode(whole[:at])):
+                continue
+            said = generator_of(base, packed, Decoding(stop=("qqq", stop))).answer(prompt).said
+            assert [one.token for one in said] == whole[:at]
+            stopped += 1
+    assert stopped >= 5
+
+
+def test_an_answer_is_as_long_as_allowed() -> None:
+    base, packed, prompts = CASES["trained"](0)
+    lengths = [len(generator_of(base, packed, Decoding(max_tokens=2)).answer(prompt).said) for prompt in prompts]
+    assert max(lengths) == 2
+
+
+@pytest.mark.parametrize("wrong", [{"temperature": -1.0}, {"top_p": 0.0}, {"max_tokens": 0}, {"stop": ("",)}])
+def test_what_cannot_be_decoded_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="temperature must be"):
+        Decoding(**wrong)

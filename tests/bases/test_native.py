@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -10,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mm_megacontext.bases.native import CopyHead, Inputs, ShortConvolution, contiguity, times_of
+from mm_megacontext.bases.native import CopyHead, Inputs, NativeModel, ShortConvolution, contiguity, times_of
 from mm_megacontext.bases.native_config import NativeConfig
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer, save_model
-from tests.tiny import CONFIG, random_model
+from mm_megacontext.bases.native_state import State, read_on
+from tests.tiny import CONFIG, random_inputs, random_model
 
 
 def test_config_goes_through_json() -> None:
@@ -87,3 +89,62 @@ def test_copying_and_generating_share_one() -> None:
     torch.testing.assert_close(pointing.exp().sum(-1) + generating.exp(), torch.ones(2, 3))
     assert (pointing.exp()[0, :, 2] == 0).all()
     torch.testing.assert_close(generating[1].exp(), torch.ones(3))
+
+
+@pytest.mark.parametrize(
+    ("millions", "config"),
+    [
+        (1.9, NativeConfig()),
+        (124, NativeConfig(vocab_size=50_000, dim=768, n_layers=12, n_heads=12, mlp_dim=2048, rotary_pairs=(16, 8, 8))),
+        (
+            1_100,
+            NativeConfig(
+                vocab_size=64_000,
+                dim=2048,
+                n_layers=22,
+                n_heads=32,
+                n_kv_heads=4,
+                mlp_dim=5632,
+                rotary_pairs=(16, 8, 8),
+            ),
+        ),
+        (
+            7_200,
+            NativeConfig(
+                vocab_size=64_000,
+                dim=4096,
+                n_layers=32,
+                n_heads=32,
+                n_kv_heads=8,
+                mlp_dim=14336,
+                rotary_pairs=(32, 16, 16),
+            ),
+        ),
+    ],
+)
+def test_sizes_from_two_million_to_seven_billion(millions: float, config: NativeConfig) -> None:
+    with torch.device("meta"):
+        model = NativeModel(config)
+    assert sum(p.numel() for p in model.parameters()) / 1e6 == pytest.approx(millions, rel=0.05)
+    assert NativeConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_grouped_queries_are_repeated_keys() -> None:
+    """One head of keys and values for four of queries is four equal heads."""
+    grouped = NativeConfig(dim=32, n_layers=2, n_heads=4, n_kv_heads=1, mlp_dim=48, rotary_pairs=(2, 1, 1))
+    few = random_model(1, grouped)
+    many = random_model(1, dataclasses.replace(grouped, n_kv_heads=None))
+    weights = few.state_dict()
+    for name in [name for name in weights if name.endswith("qkv.weight")]:
+        q, k, v = weights[name].split([32, 8, 8])
+        weights[name] = torch.cat((q, k.repeat(4, 1), v.repeat(4, 1)))
+    many.load_state_dict(weights)
+    inputs = random_inputs(3, 20)
+    with torch.inference_mode():
+        found = [read_on(model, inputs, State.empty(model))[0] for model in (few, many)]
+    torch.testing.assert_close(*found, atol=1e-5, rtol=0)
+
+
+def test_heads_that_cannot_be_shared_are_refused() -> None:
+    with pytest.raises(ValueError, match="4 query heads cannot share 3"):
+        NativeConfig(n_kv_heads=3)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mm_megacontext.bases import generation, native_base
-from mm_megacontext.bases.generation import MAX_ANSWER_TOKENS, Generated, Generator, Said
+from mm_megacontext.bases.generation import Decoding, Generated, Generator, Said
 from mm_megacontext.bases.native import Inputs
 from mm_megacontext.bases.native_base import LEAST_SURE, SURE, NativeBase
 from mm_megacontext.bases.native_state import State, read_on
@@ -114,7 +114,7 @@ def one_question(batch: Batch, q: int) -> Batch:
 
 def read_nll(base: NativeBase, start: Packed, question: str, target: Sequence[int], sources: Sequence[int]) -> float:
     """Negative log-probability of an answer quoted from ``sources``, token by token, as generation computes it."""
-    generator, ids = Generator(base.model, start), prompt(base, question, start)
+    generator, ids = Generator(base.model, start, tokenizer().decode, Decoding()), prompt(base, question, start)
     total, n = 0.0, ids.mu.shape[1]
     with torch.inference_mode():
         states = generator._read(ids)
@@ -241,7 +241,7 @@ def test_repetition_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_answer_has_at_most_32_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     base = random_base(9)
     ids = [tokenizer().encode_word(f"{n:02d}")[0] for n in range(60)]
-    assert answer_with(base, monkeypatch, ids).text == " ".join(f"{n:02d}" for n in range(MAX_ANSWER_TOKENS))
+    assert answer_with(base, monkeypatch, ids).text == " ".join(f"{n:02d}" for n in range(32))
 
 
 @pytest.mark.parametrize(

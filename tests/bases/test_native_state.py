@@ -8,27 +8,10 @@ from hypothesis import strategies as st
 
 from mm_megacontext.bases.native import Inputs, NativeModel
 from mm_megacontext.bases.native_state import State, read_on
-from tests.tiny import CONFIG, random_model
+from tests.tiny import CONFIG, random_inputs, random_model
 
 TOLERANCE = 1e-5
 """Hidden states of magnitude 1 in float32, attention sums in another order."""
-
-
-def sequence(seed: int, n: int) -> Inputs:
-    """Leaves and gists with times that run on, jump and stand still."""
-    g = torch.Generator().manual_seed(seed)
-    times = torch.randint(-3, 4, (1, n), generator=g).clamp(min=1).cumsum(1).double()
-    mu = torch.cat((times[..., None], torch.rand(1, n, 2, generator=g).double() * 60), dim=-1)
-    return Inputs(
-        token_ids=torch.randint(0, CONFIG.vocab_size, (1, n), generator=g),
-        vectors=torch.randn(1, n, CONFIG.dim, generator=g),
-        is_vector=torch.rand(1, n, generator=g) < 0.2,
-        roles=torch.randint(0, 3, (1, n), generator=g),
-        line_start=torch.randint(0, 2, (1, n), generator=g),
-        lods=torch.randint(0, 3, (1, n), generator=g),
-        mu=mu,
-        sigma=torch.rand(1, n, 3, generator=g),
-    )
 
 
 def part(whole: Inputs, begin: int, end: int) -> Inputs:
@@ -37,7 +20,7 @@ def part(whole: Inputs, begin: int, end: int) -> Inputs:
 
 def whole_and_model(seed: int, n: int) -> tuple[Inputs, NativeModel, torch.Tensor]:
     model = random_model(seed % 5)
-    whole = sequence(seed, n)
+    whole = random_inputs(seed, n)
     return whole, model, read_on(model, whole, State.empty(model))[0]
 
 
@@ -64,7 +47,7 @@ def test_what_is_dropped_leaves_no_trace(seed: int, n: int, data: st.DataObject)
     with torch.inference_mode():
         whole, model, expected = whole_and_model(seed, n)
         _, state = read_on(model, part(whole, 0, kept), State.empty(model)) if kept else (None, State.empty(model))
-        _, astray = read_on(model, sequence(seed + 1, 7), state)
+        _, astray = read_on(model, random_inputs(seed + 1, 7), state)
         assert len(astray.keep(kept)) == kept
         hidden, _ = read_on(model, part(whole, kept, n), astray.keep(kept))
         again, _ = read_on(model, part(whole, kept, n), state)
