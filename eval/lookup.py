@@ -33,7 +33,6 @@ ABSENT_SHARE = 0.2
 """Questions without an answer, on top of ``n`` with one: this share of all."""
 LONGEST_FULL = 1
 """Pages up to which the whole document is read at once."""
-FACTS_PER_PAGE = 16
 VERSIONS = ("mm-megacontext", "torch", "pylance", "numpy")
 
 
@@ -45,6 +44,7 @@ class LookupConfig:
         n: Questions with an answer per row; a quarter as many without one are asked as well.
         pages: Document lengths.
         budget: Embeddings before the answer, question included.
+        n_facts: On a page.
         systems: Names from ``eval.systems.SYSTEMS``, or None for all.
         base, lens: Directories of other weights than those in the package.
     """
@@ -53,6 +53,7 @@ class LookupConfig:
     n: int = 500
     pages: Sequence[int] = (1, 20, 200)
     budget: int = 512
+    n_facts: int = 16
     systems: Sequence[str] | None = None
     seed: int = 0
     base: Path | None = None
@@ -124,7 +125,7 @@ def run_lookup(config: LookupConfig, on_progress: Callable[[str], None] | None =
     for pages in config.pages:
         tallies = {name: Tally() for name in config.systems_for(pages)}
         differences: list[dict[str, str]] = []
-        for question, asked in _all_questions(config, runtime, base, pages):
+        for question, asked in lookup_questions(config, runtime, base, pages):
             outcome = {name: SYSTEMS[name](asked) for name in tallies}
             right = {
                 name: tallies[name].add(question, reading.text, found=reading.found)
@@ -145,11 +146,11 @@ def _difference(question: Question, focus: str, bm25: str) -> dict[str, str]:
     return {"question": question.text, "kind": question.kind, "answer": truth, "focus": focus, "bm25": bm25}
 
 
-def _all_questions(
+def lookup_questions(
     config: LookupConfig, runtime: Runtime, base: NativeBase, pages: int
 ) -> Iterator[tuple[Question, Asked]]:
     """Questions to as many documents as it takes, each in a memory of its own."""
-    per_document = min(FACTS_PER_PAGE * pages // 2, 125)
+    per_document = min(config.n_facts * pages // 2, 125)
     left, number = config.n, 0
     while left > 0:
         rng = random.Random(f"{config.seed}-{config.split}-{pages}-{number}")
@@ -168,7 +169,7 @@ def _all_questions(
 def _document(config: LookupConfig, base: NativeBase, pages: int, number: int) -> LookupDocument:
     seed = f"eval-{config.seed}-{config.split}-{pages}-{number}"
     gister = MeanGistNet(base.embed_tokens)
-    return make_document(base.tokenizer, seed, config.split, pages, PageConfig(n_facts=FACTS_PER_PAGE), gister=gister)
+    return make_document(base.tokenizer, seed, config.split, pages, PageConfig(n_facts=config.n_facts), gister=gister)
 
 
 def _questions(document: LookupDocument, rng: random.Random, n: int) -> list[tuple[Question, Evidence | None]]:

@@ -22,6 +22,7 @@ REQUIRED = {
     "numpy": "numpy",
     "pillow": "PIL",
     "pypdfium2": "pypdfium2",
+    "jaxtyping": "jaxtyping",
     "tokenizers": "tokenizers",
     "safetensors": "safetensors",
     "huggingface_hub": "huggingface_hub",
@@ -42,6 +43,7 @@ WEIGHTS = ("model.safetensors", "config.json", "tokenizer.json", "lens/model.saf
 """What ``mmctx-tiny`` and its lens consist of."""
 
 _TESSERACT_SECONDS = 10
+_TYPICAL_HEAD_DIM = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,7 @@ class Examination:
         extras: Extra to the distributions that it lacks here.
         devices: What torch can compute on, the best last.
         attention: The attention kernel that the bases use here.
+        attention_backends: Device to the backend of ``attention.attend`` there, and what keeps xformers from it.
         models: Files of the model that are in the package.
         problems: Why nothing, or not everything, will work; empty if all is well.
     """
@@ -65,6 +68,7 @@ class Examination:
     devices: tuple[str, ...]
     threads: int
     attention: str
+    attention_backends: dict[str, dict[str, str | None]]
     tesseract: str | None
     models: tuple[str, ...]
     cache: str
@@ -82,6 +86,7 @@ class Examination:
             "devices": list(self.devices),
             "threads": self.threads,
             "attention": self.attention,
+            "attention_backends": self.attention_backends,
             "tesseract": self.tesseract,
             "models": list(self.models),
             "cache": self.cache,
@@ -101,6 +106,7 @@ def examine() -> Examination:
     if not is_writable(cache):
         problems.append(f"cannot write to the cache directory {cache}: ask with --memory DIR")
     devices, threads = find_devices()
+    backends = find_attention(devices)
     return Examination(
         version=mm_megacontext.__version__,
         python=platform.python_version(),
@@ -109,7 +115,8 @@ def examine() -> Examination:
         extras={extra: tuple(n for n in names if packages[n] is None) for extra, names in EXTRAS.items()},
         devices=devices,
         threads=threads,
-        attention="xformers" if packages["xformers"] and len(devices) > 1 else "torch sdpa",
+        attention="xformers" if any(one["backend"] == "xformers" for one in backends.values()) else "torch sdpa",
+        attention_backends=backends,
         tesseract=find_tesseract(),
         models=models,
         cache=str(cache),
@@ -146,6 +153,24 @@ def find_devices() -> tuple[tuple[str, ...], int]:
         return ("cpu",), os.cpu_count() or 1
     gpus = [f"cuda:{i} {torch.cuda.get_device_name(i)}" for i in range(torch.cuda.device_count())]
     return ("cpu", *gpus), torch.get_num_threads()
+
+
+def find_attention(devices: tuple[str, ...]) -> dict[str, dict[str, str | None]]:
+    """For each device, the backend that packed attention runs on, and what keeps xformers from it, None if nothing."""
+    try:
+        import torch
+
+        from mm_megacontext import attention
+    except ImportError:
+        return {}
+    found: dict[str, dict[str, str | None]] = {}
+    for name in (device.partition(" ")[0] for device in devices):
+        setting = attention.Setting.on(torch.device(name), torch.float16, _TYPICAL_HEAD_DIM)
+        found[name] = {
+            "backend": attention.backend_for(setting),
+            "why_not_xformers": attention.why_not_xformers(setting),
+        }
+    return found
 
 
 def find_models() -> tuple[str, ...]:

@@ -112,11 +112,15 @@ class Generator:
     def _read(self, prompt: Inputs) -> Tensor:
         """The hidden state that is about to answer, (1, 1, dim); the first time, the context is read with it."""
         if self._hidden is None:
-            hidden, self._state = read_on(self._model, Inputs.join([self._packed.inputs, prompt]), self._state)
+            hidden = self._read_on(Inputs.join([self._packed.inputs, prompt]), self._state)
             self._hidden = hidden[:, : len(self._packed)]
         else:
-            hidden, self._state = read_on(self._model, prompt, self._state.keep(len(self._packed)))
+            hidden = self._read_on(prompt, self._state.keep(len(self._packed)))
         return hidden[:, -1:]
+
+    def _read_on(self, inputs: Inputs, state: State) -> Tensor:
+        (hidden,), (self._state,) = read_on(self._model, [inputs], [state])
+        return hidden
 
     def _generate(self, states: Tensor, n_prompt: int) -> Generated:
         said: list[Said] = []
@@ -143,7 +147,7 @@ class Generator:
                     break
             guesses = self._guess(source, unsaid)
             inputs = self._continuation(said[-1], n_prompt + len(said) - 1, guesses)
-            states, self._state = read_on(self._model, inputs, self._state.keep(n_certain + n_right))
+            states = self._read_on(inputs, self._state.keep(n_certain + n_right))
 
     def _end(self, said: Sequence[Said]) -> int | None:
         """How many tokens the answer has if it ends here, None if it goes on."""

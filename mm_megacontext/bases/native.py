@@ -79,7 +79,7 @@ class ShortConvolution(nn.Module):
             taps: (batch, entries, width - 1), 1 where the entry k + 1 before is its direct predecessor on t.
             tail: (batch, width - 1, dim), what came before ``x``.
         """
-        padded = torch.cat((tail, x), dim=1)
+        padded, taps = torch.cat((tail, x), dim=1), taps.to(x.dtype)
         out = x * self.weight[0]
         n_tail, n = tail.shape[1], x.shape[1]
         for k in range(1, self.weight.shape[0]):
@@ -104,23 +104,20 @@ class Layer(nn.Module):
         self.gate_up = nn.Linear(config.dim, 2 * config.mlp_dim, bias=False)
         self.down = nn.Linear(config.mlp_dim, config.dim, bias=False)
 
-    def project(self, normed: Tensor, at: Phases, taps: Tensor, tail: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def project(self, mixed: Tensor, at: Phases) -> tuple[Tensor, Tensor, Tensor]:
         """Rotated queries and keys, and values, (batch, heads or kv_heads, entries, head_dim).
 
         Args:
-            normed: (batch, entries, dim), the residual stream after ``attention_norm``.
+            mixed: (batch, entries, dim), the residual stream after ``attention_norm`` and ``convolution``.
             at: Phases of the entries.
-            taps: (batch, entries, width - 1); see ``contiguity``.
-            tail: (batch, width - 1, dim), what came before ``normed``.
         """
-        mixed = self.convolution(normed, taps, tail)
         parts = self.qkv(mixed).split(self._widths, dim=-1)
         q, k, v = (part.unflatten(-1, (-1, self.head_dim)).transpose(1, 2) for part in parts)
         return turn(self.query_norm(q), at), turn(self.key_norm(k), at), v
 
     def finish(self, x: Tensor, attended: Tensor) -> Tensor:
-        """Residual stream after attention output (batch, heads, entries, head_dim) and MLP."""
-        x = x + self.out(attended.transpose(1, 2).flatten(-2))
+        """Residual stream after attention output (batch, entries, heads, head_dim) and MLP."""
+        x = x + self.out(attended.flatten(-2))
         gate, up = self.gate_up(self.mlp_norm(x)).chunk(2, dim=-1)
         out: Tensor = x + self.down(F.silu(gate) * up)
         return out
@@ -161,7 +158,7 @@ class NativeModel(nn.Module):
 
     def __init__(self, config: NativeConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config, self._rotary = config, config.rotary
         self.tokens = nn.Embedding(config.vocab_size, config.dim)
         self.roles = nn.Embedding(config.n_roles, config.dim)
         self.line_start = nn.Embedding(2, config.dim)
@@ -189,20 +186,24 @@ class NativeModel(nn.Module):
             nn.init.normal_(layer.out.weight, std=0.5 * (layer.out.in_features * len(self.layers)) ** -0.5)
             nn.init.normal_(layer.down.weight, std=0.5 * (layer.down.in_features * len(self.layers)) ** -0.5)
 
-    def prepare(self, inputs: Inputs, before: Tensor | None = None) -> Prepared:
-        """Embed entries and compute their phases.
-
-        Args:
-            inputs: The entries.
-            before: (batch, width - 1) times of what comes before them, as ``times_of`` gives them; None for nothing.
-        """
-        x = torch.where(inputs.is_vector[..., None], self.gist_in(inputs.vectors), self.tokens(inputs.token_ids))
+    def embed(self, inputs: Inputs) -> Tensor:
+        """(batch, entries, dim), in the dtype of the weights."""
+        gists = self.gist_in(inputs.vectors.to(self.gist_in.weight.dtype))
+        x = torch.where(inputs.is_vector[..., None], gists, self.tokens(inputs.token_ids))
         x = x + self.roles(inputs.roles) + self.line_start(inputs.line_start)
-        x = x + self.lods(inputs.lods.clamp(max=self.config.n_lods - 1))
-        at = phases(Positions(inputs.mu, inputs.sigma), self.config.rotary, self.sigma_gain)
+        embedded: Tensor = x + self.lods(inputs.lods.clamp(max=self.config.n_lods - 1))
+        return embedded
+
+    def phases(self, positions: Positions) -> Phases:
+        """Phases of entries, with the learnt gain on their spread."""
+        return phases(positions, self._rotary, self.sigma_gain)
+
+    def prepare(self, inputs: Inputs) -> Prepared:
+        """Embeddings, phases and taps of sequences that nothing precedes."""
         times, width = times_of(inputs), self.config.conv_width
-        before = times.new_full((len(times), width - 1), math.nan) if before is None else before
-        return Prepared(x, at, contiguity(torch.cat((before, times), dim=1), width))
+        before = times.new_full((len(times), width - 1), math.nan)
+        taps = contiguity(torch.cat((before, times), dim=1), width)
+        return Prepared(self.embed(inputs), self.phases(Positions(inputs.mu, inputs.sigma)), taps)
 
     def vocabulary_logits(self, hidden: Tensor) -> Tensor:
         """Next-token logits (…, vocab), tied to the input embedding."""

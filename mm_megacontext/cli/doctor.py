@@ -43,6 +43,7 @@ def render(result: dict[str, Any]) -> str:
         *(f"{name:<15} {version or 'not installed'}" for name, version in result["packages"].items()),
         f"devices         {', '.join(result['devices'])} ({result['threads']} CPU threads)",
         f"attention       {result['attention']}",
+        *(f"  on {device:<10} {describe(found)}" for device, found in result["attention_backends"].items()),
         f"tesseract       {result['tesseract'] or 'not installed: scans get no text'}",
         f"model           {', '.join(result['models']) or 'missing'}",
         f"cache           {result['cache']}",
@@ -53,3 +54,9 @@ def render(result: dict[str, Any]) -> str:
         *(f"problem: {problem}" for problem in result["problems"]),
     ]
     return "\n".join(lines)
+
+
+def describe(found: dict[str, str | None]) -> str:
+    """Backend of one device, and why it is not xformers."""
+    reason = found["why_not_xformers"]
+    return str(found["backend"]) if reason is None else f"{found['backend']} (xformers {reason})"

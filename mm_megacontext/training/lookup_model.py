@@ -92,10 +92,10 @@ def question_mask(valid: Tensor, n_questions: int, length: int) -> Tensor:
 def attend_layer(layer: Layer, x: Tensor, prepared: Prepared, n: int, mask: Tensor) -> Tensor:
     """One layer over ``n`` context entries (causal) and the questions behind them (masked)."""
     tail = x.new_zeros(x.shape[0], prepared.taps.shape[-1], x.shape[-1])
-    q, k, v = layer.project(layer.attention_norm(x), prepared.at, prepared.taps, tail)
+    q, k, v = layer.project(layer.convolution(layer.attention_norm(x), prepared.taps, tail), prepared.at)
     context = F.scaled_dot_product_attention(q[:, :, :n], k[:, :, :n], v[:, :, :n], is_causal=True, enable_gqa=True)
     questions = F.scaled_dot_product_attention(q[:, :, n:], k, v, attn_mask=mask, enable_gqa=True)
-    return layer.finish(x, torch.cat((context, questions), dim=2))
+    return layer.finish(x, torch.cat((context, questions), dim=2).transpose(1, 2))
 
 
 def lookup_losses(model: NativeModel, batch: LookupTensors, smoothing: float = 1e-6) -> Losses:

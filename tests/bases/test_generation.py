@@ -67,7 +67,7 @@ def one_by_one(base: NativeBase, packed: Packed, prompt: list[int]) -> Generated
     parts = [packed.inputs, pack_prompt(prompt, packed.t_prompt, base.dim, base.device)]
     unsaid, said, confidence = packed.copyable.clone(), list[Said](), 1.0
     while True:
-        hidden, _ = read_on(base.model, Inputs.join(parts), State.empty(base.model))
+        (hidden,), _ = read_on(base.model, [Inputs.join(parts)], [State.empty(base.model)])
         generator._hidden = hidden[:, : len(packed)]
         probabilities, copied = generator._next(hidden[:, -1:], unsaid[None])
         token = int(probabilities[0].argmax())
@@ -107,12 +107,14 @@ def test_what_is_quoted_takes_two_forwards(monkeypatch: pytest.MonkeyPatch) -> N
     base, packed, prompts = CASES["trained"](0)
     lengths: list[int] = []
 
-    def counted(model: object, inputs: Inputs, state: State) -> tuple[torch.Tensor, State]:
-        lengths.append(inputs.mu.shape[1])
-        return read_on(base.model, inputs, state)
-
-    monkeypatch.setattr(generation, "read_on", counted)
     generator = generator_of(base, packed)
+    original = generator._read_on
+
+    def counted(inputs: Inputs, state: State) -> torch.Tensor:
+        lengths.append(inputs.mu.shape[1])
+        return original(inputs, state)
+
+    monkeypatch.setattr(generator, "_read_on", counted)
     quoted = 0
     for i, prompt in enumerate(prompts):
         lengths.clear()

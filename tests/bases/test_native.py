@@ -141,7 +141,7 @@ def test_grouped_queries_are_repeated_keys() -> None:
     many.load_state_dict(weights)
     inputs = random_inputs(3, 20)
     with torch.inference_mode():
-        found = [read_on(model, inputs, State.empty(model))[0] for model in (few, many)]
+        found = [read_on(model, [inputs], [State.empty(model)])[0][0] for model in (few, many)]
     torch.testing.assert_close(*found, atol=1e-5, rtol=0)
 
 

@@ -73,7 +73,7 @@ def prompt(base: NativeBase, question: str, start: Packed) -> Inputs:
 def hidden_of(base: NativeBase, *parts: Inputs) -> torch.Tensor:
     """Hidden states of the parts read as one sequence."""
     with torch.inference_mode():
-        return read_on(base.model, Inputs.join(parts), State.empty(base.model))[0]
+        return read_on(base.model, [Inputs.join(parts)], [State.empty(base.model)])[0][0]
 
 
 def test_the_context_does_not_see_the_question() -> None:
@@ -122,7 +122,7 @@ def read_nll(base: NativeBase, start: Packed, question: str, target: Sequence[in
             probabilities, _ = generator._next(states, start.copyable[None])
             total -= float(probabilities[0, token].log())
             said = generator._continuation(Said(token, None if source < 0 else source, 1.0), n + i, [])
-            states, generator._state = read_on(base.model, said, generator._state)
+            states = generator._read_on(said, generator._state)
     return total
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from mm_megacontext import doctor
+from mm_megacontext import attention, doctor
 from mm_megacontext.cli.main import main
 
 KEYS = {
-    "ok", "version", "python", "platform", "packages", "extras", "devices", "threads", "attention", "tesseract",
-    "models", "cache", "problems",
+    "ok", "version", "python", "platform", "packages", "extras", "devices", "threads", "attention",
+    "attention_backends", "tesseract", "models", "cache", "problems",
 }  # fmt: skip
 
 
@@ -35,6 +35,26 @@ def test_text_names_every_part(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for name in (*doctor.REQUIRED, "devices", "attention", "tesseract", "model", "cache"):
         assert name in out
+
+
+def test_every_device_has_an_attention_backend(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["doctor", "--json"])
+    report = json.loads(capsys.readouterr().out)
+    assert list(report["attention_backends"]) == [device.split()[0] for device in report["devices"]]
+    assert report["attention_backends"]["cpu"] == {
+        "backend": "sdpa",
+        "why_not_xformers": "needs a CUDA device, not cpu",
+    }
+
+
+def test_attention_of_a_gpu_is_decided_as_in_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    for state, backend in (("ready", "xformers"), ("unloadable", "sdpa"), ("missing", "sdpa")):
+        monkeypatch.setattr(attention, "find_xformers", lambda state=state: state)
+        found = doctor.find_attention(("cpu", "cuda:0 Some GPU"))
+        assert found["cpu"]["backend"] == "sdpa"
+        assert found["cuda:0"]["backend"] == backend
+        assert (found["cuda:0"]["why_not_xformers"] is None) == (backend == "xformers")
 
 
 def test_broken_library_is_a_problem_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:

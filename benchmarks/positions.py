@@ -1,0 +1,166 @@
+"""What two-dimensional Gaussian positions are worth: the same model trained with less of them, on the lookup task.
+
+Three models begin with the same random weights and see the same batches for as many steps: with positions on t alone,
+with t, x and y but no spread, and with all of it. Each is asked about generated documents of the dev split, read in two
+ways: whole pages leaf by leaf, and mixed contexts, sharp at the evidence and gists elsewhere. Choosing what to read is
+not measured.
+
+Usage: python benchmarks/positions.py [--steps 1000] [--questions 300] [--seed 0] [--models DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from bench import record
+
+from mm_megacontext.bases.base import Reading
+from mm_megacontext.bases.native import NativeModel
+from mm_megacontext.bases.native_base import NativeBase
+from mm_megacontext.bases.native_config import NativeConfig
+from mm_megacontext.bases.native_files import save_model
+from mm_megacontext.eval.lookup import LookupConfig, Tally, lookup_questions
+from mm_megacontext.eval.metrics import wilson_interval
+from mm_megacontext.eval.systems import Asked, full
+from mm_megacontext.lens import Lens, LensConfig, LensNet
+from mm_megacontext.runtime import Runtime
+from mm_megacontext.training.contexts import ContextConfig
+from mm_megacontext.training.train_base import Stage, TrainBaseConfig, train_base
+from mm_megacontext.working_context import WorkingContext
+
+NAME = "positions"
+BUDGET, N_FACTS = 256, 6
+CURRICULUM = (
+    Stage(until=0.4, context=ContextConfig(pages=(1,), n_facts=(2, 5), length=128, batch=16, n_questions=6)),
+    Stage(until=1.0, context=ContextConfig(pages=(1, 2, 4), n_facts=(3, 8), length=192, batch=12, n_questions=10)),
+)
+"""A shorter version of the recipe of ``mmctx-tiny``."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Variant:
+    """A model; ``gain`` of 0 takes the spread out of positions, and its gradient is 0 there, so it stays so."""
+
+    name: str
+    pairs: tuple[int, int, int]
+    gain: float
+
+
+VARIANTS = (
+    Variant("t only, no spread", (12, 0, 0), 0.0),
+    Variant("t, x, y, no spread", (4, 4, 4), 0.0),
+    Variant("t, x, y with spread", (4, 4, 4), 1.0),
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Way:
+    """How a document of so many pages is read."""
+
+    name: str
+    pages: int
+    read: Callable[[Asked], Reading]
+
+
+def at_evidence(asked: Asked) -> Reading:
+    """Sharp at the evidence, then at whatever fits, the rest as gists."""
+    context = WorkingContext.start(asked.tree, asked.capacity)
+    while True:
+        fitting = [entry for entry in context if entry.is_expandable and entry.expansion_cost <= context.slack]
+        if not fitting:
+            return asked.read(context.entries)
+        wanted = [e for e in fitting if any(e.node.covers(id) for id in asked.evidence)]
+        context = context.expand([(wanted or [asked.rng.choice(fitting)])[0].id])
+
+
+WAYS = (Way("leaves", 1, full), Way("mixed", 6, at_evidence))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="of training (default %(default)s)")
+    parser.add_argument("--questions", type=int, default=300, metavar="N", help="with an answer (default %(default)s)")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="keep the models and their logs here")
+    record.add_arguments(parser, NAME)
+    args = parser.parse_args()
+    load = record.load()
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="mmctx-bench-") as temporary:
+        for variant in VARIANTS:
+            out = (args.models or Path(temporary)) / variant.name.replace(", ", "-").replace(" ", "-")
+            begun = time.perf_counter()
+            train(variant, out, args.steps, args.seed)
+            seconds = time.perf_counter() - begun
+            print(f"{variant.name}: trained in {seconds:.0f} s", file=sys.stderr)
+            rows += [{**row, "train_s": round(seconds)} for row in measure(variant, out, args.questions, args.seed)]
+    notes = {"steps": args.steps, "budget": BUDGET, "split": "dev", "threads": torch.get_num_threads()}
+    record.Record(name=NAME, seed=args.seed, rows=rows, notes=notes).publish(args.out, load)
+
+
+def train(variant: Variant, out: Path, steps: int, seed: int) -> None:
+    """The recipe from random weights that are the same for all variants."""
+    config = NativeConfig(name=NAME, rotary_pairs=variant.pairs)
+    torch.manual_seed(seed)
+    model = NativeModel(config)
+    torch.nn.init.constant_(model.sigma_gain, variant.gain)
+    save_model(model, out / "init")
+    train_base(
+        TrainBaseConfig(
+            out=out,
+            init=out / "init",
+            steps=steps,
+            seed=seed,
+            model=config,
+            curriculum=CURRICULUM,
+            evaluate_every=steps,
+            threads=torch.get_num_threads(),
+        )
+    )
+
+
+def measure(variant: Variant, directory: Path, n: int, seed: int) -> list[dict[str, Any]]:
+    """One row per way of reading."""
+    base = NativeBase.from_pretrained(directory)
+    runtime = Runtime(base, Lens(LensNet(LensConfig(base=base.id, gist_dim=base.dim))))  # never asked
+    rows = []
+    for way in WAYS:
+        config = LookupConfig(split="dev", n=n, budget=BUDGET, n_facts=N_FACTS, seed=seed)
+        tallies = {"cell": Tally(), "other": Tally()}
+        for question, asked in lookup_questions(config, runtime, base, way.pages):
+            reading = way.read(asked)
+            tallies["cell" if question.kind == "cell" else "other"].add(question, reading.text, found=reading.found)
+        rows.append(row(variant, way, *tallies.values()))
+    return rows
+
+
+def row(variant: Variant, way: Way, cell: Tally, other: Tally) -> dict[str, Any]:
+    return {
+        "positions": variant.name,
+        "context": way.name,
+        "pages": way.pages,
+        **_share("all", cell.right + other.right, cell.n + other.n),
+        **_share("cells", cell.right, cell.n),
+        **_share("others", other.right, other.n),
+        **_share("absent", cell.refused_absent + other.refused_absent, cell.n_absent + other.n_absent),
+    }
+
+
+def _share(name: str, right: int, n: int) -> dict[str, Any]:
+    low, high = wilson_interval(right, n)
+    return {f"n_{name}": n, name: round(right / max(n, 1), 4), f"ci95_{name}": _interval((low, high))}
+
+
+def _interval(bounds: Sequence[float]) -> str:
+    return " – ".join(f"{bound:.3f}" for bound in bounds)
+
+
+if __name__ == "__main__":
+    main()
