@@ -65,3 +65,11 @@ class BrokenInvariant(MegaContextError, AssertionError):
     def __init__(self, invariant: str, message: str) -> None:
         super().__init__(f"{invariant}: {message}")
         self.invariant = invariant
+
+
+class UnsupportedModel(MegaContextError, ValueError):
+    """A model of another library is not built as an adapter needs it; the message names its class."""
+
+
+class AttachmentError(MegaContextError, RuntimeError):
+    """Something was attached to a model twice, or is used after it was removed."""

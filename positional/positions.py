@@ -43,9 +43,9 @@ class Positions:
             raise ValueError(f"mu must be float64, so that far positions keep their distances; got {self.mu.dtype}")
 
     @classmethod
-    def exact(cls, mu: Float[Tensor, "*batch entries 3"]) -> Positions:
+    def exact(cls, mu: Float64[Tensor, "*batch entries 3"]) -> Positions:
         """Points: a spread of 0."""
-        return cls(mu.double(), torch.zeros_like(mu, dtype=torch.float32))
+        return cls(mu, torch.zeros_like(mu, dtype=torch.float32))
 
     @classmethod
     def tokens(cls, n: int, start: float = 0.0, device: torch.device | str | None = None) -> Positions:
@@ -63,9 +63,8 @@ class Positions:
         return cls.exact(torch.stack((torch.full_like(x, t), x, y), dim=-1).reshape(-1, 3))
 
     @classmethod
-    def spans(cls, begin: Float[Tensor, "*batch entries 3"], end: Float[Tensor, "*batch entries 3"]) -> Positions:
+    def spans(cls, begin: Float64[Tensor, "*batch entries 3"], end: Float64[Tensor, "*batch entries 3"]) -> Positions:
         """What evenly fills boxes: the mean is the middle, the spread of width w is w / sqrt(12)."""
-        begin, end = begin.double(), end.double()
         return cls((begin + end) / 2, ((end - begin) / math.sqrt(12)).float())
 
     def __len__(self) -> int:

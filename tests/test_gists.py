@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.gists import MeanGistNet
 
 TABLE = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
@@ -47,3 +48,15 @@ def test_unequal_children_weigh_by_their_leaves() -> None:
 
 def test_nothing_gives_nothing() -> None:
     assert MeanGistNet(embed).of_tokens([]) == []
+
+
+def test_unrelated_blocks_have_unlike_gists() -> None:
+    """Defect 3 of the origin: there, gists of unrelated blocks were the same."""
+    base = NativeBase.from_pretrained()
+    rng = np.random.default_rng(0)
+    blocks = [rng.choice(np.arange(200, 4000), 32, replace=False) for _ in range(20)]
+    gists = np.concatenate(MeanGistNet(base.embed_tokens).of_tokens(blocks)).astype(np.float64)
+    unit = gists / np.linalg.norm(gists, axis=1, keepdims=True)
+    likeness = unit @ unit.T
+    assert np.allclose(np.diag(likeness), 1)
+    assert np.abs(likeness - np.eye(20)).max() < 0.7

@@ -42,7 +42,7 @@ CUTS = st.builds(some_entries, trees(max_depth=4), st.integers(0, 4))
 @settings(max_examples=40, deadline=None)
 @given(CUTS)
 def test_another_question_changes_every_score(entries: tuple[Entry, ...]) -> None:
-    """Defect of the origin: there, a causal lens left earlier entries' scores exactly as they were."""
+    """Defect 2 of the origin: there, a causal lens left earlier entries' scores exactly as they were."""
     lens = random_lens("base", DIM)
     one_word = question(0)
     one_word[-1] += 1

@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from mm_megacontext.bases.native import CopyHead, Inputs, NativeModel, ShortConvolution, contiguity, times_of
+from mm_megacontext.bases.native import CopyHead, Inputs, Layer, NativeModel, ShortConvolution, contiguity, times_of
 from mm_megacontext.bases.native_config import NativeConfig
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer, save_model
 from mm_megacontext.bases.native_state import State, read_on
+from mm_megacontext.positional import Positions
 from tests.tiny import CONFIG, random_inputs, random_model
 
 
@@ -148,3 +149,21 @@ def test_grouped_queries_are_repeated_keys() -> None:
 def test_heads_that_cannot_be_shared_are_refused() -> None:
     with pytest.raises(ValueError, match="4 query heads cannot share 3"):
         NativeConfig(n_kv_heads=3)
+
+
+def test_the_damping_survives_the_norm_of_queries_and_keys() -> None:
+    """Defect 7 of the origin: there, queries and keys were normalised after rotation, which undid it."""
+    model = random_model(4)
+    layer, config = model.layers[0], model.config
+    assert isinstance(layer, Layer)
+    mixed = torch.randn(1, 6, config.dim, generator=torch.Generator().manual_seed(0))
+    mu = torch.rand(1, 6, 3, dtype=torch.float64)
+    n_rotated = 2 * sum(config.rotary_pairs)
+    sizes = []
+    with torch.inference_mode():
+        for spread in (0.0, 1.0, 1e6):
+            q, k, _ = layer.project(mixed, model.phases(Positions(mu, torch.full((1, 6, 3), spread))))
+            sizes.append([float(x[..., :n_rotated].norm()) for x in (q, k)])
+    for sharp, blurred, gone in zip(*sizes, strict=True):
+        assert sharp > 1.1 * blurred > 0
+        assert gone == 0

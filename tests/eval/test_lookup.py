@@ -64,7 +64,8 @@ def test_every_system_at_every_length(weights: Path, monkeypatch: pytest.MonkeyP
     assert result["model"] == random_base().id
     assert result["versions"]["torch"]
     n_systems = len(expected)
-    assert len(costs) == n_systems * (N + 1)
+    n_second_looks = len(costs) - n_systems * (N + 1)
+    assert 0 <= n_second_looks <= 2 * (N + 1), "focus reads once or twice, the others once"
     assert len(progress) == 2 * (N + 1)
     too_much = [(cost, prompt) for cost, prompt in costs if cost + prompt > BUDGET]
     assert len(too_much) <= N + 1, "none but the system that reads all of one page"

@@ -52,3 +52,9 @@ def test_a_span_has_the_moments_of_what_fills_it(width: int, height: int, left: 
     assert found.mu[0].tolist() == pytest.approx([3.0, x.mean(), y.mean()])
     assert found.sigma[0].tolist() == pytest.approx([0.0, x.std(), y.std()], rel=1e-4)
     assert float(found.sigma[0, 1]) == pytest.approx(width / math.sqrt(12))
+
+
+def test_points_of_float32_are_refused() -> None:
+    """1e9 + 3 is gone before it could be made float64."""
+    with pytest.raises(ValueError, match="float64"):
+        Positions.exact(torch.tensor([[1e9 + 3, 0.0, 0.0]]))

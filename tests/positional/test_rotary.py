@@ -187,7 +187,7 @@ def test_without_knowing_where_nothing_rotated_is_left() -> None:
 @pytest.mark.parametrize("far", [1e6, 1e9, 1e12])
 @pytest.mark.parametrize("axis", [0, 1, 2])
 def test_far_positions_differ_as_near_ones(far: float, axis: int) -> None:
-    """Defect of the origin: there, 1e8 and 1e8 + 3 encode identically."""
+    """Defect 7 of the origin: there, 1e8 and 1e8 + 3 encode identically."""
     places = [[0.0, 0.0, 0.0] for _ in range(4)]
     for mu, along in zip(places, (0.0, 3.0, far, far + 3), strict=True):
         mu[axis] = along
