@@ -38,7 +38,7 @@ class HintConfig:
         vector_weight: Strength of the best vector hint; the best full-text hint has 1.
         link_weight: Share of a hint's strength that its linked blocks get (a table row's header).
         next_weight: Share that the next block of the same region gets, where a sentence may go on.
-        lead: Full-text hits and links at least this strong lead.
+        lead: Full-text hits at least this strong lead, with what they link to.
     """
 
     n_text: int = 16
@@ -107,49 +107,50 @@ class HintSearch:
         self._index, self._tree, self._within = index, tree, within
         self._vector, self._config = vector, config
         self._strengths: dict[NodeId, float] = {}
+        self._taken: list[tuple[Node, float]] = []
         found = index.search_text(search_words(question), config.n_text, within) if config.n_text else []
         hits = _strengths(found, 1.0, config.contrast)
-        leading = {id: strength for id, strength in hits.items() if strength >= config.lead}
         self._others = {id: strength for id, strength in hits.items() if strength < config.lead}
-        best = self._add(leading)
-        self._is_complete = bool(best) and not missing_words(question, best.split())
+        self._take({id: strength for id, strength in hits.items() if strength >= config.lead})
+        self._is_complete = bool(self._taken) and self._holds_all_words(question, self._taken[0][0])
 
     def lead(self) -> Hints | None:
         """The strongest full-text hits and their links; None unless the best one holds every word of the question."""
-        if not self._is_complete:
-            return None
-        return Hints({id: own for id, own in self._strengths.items() if own >= self._config.lead})
+        return Hints(self._strengths) if self._is_complete else None
 
     def all(self) -> Hints:
         """All hints, of both indexes."""
-        self._add(self._others)
+        self._take(self._others)
         self._others = {}
         if self._vector is not None and self._config.n_vectors and not self._is_complete:
             found = self._index.search_vectors(self._vector, self._config.n_vectors, self._within)
-            self._add(_strengths(found, self._config.vector_weight, self._config.contrast))
+            self._take(_strengths(found, self._config.vector_weight, self._config.contrast))
+        self._follow()
         return Hints(self._strengths)
 
-    def _add(self, hits: Mapping[NodeId, float]) -> str:
-        """Take hits, linked blocks, and blocks that go on where a hit ends.
-
-        Returns:
-            The text of the first one with those that belong to it; empty if there is none.
-        """
-        blocks = self._tree.nodes(list(hits))
-        around = self._around(blocks)
-        for block in blocks:
-            strength = hits[block.id]
+    def _take(self, hits: Mapping[NodeId, float]) -> None:
+        """Lift hits and what they link to."""
+        for block, strength in zip(self._tree.nodes(list(hits)), hits.values(), strict=True):
+            self._taken.append((block, strength))
             self._lift(block.id, strength)
             for link in block.links:
                 self._lift(link, self._config.link_weight * strength)
-            if _goes_on(block, after := around[_next_id(block)]):
-                self._lift(after.id, self._config.next_weight * strength)
-        return " ".join(node.text for node in _belonging(blocks[0], around)) if blocks else ""
 
-    def _around(self, blocks: Sequence[Node]) -> dict[NodeId, Node]:
-        """What stands behind the blocks and what they link to, in one read."""
-        ids = list(dict.fromkeys(id for block in blocks for id in (_next_id(block), *block.links)))
-        return dict(zip(ids, self._tree.nodes(ids), strict=True))
+    def _follow(self) -> None:
+        """Lift what goes on where a hit ends."""
+        following = self._tree.nodes([_next_id(block) for block, _ in self._taken])
+        for (block, strength), after in zip(self._taken, following, strict=True):
+            if _goes_on(block, after):
+                self._lift(after.id, self._config.next_weight * strength)
+
+    def _holds_all_words(self, question: str, block: Node) -> bool:
+        """Whether a block, with what it links to and what goes on behind it, holds every word of the question."""
+        words = block.text.split()
+        if missing_words(question, words):  # only now the others are read
+            after, *links = self._tree.nodes([_next_id(block), *block.links])
+            for other in links + ([after] if _goes_on(block, after) else []):
+                words += other.text.split()
+        return not missing_words(question, words)
 
     def _lift(self, id: NodeId, strength: float) -> None:
         self._strengths[id] = max(self._strengths.get(id, 0.0), strength)
@@ -168,8 +169,3 @@ def _next_id(block: Node) -> NodeId:
 def _goes_on(block: Node, after: Node) -> bool:
     """Whether ``after`` is a block of the same kind on the same page."""
     return after.lod == 1 and (after.kind, after.page) == (block.kind, block.page)
-
-
-def _belonging(block: Node, around: Mapping[NodeId, Node]) -> list[Node]:
-    after = around[_next_id(block)]
-    return [block, *(around[link] for link in block.links), *([after] if _goes_on(block, after) else [])]
