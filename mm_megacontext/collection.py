@@ -145,13 +145,14 @@ class CollectionTree:
         return node
 
 
-_UNMOVED = [name for name in Node.__slots__ if name not in ("t_span", "mu")]
-_unmoved = attrgetter(*_UNMOVED)
+_fields = attrgetter(*Node.__slots__)
+_T_SPAN, _MU = map(Node.__slots__.index, ("t_span", "mu"))
 
 
 def _later(node: Node, begin: int) -> Node:
-    """The node where its source begins at ``begin``; ``dataclasses.replace`` takes three times as long."""
-    mu = node.mu.copy()
-    mu[0] += begin
-    t_span = (node.t_span[0] + begin, node.t_span[1] + begin)
-    return Node(**dict(zip(_UNMOVED, _unmoved(node), strict=True)), t_span=t_span, mu=mu)
+    """The node where its source begins at ``begin``; ``dataclasses.replace`` takes twice as long."""
+    fields = list(_fields(node))
+    fields[_T_SPAN] = (node.t_span[0] + begin, node.t_span[1] + begin)
+    fields[_MU] = node.mu.copy()
+    fields[_MU][0] += begin
+    return Node(*fields)

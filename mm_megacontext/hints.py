@@ -90,7 +90,6 @@ class HintSearch:
         index: The memory's search.
         tree: Where the links of found blocks are read.
         question: Words to search for.
-        vector: (dim,) what gists of relevant blocks look like, or None for no vector search.
         config: How many and how strong.
         within: Source numbers to search, or None for all.
     """
@@ -100,12 +99,11 @@ class HintSearch:
         index: Index,
         tree: TreeReader,
         question: str,
-        vector: npt.NDArray[np.float32] | None,
         config: HintConfig,
         within: Sequence[int] | None = None,
     ) -> None:
         self._index, self._tree, self._within = index, tree, within
-        self._vector, self._config = vector, config
+        self._config = config
         self._strengths: dict[NodeId, float] = {}
         self._taken: list[tuple[Node, float]] = []
         found = index.search_text(search_words(question), config.n_text, within) if config.n_text else []
@@ -118,12 +116,16 @@ class HintSearch:
         """The strongest full-text hits and their links; None unless the best one holds every word of the question."""
         return Hints(self._strengths) if self._is_complete else None
 
-    def all(self) -> Hints:
-        """All hints, of both indexes."""
+    def all(self, vector: npt.NDArray[np.float32] | None) -> Hints:
+        """All hints, of both indexes.
+
+        Args:
+            vector: (dim,) what gists of relevant blocks look like, or None for no vector search.
+        """
         self._take(self._others)
         self._others = {}
-        if self._vector is not None and self._config.n_vectors and not self._is_complete:
-            found = self._index.search_vectors(self._vector, self._config.n_vectors, self._within)
+        if vector is not None and self._config.n_vectors and not self._is_complete:
+            found = self._index.search_vectors(vector, self._config.n_vectors, self._within)
             self._take(_strengths(found, self._config.vector_weight, self._config.contrast))
         self._follow()
         return Hints(self._strengths)

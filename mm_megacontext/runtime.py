@@ -99,13 +99,12 @@ class Runtime:
         if sum(root.n_leaves for root in start.roots) <= start.capacity:
             yield self._read_everything
             return
-        words = self.base.embed_tokens(np.array(self.base.tokenizer.encode(question), dtype=np.int64))
-        vector = self.lens.query_vector(words) if len(words) else None
-        search = HintSearch(index, tree, question, vector, self.config.hints, within)
+        search = HintSearch(index, tree, question, self.config.hints, within)
         lead = search.lead()
         if lead is not None:
             yield lambda context: self._mask(context, self._lift(context, lead))
-        hints = search.all()
+        words = self.base.embed_tokens(np.array(self.base.tokenizer.encode(question), dtype=np.int64))
+        hints = search.all(self.lens.query_vector(words) if len(words) else None)
 
         def score(context: WorkingContext) -> npt.NDArray[np.float64]:
             lift = self._lift(context, hints)

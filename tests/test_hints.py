@@ -60,20 +60,20 @@ def test_strength_is_relative_to_the_best_of_its_kind() -> None:
     index = FakeIndex(
         text=[(NodeId(1, 0), 8.0), (NodeId(1, 1), 2.0)], vectors=[(NodeId(1, 2), 0.5), (NodeId(1, 1), 0.4)]
     )
-    hints = HintSearch(index, tree, "question", VECTOR, HintConfig(vector_weight=0.5, next_weight=0, contrast=1)).all()
+    hints = HintSearch(index, tree, "question", HintConfig(vector_weight=0.5, next_weight=0, contrast=1)).all(VECTOR)
     assert strengths(hints, tree, 5) == pytest.approx([1.0, 0.4, 0.5, 0.0, 0.0])
 
 
 def test_what_is_no_match_is_no_hint() -> None:
     tree = blocks(3)
     index = FakeIndex(text=[(NodeId(1, 0), 0.0)], vectors=[(NodeId(1, 1), -0.2), (NodeId(1, 2), -0.4)])
-    assert len(HintSearch(index, tree, "question", VECTOR, HintConfig()).all()) == 0
+    assert len(HintSearch(index, tree, "question", HintConfig()).all(VECTOR)) == 0
 
 
 def test_contrast_makes_the_best_stand_out() -> None:
     tree = blocks(3)
     index = FakeIndex(text=[(NodeId(1, 0), 8.0), (NodeId(1, 1), 4.0), (NodeId(1, 2), 2.0)])
-    hints = HintSearch(index, tree, "question", None, HintConfig(next_weight=0, contrast=3)).all()
+    hints = HintSearch(index, tree, "question", HintConfig(next_weight=0, contrast=3)).all(None)
     assert strengths(hints, tree, 3) == pytest.approx([1.0, 1 / 8, 1 / 64])
 
 
@@ -93,39 +93,39 @@ def test_vectors_are_asked_where_the_best_block_lacks_a_word(
     """The block with its column headers and with what follows in the same region."""
     tree = blocks(3, {1: (0,)}, [header, text, after])
     index = FakeIndex(text=[(NodeId(1, 1), 1.0)] if text else [], vectors=[(NodeId(1, 2), 0.4)])
-    HintSearch(index, tree, "What is the harbour fee?", VECTOR, HintConfig()).all()
+    HintSearch(index, tree, "What is the harbour fee?", HintConfig()).all(VECTOR)
     assert ("vectors" in [kind for kind, *_ in index.asked]) == is_asked
 
 
 def test_the_strongest_lead_where_the_best_holds_every_word() -> None:
     tree = blocks(5, {1: (0,)}, ["Fee", "harbour 12", "rent", "harbour fee", ""])
     index = FakeIndex(text=[(NodeId(1, 1), 10.0), (NodeId(1, 3), 9.8), (NodeId(1, 2), 8.0)])
-    search = HintSearch(index, tree, "What is the harbour fee?", VECTOR, HintConfig(contrast=1, lead=0.95))
+    search = HintSearch(index, tree, "What is the harbour fee?", HintConfig(contrast=1, lead=0.95))
     lead = search.lead()
     assert lead is not None
     assert strengths(lead, tree, 5) == pytest.approx([0.98, 1.0, 0.0, 0.98, 0.0])
-    assert strengths(search.all(), tree, 5) == pytest.approx([0.98, 1.0, 0.8, 0.98, 0.7 * 0.98])
+    assert strengths(search.all(VECTOR), tree, 5) == pytest.approx([0.98, 1.0, 0.8, 0.98, 0.7 * 0.98])
     assert [kind for kind, *_ in index.asked] == ["text"]
 
 
 @pytest.mark.parametrize("found", [[], [(NodeId(1, 1), 10.0)], [(NodeId(1, 2), 10.0), (NodeId(1, 1), 9.9)]])
 def test_nothing_leads_where_the_best_lacks_a_word(found: Found) -> None:
     tree = blocks(4, texts=["", "harbour fees", "rent", ""])
-    search = HintSearch(FakeIndex(text=found), tree, "What is the harbour fee?", None, HintConfig())
+    search = HintSearch(FakeIndex(text=found), tree, "What is the harbour fee?", HintConfig())
     assert search.lead() is None
 
 
 def test_links_get_their_share_and_lose_nothing() -> None:
     tree = blocks(4, {1: (0,), 2: (3,)})
     index = FakeIndex(text=[(NodeId(1, 1), 10.0), (NodeId(1, 3), 10.0), (NodeId(1, 2), 5.0)])
-    hints = HintSearch(index, tree, "question", None, HintConfig(link_weight=0.9, next_weight=0, contrast=1)).all()
+    hints = HintSearch(index, tree, "question", HintConfig(link_weight=0.9, next_weight=0, contrast=1)).all(None)
     assert strengths(hints, tree, 4) == pytest.approx([0.9, 1.0, 0.5, 1.0])
 
 
 def test_the_next_block_gets_its_share() -> None:
     tree = blocks(5)
     index = FakeIndex(text=[(NodeId(1, 1), 10.0), (NodeId(1, 2), 2.0), (NodeId(1, 4), 1.0)])
-    hints = HintSearch(index, tree, "question", None, HintConfig(next_weight=0.7, contrast=1)).all()
+    hints = HintSearch(index, tree, "question", HintConfig(next_weight=0.7, contrast=1)).all(None)
     assert strengths(hints, tree, 5) == pytest.approx([0.0, 1.0, 0.7, 0.14, 0.1])
 
 
@@ -137,7 +137,7 @@ def test_a_block_of_another_kind_or_page_does_not_go_on() -> None:
     builder.nodes[made[3].id] = replace(made[3], page=2)
     tree = builder.tree([root])
     index = FakeIndex(text=[(NodeId(1, 0), 10.0), (NodeId(1, 2), 10.0)])
-    hints = HintSearch(index, tree, "question", None, HintConfig(next_weight=0.7)).all()
+    hints = HintSearch(index, tree, "question", HintConfig(next_weight=0.7)).all(None)
     assert strengths(hints, tree, 4) == pytest.approx([1.0, 0.0, 1.0, 0.0])
 
 
@@ -148,16 +148,16 @@ def test_function_words_are_not_searched_for() -> None:
             return []
 
     index, tree = Recording(), blocks(1)
-    HintSearch(index, tree, "What is the rent of Marvolo?", None, HintConfig(n_text=1)).all()
-    HintSearch(index, tree, "What is it?", None, HintConfig(n_text=1)).all()
+    HintSearch(index, tree, "What is the rent of Marvolo?", HintConfig(n_text=1)).all(None)
+    HintSearch(index, tree, "What is it?", HintConfig(n_text=1)).all(None)
     assert [query for query, _, _ in index.asked] == ["rent Marvolo?", "What is it?"]
 
 
 def test_indexes_are_asked_for_what_is_configured() -> None:
     index, tree = FakeIndex(), blocks(1)
-    HintSearch(index, tree, "question", VECTOR, HintConfig(n_text=7, n_vectors=3), within=[2, 5]).all()
-    HintSearch(index, tree, "question", None, HintConfig(n_text=7)).all()
-    HintSearch(index, tree, "question", VECTOR, HintConfig(n_text=0, n_vectors=0)).all()
+    HintSearch(index, tree, "question", HintConfig(n_text=7, n_vectors=3), within=[2, 5]).all(VECTOR)
+    HintSearch(index, tree, "question", HintConfig(n_text=7)).all(None)
+    HintSearch(index, tree, "question", HintConfig(n_text=0, n_vectors=0)).all(VECTOR)
     assert index.asked == [("text", 7, [2, 5]), ("vectors", 3, [2, 5]), ("text", 7, None)]
 
 
