@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 import torch
 from jaxtyping import Float32, Float64, Int64
 from torch import Tensor
-from torch.compiler import assume_constant_result
 
 from mm_megacontext.positional.positions import AXES
 
@@ -127,10 +126,14 @@ class RotaryConfig:
         return list(axes.values())
 
 
-@assume_constant_result  # type: ignore[untyped-decorator]  # torch.compile sees through caches, but not through decimals
 def pair_table(config: RotaryConfig, device: torch.device) -> PairTable:
     """The table of a config, made once per device; not to be written to."""
     return _pair_table(config, device)
+
+
+# torch.compile sees through caches, but not through decimals. This is what torch.compiler.assume_constant_result does,
+# without importing the compiler, which takes seconds.
+pair_table._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
 @lru_cache(maxsize=64)
