@@ -55,10 +55,10 @@ def read(
         ValueError: ``engine`` is unknown.
     """
     path = Path(path)
-    head, content_hash = _head_and_hash(path)
+    head, digest = _head_and_hash(path)
     if b"%PDF-" in head[:_PDF_MARK_WITHIN]:
         _check_suffix(path, "a PDF", "pdf", _TEXT_SUFFIXES | _IMAGE_SUFFIXES)
-        return _read_pdf(path, content_hash, engine, password)
+        return _read_pdf(path, digest, engine, password)
     _refuse_unsupported(path, head)
     name = image_format(path, has_signature=True)
     if name is None:
@@ -66,14 +66,19 @@ def read(
         if encoding is not None:
             _check_suffix(path, "plain text", "txt", _PDF_SUFFIXES | _IMAGE_SUFFIXES)
             is_markdown = path.suffix.lower() in _MARKDOWN_SUFFIXES
-            return read_text(path, content_hash, encoding, is_markdown=is_markdown)
+            return read_text(path, digest, encoding, is_markdown=is_markdown)
         name = image_format(path, has_signature=False)
     if name is None:
         raise IngestError(
             f"unsupported file ({_guess(path, head)}): give a PDF, an image, or UTF-8 text", source=str(path)
         )
     _check_suffix(path, f"{_article(name)} {name} image", name.lower(), _PDF_SUFFIXES | _TEXT_SUFFIXES)
-    return read_image(path, content_hash, name, max_pixels=max_pixels)
+    return read_image(path, digest, name, max_pixels=max_pixels)
+
+
+def content_hash(path: Path) -> str:
+    """The hash that the document of a file has, without opening it. Raises IngestError where it cannot be read."""
+    return _head_and_hash(path)[1]
 
 
 def is_supported_name(path: Path) -> bool:

@@ -28,6 +28,7 @@ from mm_megacontext.ingest import (
     summarise,
 )
 from mm_megacontext.layout.document import Page
+from mm_megacontext.layout.reader import content_hash
 from mm_megacontext.lens import Lens
 from mm_megacontext.page_pixels import StoredPixels
 from mm_megacontext.runtime import ReadContext, ReadingConfig, Runtime
@@ -153,11 +154,10 @@ class MegaContext:
         ingester = Ingester(self.base.tokenizer, self._gister, self._tiles, self._writable)
         for number, file in enumerate(files, 1):
             try:
-                document = ingester.open(file, engine, password)
-                known = None if self._store is None else self._store.find(document.uri)
-                if known is not None and known.content_hash == document.content_hash:
-                    report.unchanged.append(document.uri)
+                if (uri := self._unchanged(file)) is not None:
+                    report.unchanged.append(uri)
                     continue
+                document = ingester.open(file, engine, password)
                 note = _progress(on_progress, document.uri, number, len(files), document.n_pages)
                 report.ingested.append(summarise(ingester.add(document, password, note)))
             except IngestError as error:
@@ -166,6 +166,12 @@ class MegaContext:
             if password is not None:
                 self._passwords[document.uri] = password
         return report
+
+    def _unchanged(self, file: Path) -> str | None:
+        """The uri of a file that the memory holds as it is, told by its bytes alone. Raises IngestError."""
+        uri = str(file.resolve())
+        known = None if self._store is None else self._store.find(uri)
+        return uri if known is not None and known.content_hash == content_hash(file.resolve()) else None
 
     def _writable(self) -> Store:
         if self._store is not None and self._is_writing:

@@ -69,6 +69,8 @@ def check_engine(name: str) -> None:
         UsageError: No engine is registered under ``name``.
         MissingExtra: It is not installed.
     """
+    if name == "auto":
+        return  # PDFium is always there
     from mm_megacontext.layout.engines import candidates
 
     try:
