@@ -33,6 +33,10 @@ class PixelReader(Protocol):
     def with_pixels(self, tiles: Sequence[Node], leaves: Sequence[Leaves]) -> list[Leaves]: ...
 
 
+HELD_NODES = 2048
+"""Nodes below the roots of sources that a collection keeps: every question to many sources passes through there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Sources in order with the time at which each one begins."""
@@ -62,11 +66,15 @@ class CollectionTree:
         self._reader = reader
         self._pixels = pixels
         self._begins = {r.root_id.source: t for r, t in zip(scope.records, scope.begins, strict=True)}
-        self._collected: dict[NodeId, Node] = {}
-        self._roots = self._group(self._read([r.root_id for r in scope.records]))
+        self._held: dict[NodeId, Node] = {}
+        self._n_collected = 0
+        tops = self._read([r.root_id for r in scope.records])
+        self._roots = self._group(tops)
+        if len(tops) > 1:
+            self._hold_below(tops)
 
     def __contains__(self, id: NodeId) -> bool:
-        return id.source in self._begins or id in self._collected
+        return id.source in self._begins or id in self._held
 
     @property
     def n_leaves(self) -> int:
@@ -76,8 +84,8 @@ class CollectionTree:
         return list(self._roots)
 
     def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
-        stored = iter(self._read([id for id in ids if id.source != COLLECTION]))
-        return [self._collection_node(id) if id.source == COLLECTION else next(stored) for id in ids]
+        read = iter(self._read([id for id in ids if id not in self._held]))
+        return [self._held[id] if id in self._held else next(read) for id in ids]
 
     def leaves(self, ids: Sequence[NodeId]) -> list[Leaves]:
         found = [
@@ -99,12 +107,6 @@ class CollectionTree:
         except KeyError:
             raise NodeNotFound(f"source {id.source} is not in this collection of {len(self._begins)}") from None
 
-    def _collection_node(self, id: NodeId) -> Node:
-        try:
-            return self._collected[id]
-        except KeyError:
-            raise NodeNotFound(f"no collection node {id.index} above these {len(self._begins)} sources") from None
-
     def _read(self, ids: Sequence[NodeId]) -> list[Node]:
         """Nodes of sources, moved to where their source begins on the common timeline."""
         moved = []
@@ -112,6 +114,15 @@ class CollectionTree:
             begin = self._begin(id)
             moved.append(_later(node, begin) if begin else node)
         return moved
+
+    def _hold_below(self, tops: Sequence[Node]) -> None:
+        """Keep the roots of the sources and what is right below them, as far as there is room."""
+        children: list[NodeId] = []
+        for top in tops:
+            if len(tops) + len(children) + len(top.children) > HELD_NODES:
+                break
+            children += top.children
+        self._held.update((node.id, node) for node in [*tops[:HELD_NODES], *self._read(children)])
 
     def _group(self, tops: list[Node]) -> list[NodeId]:
         while len(tops) > 1:
@@ -125,7 +136,7 @@ class CollectionTree:
         weights = np.array([c.n_leaves for c in children], dtype=np.float32)
         gist = np.tensordot(weights / weights.sum(), np.stack([c.gist for c in children]).astype(np.float32), axes=1)
         node = Node(
-            id=NodeId(COLLECTION, len(self._collected)),
+            id=NodeId(COLLECTION, self._n_collected),
             first=children[0].first,
             last=children[-1].last,
             children=tuple(c.id for c in children),
@@ -141,7 +152,8 @@ class CollectionTree:
             sigma=np.sqrt(moments.variance),
             gist=gist.astype(np.float16),
         )
-        self._collected[node.id] = node
+        self._n_collected += 1
+        self._held[node.id] = node
         return node
 
 

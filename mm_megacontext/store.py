@@ -20,10 +20,11 @@ import numpy.typing as npt
 from mm_megacontext.durable import StoreWarning as StoreWarning
 from mm_megacontext.durable import fsync_path, table_versions, translated, write_whole
 from mm_megacontext.errors import CorruptStore, IncompatibleGists, StoreError
+from mm_megacontext.store_cache import RowCache
 from mm_megacontext.store_catalogue import SourceInfo as SourceInfo
 from mm_megacontext.store_catalogue import SourceRecord as SourceRecord
 from mm_megacontext.store_lock import LOCK_FILE, WriteLock
-from mm_megacontext.store_snapshot import NODES, SOURCES, NodeCache, Snapshot
+from mm_megacontext.store_snapshot import NODES, SOURCES, Snapshot
 from mm_megacontext.store_verify import verify
 from mm_megacontext.store_writer import Writer, create_tables
 from mm_megacontext.tree import Leaves, Node, NodeId, NodeRow
@@ -72,7 +73,7 @@ class Store:
         ...     print(store.nodes([id])[0].text)
     """
 
-    def __init__(self, path: Path, identity: Identity, writer: Writer | None, cache: NodeCache) -> None:
+    def __init__(self, path: Path, identity: Identity, writer: Writer | None, cache: RowCache) -> None:
         self.path = path
         self.identity = identity
         self._writer = writer
@@ -141,7 +142,7 @@ class Store:
                 f"{path} holds gists of {found}; asked for {identity}; "
                 "open it with what made it, or ingest its sources into a new memory"
             )
-        cache = NodeCache()
+        cache = RowCache()
         writer = Writer(path, found.dim, found.slots, cache) if mode == "w" else None
         return cls(path, found, writer, cache)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from threading import Lock
 
 import lance
 import numpy as np
@@ -19,44 +18,18 @@ from lance.query import MatchQuery
 
 from mm_megacontext.durable import StoreWarning, open_newest, table_versions, translated
 from mm_megacontext.errors import NodeNotFound
+from mm_megacontext.store_cache import MOST_RUNS, RowCache, Run, Span, rows_per_run, split_runs
 from mm_megacontext.store_catalogue import SourceRecord, read_catalogue
-from mm_megacontext.store_rows import LEAF_COLUMNS, NODE_COLUMNS, TEXT, decode_leaves, decode_nodes
+from mm_megacontext.store_rows import LEAF_COLUMNS, NODE_COLUMNS, TEXT
 from mm_megacontext.tree import Leaves, Node, NodeId
 
 NODES, SOURCES = "nodes", "sources"
 
-CACHED_NODES = 8192
-"""Nodes kept decoded: the upper levels of the tree are asked for again at every step of the focus loop."""
 READ_BYTES = 65_536
 """Reads nearer to each other than this become one: 64 nodes of a source take half the time."""
 PROBES = 16
 """Partitions of the vector index that a search looks into; each holds some 4 000 vectors."""
 _BLOCKS_ONLY = f"lod = 1 AND modality = {TEXT}"
-
-
-class NodeCache:
-    """The nodes read last. Numbers of sources are never used twice, so entries never become wrong."""
-
-    def __init__(self, capacity: int = CACHED_NODES) -> None:
-        self._capacity = capacity
-        self._nodes: OrderedDict[NodeId, Node] = OrderedDict()
-        self._lock = Lock()
-
-    def get(self, ids: Iterable[NodeId]) -> dict[NodeId, Node]:
-        """Those of ``ids`` that are here."""
-        with self._lock:
-            found = {id: self._nodes[id] for id in ids if id in self._nodes}
-            for id in found:
-                self._nodes.move_to_end(id)
-        return found
-
-    def put(self, nodes: Iterable[Node]) -> None:
-        """Keep ``nodes``, forgetting those not asked for longest."""
-        with self._lock:
-            for node in nodes:
-                self._nodes[node.id] = node
-            while len(self._nodes) > self._capacity:
-                self._nodes.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,10 +51,10 @@ class Snapshot:
     last_number: int
     hidden: frozenset[int]
     broken: dict[int, SourceRecord]
-    cache: NodeCache = field(default_factory=NodeCache)
+    cache: RowCache = field(default_factory=RowCache)
 
     @classmethod
-    def take(cls, path: Path, dim: int, slots: int, cache: NodeCache | None = None) -> Snapshot:
+    def take(cls, path: Path, dim: int, slots: int, cache: RowCache | None = None) -> Snapshot:
         """The newest state of the memory in ``path`` for gists of ``slots`` vectors of ``dim``."""
         while True:
             before = table_versions(path / SOURCES)
@@ -97,7 +70,7 @@ class Snapshot:
             names = ", ".join(record.uri for record in broken.values())
             warnings.warn(f"{path}: damaged and left out, ingest again: {names}", StoreWarning, stacklevel=2)
         visible = {record.number: record for record in whole}
-        return cls(path, (slots, dim), nodes, sources, visible, last, hidden, broken, cache or NodeCache())
+        return cls(path, (slots, dim), nodes, sources, visible, last, hidden, broken, cache or RowCache())
 
     def find(self, uri: str) -> SourceRecord | None:
         """The source of that uri."""
@@ -106,27 +79,45 @@ class Snapshot:
     def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
         """See ``TreeReader.nodes``."""
         self.row_ids(ids)  # the cache may know sources that are forgotten
-        found = self.cache.get(ids)
-        missing = sorted({id for id in ids if id not in found})
+        found = self.cache.nodes.get(ids)
+        missing = {id for id in ids if id not in found}
         if missing:
-            slots, dim = self.shape
-            table = self.take_rows(self.row_ids(missing), NODE_COLUMNS)
-            read = decode_nodes([id.source for id in missing], table, dim, slots)
-            self.cache.put(read)
-            found.update((node.id, node) for node in read)
+            read = {id: run.node(id) for id, run in self._runs_of(missing)}
+            self.cache.nodes.put(read)
+            found.update(read)
         return [found[id] for id in ids]
 
     def leaves(self, ids: Sequence[NodeId]) -> list[Leaves]:
         """See ``TreeReader.leaves``."""
-        unique = sorted(set(ids))
-        if not unique:
-            return []
-        packed = self.take_rows(self.row_ids(unique), LEAF_COLUMNS).column("leaves").to_pylist()
-        leafless = next((id for id, bytes in zip(unique, packed, strict=True) if bytes is None), None)
-        if leafless is not None:
-            raise NodeNotFound(f"node {leafless.source}:{leafless.index} is above LOD 1 and has no leaves of its own")
-        found = dict(zip(unique, map(decode_leaves, packed), strict=True))
+        self.row_ids(ids)
+        found = {id: run.leaves_of(id) for id, run in self._runs_of(set(ids))}
         return [found[id] for id in ids]
+
+    def _runs_of(self, ids: Iterable[NodeId]) -> list[tuple[NodeId, Run]]:
+        """Nodes that exist, each with a run that holds it."""
+        spans = {id: self._span(id) for id in ids}
+        held = self.cache.runs.get(set(spans.values()))
+        missing = {id: span for id, span in spans.items() if span not in held}
+        if len(set(missing.values())) > MOST_RUNS:
+            spans |= {id: Span(id.source, id.index, id.index + 1) for id in missing}
+            held |= self._read_runs([spans[id] for id in sorted(missing)])
+        elif missing:
+            read = self._read_runs(sorted(set(missing.values())))
+            self.cache.runs.put(read)
+            held |= read
+        return [(id, held[span]) for id, span in spans.items()]
+
+    def _span(self, id: NodeId) -> Span:
+        """The run in which a node is read."""
+        length = rows_per_run(*self.shape)
+        begin = id.index - id.index % length
+        return Span(id.source, begin, min(begin + length, self.records[id.source].n_nodes))
+
+    def _read_runs(self, spans: Sequence[Span]) -> dict[Span, Run]:
+        starts = [self.records[span.source].row_start for span in spans]
+        rows = [start + i for start, span in zip(starts, spans, strict=True) for i in range(span.begin, span.end)]
+        slots, dim = self.shape
+        return split_runs(self.take_rows(rows, [*NODE_COLUMNS, *LEAF_COLUMNS]), spans, dim, slots)
 
     def row_ids(self, ids: Iterable[NodeId]) -> list[int]:
         """Where nodes are in the nodes table. Raises NodeNotFound."""

@@ -19,6 +19,7 @@ from lance.query import MatchQuery
 
 from mm_megacontext.durable import SyncedDirectory, set_aside_damaged, translated
 from mm_megacontext.errors import StoreError
+from mm_megacontext.store_cache import RowCache
 from mm_megacontext.store_catalogue import (
     COUNTER_URI,
     SourceInfo,
@@ -30,7 +31,7 @@ from mm_megacontext.store_catalogue import (
 )
 from mm_megacontext.store_lock import WriteLock
 from mm_megacontext.store_rows import check_row, decode_nodes, encode_rows, nodes_schema
-from mm_megacontext.store_snapshot import NODES, SOURCES, NodeCache, Snapshot
+from mm_megacontext.store_snapshot import NODES, SOURCES, Snapshot
 from mm_megacontext.store_table import STORAGE_VERSION, WritableTable
 from mm_megacontext.tree import Node, NodeRow
 
@@ -82,7 +83,7 @@ class Writer:
         snapshot: What the memory holds after the last change.
     """
 
-    def __init__(self, path: Path, dim: int, slots: int, cache: NodeCache) -> None:
+    def __init__(self, path: Path, dim: int, slots: int, cache: RowCache) -> None:
         self._path, self._dim, self._slots, self._cache = path, dim, slots, cache
         self._nodes = WritableTable(path / NODES, max_small_fragments=16)
         self._sources = WritableTable(path / SOURCES, max_small_fragments=8)
