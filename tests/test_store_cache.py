@@ -21,7 +21,7 @@ SEEDS = (1, 2, 3)
 @pytest.fixture(scope="module")
 def memory(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[NodeId, NodeRow]]:
     path = tmp_path_factory.mktemp("runs") / "memory"
-    written = {}
+    written: dict[NodeId, NodeRow] = {}
     with Store.create(path, IDENTITY) as store:
         for seed in SEEDS:
             record = store.add_source(source_info(f"doc-{seed}", seed), tree_rows(seed, n_pages=6))
