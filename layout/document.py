@@ -23,6 +23,8 @@ RegionKind = Literal[
 
 CellRole = Literal["body", "column_header", "row_header"]
 
+PageStatus = Literal["ok", "degraded", "failed"]
+
 
 def union(boxes: list[Box]) -> Box:
     """The smallest box that holds all of ``boxes`` (at least one)."""
@@ -108,6 +110,13 @@ class Page:
     engine: str = ""
     problem: str | None = None
     """Why the page could not be read whole, or None."""
+
+    @property
+    def status(self) -> PageStatus:
+        """Whether the page was read whole, in part, or not at all."""
+        if self.problem is None:
+            return "ok"
+        return "degraded" if self.regions else "failed"
 
     @property
     def text(self) -> str:

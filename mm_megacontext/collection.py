@@ -6,6 +6,7 @@ Sources follow each other in the order they were added. Above more than one of t
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -35,6 +36,9 @@ class PixelReader(Protocol):
 
 HELD_NODES = 2048
 """Nodes below the roots of sources that a collection keeps: every question to many sources passes through there."""
+
+MOST_AHEAD = 4
+"""Families read ahead at once; of more, the budget will open only some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class CollectionTree:
         self._pixels = pixels
         self._begins = {r.root_id.source: t for r, t in zip(scope.records, scope.begins, strict=True)}
         self._held: dict[NodeId, Node] = {}
+        self._edge: list[Node] = []
         self._n_collected = 0
         tops = self._read([r.root_id for r in scope.records])
         self._roots = self._group(tops)
@@ -84,7 +89,8 @@ class CollectionTree:
         return list(self._roots)
 
     def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
-        read = iter(self._read([id for id in ids if id not in self._held]))
+        deep = [id for id in ids if id not in self._held]
+        read = iter(self._read(deep, self._on_the_way(deep)))
         return [self._held[id] if id in self._held else next(read) for id in ids]
 
     def leaves(self, ids: Sequence[NodeId]) -> list[Leaves]:
@@ -107,10 +113,18 @@ class CollectionTree:
         except KeyError:
             raise NodeNotFound(f"source {id.source} is not in this collection of {len(self._begins)}") from None
 
-    def _read(self, ids: Sequence[NodeId]) -> list[Node]:
+    def _on_the_way(self, ids: Sequence[NodeId]) -> list[NodeId]:
+        """What a path down to ``ids`` passes right below what is held; read with them, it need not be waited for."""
+        at = {bisect_left(self._edge, id, key=_last) for id in ids}
+        above = [self._edge[i] for i in at if i < len(self._edge)]
+        if len(above) > MOST_AHEAD:
+            return []
+        return [child for node in above if any(map(node.covers, ids)) for child in node.children]
+
+    def _read(self, ids: Sequence[NodeId], ahead: Sequence[NodeId] = ()) -> list[Node]:
         """Nodes of sources, moved to where their source begins on the common timeline."""
         moved = []
-        for id, node in zip(ids, self._reader.nodes(ids), strict=True):
+        for id, node in zip(ids, self._reader.nodes([*ids, *ahead]), strict=False):
             begin = self._begin(id)
             moved.append(_later(node, begin) if begin else node)
         return moved
@@ -122,7 +136,8 @@ class CollectionTree:
             if len(tops) + len(children) + len(top.children) > HELD_NODES:
                 break
             children += top.children
-        self._held.update((node.id, node) for node in [*tops[:HELD_NODES], *self._read(children)])
+        self._edge = self._read(children)
+        self._held.update((node.id, node) for node in [*tops[:HELD_NODES], *self._edge])
 
     def _group(self, tops: list[Node]) -> list[NodeId]:
         while len(tops) > 1:
@@ -157,6 +172,7 @@ class CollectionTree:
         return node
 
 
+_last = attrgetter("last")
 _fields = attrgetter(*Node.__slots__)
 _T_SPAN, _MU = map(Node.__slots__.index, ("t_span", "mu"))
 

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from mm_megacontext.answer import Answer
-from mm_megacontext.layout.document import Page
-from mm_megacontext.layout.reader import read
+from mm_megacontext.page_picture import render_page
 from mm_megacontext.show import EvidenceBox, Footprint, caption, draw_evidence_page
 from mm_megacontext.store_catalogue import SourceRecord
-from mm_megacontext.vision.pages import PageImages
 from mm_megacontext.working_context import WorkingContext
-
-TEXT_SCALE = 2.0
-"""Pixels per point when a page of plain text is drawn."""
 
 
 def draw_answer(
@@ -27,7 +22,7 @@ def draw_answer(
         IngestError: The source is gone or cannot be rendered any more.
     """
     record, number = _page_to_show(answer, context, records)
-    image = _render(record, number, passwords.get(record.uri))
+    image = render_page(record.uri, record.kind, number, passwords.get(record.uri))
     size = record.page_sizes[number - 1]
     evidence = [e for e in answer.evidence if e.source == record.uri and e.page == number]
     title = caption(answer.question, answer.text, cost=answer.usage.cost, budget=answer.usage.budget)
@@ -60,33 +55,3 @@ def _footprints(context: WorkingContext, record: SourceRecord, number: int) -> l
         elif not is_one_page and (node.first.source < node.last.source or node.page <= number <= node.last_page):
             footprints.append(Footprint((0.0, 0.0, width, height), entry.lod))
     return footprints
-
-
-def _render(record: SourceRecord, number: int, password: str | None) -> Image.Image:
-    if record.kind in ("pdf", "image"):
-        with PageImages(record.uri, record.kind, password=password) as images:
-            source = images.page(number)
-            level = next(k for k in range(source.n_levels) if max(source.size) >> k <= 2048 or k == source.n_levels - 1)
-            width, height = (max(1, -(-side >> level)) for side in source.size)
-            return Image.fromarray(source.read((0, 0, width, height), level))
-    pages = read(record.uri).pages()
-    return _draw_text(next(page for page in pages if page.number == number))
-
-
-def _draw_text(page: Page) -> Image.Image:
-    """A page of plain text, its words where the reader placed them."""
-    image = Image.new("RGB", (round(page.size[0] * TEXT_SCALE), round(page.size[1] * TEXT_SCALE)), "white")
-    draw = ImageDraw.Draw(image)
-    for region in page.regions:
-        lines = (
-            region.lines or tuple(ln for cell in region.table.cells for ln in cell.lines)
-            if region.table
-            else region.lines
-        )
-        for word in (word for line in lines for word in line.words):
-            x0, y0, x1, y1 = (edge * TEXT_SCALE for edge in word.bbox)
-            font = ImageFont.load_default((y1 - y0) * 0.8)
-            drawn = draw.textlength(word.text, font=font)
-            fitted = ImageFont.load_default((y1 - y0) * 0.8 * min(1.0, (x1 - x0) / max(drawn, 1.0)))
-            draw.text((x0, (y0 + y1) / 2), word.text, font=fitted, fill="black", anchor="lm")
-    return image

@@ -85,8 +85,8 @@ def turn(
     cos, sin = at.cos.unsqueeze(-3), at.sin.unsqueeze(-3)
     n = cos.shape[-1]
     first, second, rest = x[..., :n], x[..., n : 2 * n], x[..., 2 * n :]
-    rotated = torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(x.dtype)
-    return torch.cat((rotated, rest), dim=-1)
+    turned = (first * cos - second * sin).to(x.dtype), (second * cos + first * sin).to(x.dtype)
+    return torch.cat((*turned, rest), dim=-1)
 
 
 def rotate(

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm_megacontext.collection import CollectionTree
+from mm_megacontext import collection
+from mm_megacontext.collection import MOST_AHEAD, CollectionTree
 from mm_megacontext.errors import NodeNotFound
 from mm_megacontext.memory_tree import InMemoryTree
 from mm_megacontext.tree import COLLECTION, GROUP_ARITY, Leaves, Node, NodeId
@@ -163,3 +164,49 @@ def test_pixels_are_read_for_tiles_alone() -> None:
 def test_a_collection_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one source"):
         CollectionTree(InMemoryTree([], {}), [])
+
+
+@dataclass
+class Recording:
+    """Notes what is asked of a tree, call by call."""
+
+    tree: InMemoryTree
+    asked: list[list[NodeId]]
+
+    def roots(self) -> list[NodeId]:
+        return self.tree.roots()
+
+    def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
+        self.asked.append(list(ids))
+        return self.tree.nodes(ids)
+
+    def leaves(self, ids: Sequence[NodeId]) -> list[Leaves]:
+        return self.tree.leaves(ids)
+
+
+@pytest.mark.parametrize("n_blocks", [1, 6])
+def test_what_paths_pass_next_is_read_along_if_they_are_few(n_blocks: int) -> None:
+    inner, records = stored([4] * 6)
+    reader = Recording(inner, [])
+    tree = CollectionTree(reader, records)
+    reader.asked.clear()
+    edges = [inner.nodes([inner.nodes([record.root_id])[0].children[0]])[0] for record in records]
+    blocks = [next(node.id for node in subtree(inner, edge.id) if node.lod == 1) for edge in edges][:n_blocks]
+    assert [node.id for node in tree.nodes(blocks)] == blocks
+    (asked,) = reader.asked
+    ahead = [child for edge in edges[:n_blocks] for child in edge.children] if n_blocks <= MOST_AHEAD else []
+    assert sorted(asked) == sorted([*blocks, *ahead])
+
+
+@pytest.mark.parametrize("held", [0, 3, 10, 10_000])
+def test_what_is_held_does_not_change_what_is_read(held: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner, records = stored([3, 2, 4, 1, 3])
+    wanted = [node.id for record in records for node in subtree(inner, record.root_id)]
+    monkeypatch.setattr(collection, "HELD_NODES", 10_000)
+    expected = CollectionTree(inner, records).nodes(wanted)
+    monkeypatch.setattr(collection, "HELD_NODES", held)
+    reader = Recording(inner, [])
+    tree = CollectionTree(reader, records)
+    for one, other in zip(tree.nodes(wanted), expected, strict=True):
+        assert (one.id, one.t_span, one.children) == (other.id, other.t_span, other.children)
+    assert sum(map(len, reader.asked[1:-1])) <= held

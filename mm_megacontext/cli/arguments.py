@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from mm_megacontext.cli.failure import UsageError
 
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf")
+
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -49,7 +51,15 @@ def names(text: str) -> tuple[str, ...]:
     return parts
 
 
-def add_json(parser: argparse.ArgumentParser) -> None:
+def picture_path(text: str) -> Path:
+    """A file name that says which kind of picture is to be written."""
+    path = Path(text)
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise argparse.ArgumentTypeError(f"{text}: must end in one of {', '.join(PICTURE_SUFFIXES)}")
+    return path
+
+
+def add_json(parser: argparse._ActionsContainer) -> None:
     """Add ``--json``."""
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.cli import terminal
-from mm_megacontext.cli.arguments import add_json, add_reading, check_engine, existing_memory, positive_int
+from mm_megacontext.cli.arguments import (
+    add_json,
+    add_reading,
+    check_engine,
+    existing_memory,
+    picture_path,
+    positive_int,
+)
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.cli.ingest import warn_of_pages
 
@@ -16,7 +23,6 @@ if TYPE_CHECKING:
     from mm_megacontext.memory import Answer, MegaContext
 
 DEFAULT_BUDGET = 512
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf")
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -39,19 +45,12 @@ def add_parser(subparsers: Subparsers) -> None:
         "--memory", type=Path, metavar="DIR", help="memory that takes up FILE (default: in your cache directory)"
     )
     parser.add_argument(
-        "--show", type=_picture_path, metavar="OUT.png", help="draw the evidence and where the model looked sharply"
+        "--show", type=picture_path, metavar="OUT.png", help="draw the evidence and where the model looked sharply"
     )
     parser.add_argument("--trace", type=Path, metavar="OUT.jsonl", help="write every step of the reading")
     add_reading(parser)
     add_json(parser)
     parser.set_defaults(run=run)
-
-
-def _picture_path(text: str) -> Path:
-    path = Path(text)
-    if path.suffix.lower() not in PICTURE_SUFFIXES:
-        raise argparse.ArgumentTypeError(f"{text}: must end in one of {', '.join(PICTURE_SUFFIXES)}")
-    return path
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,6 +6,10 @@ from mm_megacontext.errors import IngestError, MegaContextError, MemoryLocked
 
 FAILED = 1
 BAD_USAGE = 2
+PARTIAL = 3
+"""Some pages could be read, others not or not whole."""
+UNUSABLE = 65
+"""Nothing of the input could be read (EX_DATAERR of sysexits.h)."""
 INTERRUPTED = 130
 """What shells report for a command that Ctrl-C ended."""
 BROKEN_PIPE = 141

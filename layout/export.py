@@ -1,0 +1,112 @@
+"""Pages for other programs: the documented JSON, and Markdown."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from mm_megacontext.layout.document import Box, Cell, Document, Page, PageStatus, Region, Table
+
+_STATUSES: tuple[PageStatus, ...] = ("ok", "degraded", "failed")
+_MARGINS = ("header", "footer")
+
+
+def document_to_json(document: Document, pages: Iterable[Page]) -> dict[str, Any]:
+    """A document, or some pages of it, as plain values; boxes are [x0, y0, x1, y1] in ``unit``, origin top left."""
+    found = [page_to_json(page) for page in pages]
+    counts = Counter(page["status"] for page in found)
+    return {
+        "source": document.uri,
+        "kind": document.kind,
+        "unit": document.unit,
+        "n_pages": document.n_pages,
+        "engine": ", ".join(dict.fromkeys(page["engine"] for page in found)),
+        "pages": found,
+        "summary": {status: counts[status] for status in _STATUSES},
+    }
+
+
+def page_to_json(page: Page) -> dict[str, Any]:
+    """One page as plain values, its regions in reading order."""
+    return {
+        "number": page.number,
+        "size": [round(side, 2) for side in page.size],
+        "status": page.status,
+        "engine": page.engine,
+        "problem": page.problem,
+        "regions": [_region_to_json(region, order) for order, region in enumerate(page.regions, 1)],
+    }
+
+
+def _region_to_json(region: Region, order: int) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "kind": region.kind,
+        "bbox": _rounded(region.bbox),
+        "order": order,
+        "text": region.text,
+    }
+    if region.level is not None:
+        fields["level"] = region.level
+    if region.table is not None:
+        fields["cells"] = [_cell_to_json(cell) for cell in region.table.cells]
+    else:
+        fields["lines"] = [{"bbox": _rounded(line.bbox), "text": line.text} for line in region.lines]
+    return fields
+
+
+def _cell_to_json(cell: Cell) -> dict[str, Any]:
+    return {
+        "row": cell.row,
+        "column": cell.column,
+        "row_span": cell.row_span,
+        "column_span": cell.column_span,
+        "role": cell.role,
+        "bbox": _rounded(cell.bbox),
+        "text": cell.text,
+    }
+
+
+def _rounded(box: Box) -> list[float]:
+    return [round(edge, 2) for edge in box]
+
+
+def page_to_markdown(page: Page) -> str:
+    """The text of a page as Markdown in reading order; without page headers and footers, figures as their kind.
+
+    Example:
+        >>> from mm_megacontext.layout.document import Line, Word
+        >>> line = Line((Word("Findings", (0, 0, 9, 9)),))
+        >>> page_to_markdown(Page(1, (99, 99), (Region("heading", line.bbox, (line,), level=2),)))
+        '## Findings'
+    """
+    return "\n\n".join(_region_to_markdown(region) for region in page.regions if region.kind not in _MARGINS)
+
+
+def _region_to_markdown(region: Region) -> str:
+    if region.table is not None:
+        return _table_to_markdown(region.table)
+    if not region.lines:
+        return f"<!-- {region.kind} -->"
+    if region.kind == "heading":
+        return f"{'#' * (region.level or 1)} {_one_line(region.text)}"
+    if region.kind == "code":
+        return f"```\n{region.text}\n```"
+    return region.text if region.kind == "list" else _one_line(region.text)
+
+
+def _table_to_markdown(table: Table) -> str:
+    """A pipe table; a merged cell's text stands in its first row and column, its other places are empty."""
+    rows = [[""] * table.n_columns for _ in range(table.n_rows)]
+    for cell in table.cells:
+        rows[cell.row][cell.column] = _one_line(cell.text).replace("|", "\\|")
+    header, *body = rows
+    return "\n".join(map(_pipes, [header, ["---"] * table.n_columns, *body]))
+
+
+def _pipes(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
