@@ -110,16 +110,22 @@ class Generator:
         return self._model.config.dim, self._context_ids.device
 
     def _read(self, prompt: Inputs) -> Tensor:
-        """The hidden state that is about to answer, (1, 1, dim); the first time, the context is read with it."""
+        """The hidden state that is about to answer, (1, 1, dim); the first time, the context is read with it.
+
+        Of the context, only what can be copied is looked at again.
+        """
+        last = torch.arange(prompt.mu.shape[1], device=self._context_ids.device) == prompt.mu.shape[1] - 1
         if self._hidden is None:
-            hidden = self._read_on(Inputs.join([self._packed.inputs, prompt]), self._state)
-            self._hidden = hidden[:, : len(self._packed)]
+            copyable = self._packed.copyable
+            hidden = self._read_on(Inputs.join([self._packed.inputs, prompt]), self._state, torch.cat((copyable, last)))
+            self._hidden = hidden.new_zeros(1, len(copyable), hidden.shape[-1])
+            self._hidden[:, copyable] = hidden[:, :-1]
         else:
-            hidden = self._read_on(prompt, self._state.keep(len(self._packed)))
+            hidden = self._read_on(prompt, self._state.keep(len(self._packed)), last)
         return hidden[:, -1:]
 
-    def _read_on(self, inputs: Inputs, state: State) -> Tensor:
-        (hidden,), (self._state,) = read_on(self._model, [inputs], [state])
+    def _read_on(self, inputs: Inputs, state: State, wanted: Tensor | None = None) -> Tensor:
+        (hidden,), (self._state,) = read_on(self._model, [inputs], [state], None if wanted is None else [wanted])
         return hidden
 
     def _generate(self, states: Tensor, n_prompt: int) -> Generated:

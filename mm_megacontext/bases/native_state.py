@@ -82,7 +82,7 @@ class _Packing(NamedTuple):
 
 
 def read_on(
-    model: NativeModel, parts: Sequence[Inputs], states: Sequence[State]
+    model: NativeModel, parts: Sequence[Inputs], states: Sequence[State], wanted: Sequence[Tensor] | None = None
 ) -> tuple[tuple[Tensor, ...], tuple[State, ...]]:
     """Read more of some sequences; new entries see what their state remembers, and themselves causally.
 
@@ -92,9 +92,11 @@ def read_on(
         model: Reads.
         parts: New entries of each sequence, at least one; batches of one.
         states: What was read of each sequence before.
+        wanted: (entries,) bool of each sequence: new entries whose hidden states are asked for; by default all.
 
     Returns:
-        Hidden states of the new entries (1, entries, dim), and the states after them, one per sequence.
+        Hidden states of the new entries, of the wanted ones (1, entries, dim), and the states after all of them, one
+        per sequence.
     """
     sizes = [part.mu.shape[1] for part in parts]
     lengths = Lengths(tuple(sizes), tuple(len(state) + n for state, n in zip(states, sizes, strict=True)))
@@ -108,8 +110,12 @@ def read_on(
     layers: list[tuple[LayerState, ...]] = []
     for layer, past in zip(model.layers, zip(*(state.layers for state in states), strict=True), strict=True):
         assert isinstance(layer, Layer)
-        x, latest = _read_layer(layer, x, packing, past)
+        attended, latest = _attend(layer, x, packing, past)
         layers.append(latest)
+        if wanted is not None and layer is model.layers[-1]:  # of the others, later entries need what was kept
+            asked = torch.cat(tuple(wanted))
+            x, attended, sizes = x[:, asked], attended[:, asked], [int(w.sum()) for w in wanted]
+        x = layer.finish(x, attended)
     hidden = model.norm(x).split(sizes, dim=1)
     return hidden, tuple(map(State, zip(*layers, strict=True), times, origins))
 
@@ -120,10 +126,10 @@ def _since(origins: Sequence[Tensor], parts: Sequence[Inputs]) -> Positions:
     return Positions(torch.cat(moved, dim=1), torch.cat([part.sigma for part in parts], dim=1))
 
 
-def _read_layer(
+def _attend(
     layer: Layer, x: Tensor, packing: _Packing, past: Sequence[LayerState]
 ) -> tuple[Tensor, tuple[LayerState, ...]]:
-    """The residual stream after one layer, and what it remembers of each sequence."""
+    """What the entries of one layer attend to (1, entries, heads, head_dim), and what it remembers of each sequence."""
     normed = layer.attention_norm(x).split(packing.sizes, dim=1)
     tails = [own.normed[None, len(own.keys) :] for own in past]
     mixed = map(layer.convolution, normed, packing.taps, tails)
@@ -131,7 +137,7 @@ def _read_layer(
     new = zip(k.split(packing.sizes), v.split(packing.sizes), (own[0] for own in normed), strict=True)
     latest = tuple(LayerState(*map(_join, own, more)) for own, more in zip(past, new, strict=True))
     keys, values = torch.cat([own.keys for own in latest]), torch.cat([own.values for own in latest])
-    return layer.finish(x, attend(q, keys, values, packing.lengths)[None]), latest
+    return attend(q, keys, values, packing.lengths)[None], latest
 
 
 def _join(before: Tensor, after: Tensor) -> Tensor:

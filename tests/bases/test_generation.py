@@ -110,9 +110,9 @@ def test_what_is_quoted_takes_two_forwards(monkeypatch: pytest.MonkeyPatch) -> N
     generator = generator_of(base, packed)
     original = generator._read_on
 
-    def counted(inputs: Inputs, state: State) -> torch.Tensor:
+    def counted(inputs: Inputs, state: State, wanted: torch.Tensor | None = None) -> torch.Tensor:
         lengths.append(inputs.mu.shape[1])
-        return original(inputs, state)
+        return original(inputs, state, wanted)
 
     monkeypatch.setattr(generator, "_read_on", counted)
     quoted = 0

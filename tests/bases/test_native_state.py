@@ -41,6 +41,24 @@ def test_reading_in_parts_is_reading_at_once(seed: int, n: int, data: st.DataObj
 
 
 @settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10_000), st.lists(st.integers(1, 30), min_size=1, max_size=3), st.data())
+def test_what_is_not_wanted_changes_nothing_else(seed: int, sizes: list[int], data: st.DataObject) -> None:
+    """Neither the hidden states that are, nor what is remembered."""
+    model = random_model(seed % 5)
+    parts = [random_inputs(seed + i, n) for i, n in enumerate(sizes)]
+    states = [State.empty(model)] * len(sizes)
+    wanted = [torch.tensor(data.draw(st.lists(st.booleans(), min_size=n, max_size=n))) for n in sizes]
+    with torch.inference_mode():
+        everything, after = read_on(model, parts, states)
+        asked, after_asked = read_on(model, parts, states, wanted)
+    for whole, some, mask in zip(everything, asked, wanted, strict=True):
+        torch.testing.assert_close(some, whole[:, mask], atol=TOLERANCE, rtol=0)
+    for one, other in zip(after, after_asked, strict=True):
+        for layer, own in zip(one.layers, other.layers, strict=True):
+            assert all(torch.equal(a, b) for a, b in zip(layer, own, strict=True))
+
+
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 40), st.data())
 def test_what_is_dropped_leaves_no_trace(seed: int, n: int, data: st.DataObject) -> None:
     """Read on with something else, go back, and read what really follows."""
