@@ -23,6 +23,11 @@ RegionKind = Literal[
 
 CellRole = Literal["body", "column_header", "row_header"]
 
+HiddenReason = Literal[
+    "not painted", "transparent", "smaller than 1 pt", "outside the page", "no contrast", "under an image"
+]
+"""Why a person who looks at the page does not see a text that is in the file."""
+
 PageStatus = Literal["ok", "degraded", "failed"]
 
 
@@ -92,6 +97,8 @@ class Region:
     table: Table | None = None
     level: int | None = None
     """Heading level from 1, if ``kind`` is ``"heading"``."""
+    hidden: HiddenReason | None = None
+    """Why nobody sees it, or None. What is hidden is shown by ``mmctx layout`` and never read."""
 
     @property
     def text(self) -> str:
@@ -120,7 +127,7 @@ class Page:
 
     @property
     def text(self) -> str:
-        return "\n\n".join(region.text for region in self.regions if region.text)
+        return "\n\n".join(region.text for region in self.regions if region.text and region.hidden is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import importlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
 
 from mm_megacontext.errors import MissingExtra
-from mm_megacontext.layout.document import Box
+from mm_megacontext.layout.document import Box, HiddenReason
 
 ENTRY_POINT_GROUP = "mm_megacontext.layout_engines"
 """Other distributions register an engine here: a name for a function without arguments that returns a PdfEngine."""
@@ -41,7 +45,11 @@ _CLEAN: dict[int, str | None] = {**_LIGATURES, **_DROPPED}
 
 
 class RawWord(NamedTuple):
-    """A word as an engine gives it; ``line`` numbers the engine's own text line, turned text is not ``upright``."""
+    """A word as an engine gives it.
+
+    ``line`` numbers the engine's own text line; turned text is not ``upright``; ``hidden`` is why nobody sees it, as
+    far as the engine knows: ``visibility`` finds out the rest.
+    """
 
     x0: float
     y0: float
@@ -52,6 +60,18 @@ class RawWord(NamedTuple):
     bold: bool
     upright: bool
     line: int
+    hidden: HiddenReason | None = None
+
+    @property
+    def box(self) -> Box:
+        return self[:4]
+
+
+class Painted(NamedTuple):
+    """One painting operation and its box."""
+
+    kind: Literal["text", "image"]
+    box: Box
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +84,9 @@ class RawPage:
         rules: Thin boxes (at most ``MAX_RULE_PT`` thick) and the edges of rectangles: evidence for tables.
         images: Boxes of raster images.
         drawings: Boxes of all other vector graphics.
+        raster: Renders the page: (height, width) grey, one pixel a point; called while the page is open. None where
+            the engine cannot.
+        paint_order: What is painted, in order. None where the engine does not know.
     """
 
     number: int
@@ -72,6 +95,8 @@ class RawPage:
     rules: list[Box]
     images: list[Box]
     drawings: list[Box]
+    raster: Callable[[], npt.NDArray[np.uint8]] | None = None
+    paint_order: Callable[[], list[Painted]] | None = None
 
 
 MAX_RULE_PT = 2.5
@@ -146,6 +171,11 @@ def clip_box(box: Box, size: tuple[float, float]) -> Box | None:
     x0, x1 = max(0.0, min(x0, x1)), min(size[0], max(x0, x1))
     y0, y1 = max(0.0, min(y0, y1)), min(size[1], max(y0, y1))
     return (x0, y0, x1, y1) if x0 <= x1 and y0 <= y1 else None
+
+
+def is_outside(box: Box, size: tuple[float, float]) -> bool:
+    """Whether nothing of ``box`` lies on the page."""
+    return box[2] <= 0 or box[3] <= 0 or box[0] >= size[0] or box[1] >= size[1]
 
 
 def place_vector(box: Box, is_rectangle: bool, rules: list[Box], drawings: list[Box]) -> None:

@@ -45,7 +45,10 @@ def _region_to_json(region: Region, order: int) -> dict[str, Any]:
         "bbox": _rounded(region.bbox),
         "order": order,
         "text": region.text,
+        "visible": region.hidden is None,
     }
+    if region.hidden is not None:
+        fields["hidden"] = region.hidden
     if region.level is not None:
         fields["level"] = region.level
     if region.table is not None:
@@ -72,7 +75,7 @@ def _rounded(box: Box) -> list[float]:
 
 
 def page_to_markdown(page: Page) -> str:
-    """The text of a page as Markdown in reading order; without page headers and footers, figures as their kind.
+    """The text of a page as Markdown in reading order; without page headers, footers and what is hidden.
 
     Example:
         >>> from mm_megacontext.layout.document import Line, Word
@@ -80,7 +83,8 @@ def page_to_markdown(page: Page) -> str:
         >>> page_to_markdown(Page(1, (99, 99), (Region("heading", line.bbox, (line,), level=2),)))
         '## Findings'
     """
-    return "\n\n".join(_region_to_markdown(region) for region in page.regions if region.kind not in _MARGINS)
+    read = [region for region in page.regions if region.kind not in _MARGINS and region.hidden is None]
+    return "\n\n".join(map(_region_to_markdown, read))
 
 
 def _region_to_markdown(region: Region) -> str:

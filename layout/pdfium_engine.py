@@ -5,18 +5,22 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from mm_megacontext.errors import IngestError
-from mm_megacontext.layout.document import Box
-from mm_megacontext.layout.engines import OpenPdf, RawPage, RawWord, clean_text
-from mm_megacontext.layout.pdfium_graphics import Frame, read_graphics
+from mm_megacontext.layout.document import Box, HiddenReason
+from mm_megacontext.layout.engines import OpenPdf, RawPage, RawWord, clean_text, is_outside
+from mm_megacontext.layout.pdfium_graphics import Frame, paint_order, read_graphics
 
 _LINE_BREAK_HYPHEN = 0x02  # PDFium's mark for a hyphen at the end of a line
 _BOLD_WEIGHT = 600
+_UNPAINTED, _FILLED = 3, (0, 2, 4, 6)  # text render modes
 _JUMP_EM = 1.5  # characters further apart than this cannot belong to one word
 
 
@@ -39,24 +43,30 @@ class PdfiumEngine:
 class _PdfiumFile:
     def __init__(self, pdf: pdfium.PdfDocument) -> None:
         self._pdf = pdf
+        self._page: pdfium.PdfPage | None = None
 
     @property
     def n_pages(self) -> int:
         return len(self._pdf)
 
     def page(self, number: int) -> RawPage:
-        page = self._pdf[number - 1]
-        try:
-            # Text of form fields and annotations is no page content until it is flattened into it (in memory only).
-            if pdfium_c.FPDFPage_GetAnnotCount(page) > 0:
-                pdfium_c.FPDFPage_Flatten(page, pdfium_c.FLAT_NORMALDISPLAY)
-                page.close()
-                page = self._pdf[number - 1]
-            return _read_page(page, number)
-        finally:
-            page.close()
+        self._close_page()
+        self._page = self._pdf[number - 1]
+        # Text of form fields and annotations is no page content until it is flattened into it (in memory only).
+        if pdfium_c.FPDFPage_GetAnnotCount(self._page) > 0:
+            pdfium_c.FPDFPage_Flatten(self._page, pdfium_c.FLAT_NORMALDISPLAY)
+            self._page.close()
+            self._page = self._pdf[number - 1]
+        return _read_page(self._page, number)
+
+    def _close_page(self) -> None:
+        """A page stays open until the next one is read: it may yet be rendered."""
+        if self._page is not None:
+            self._page.close()
+            self._page = None
 
     def close(self) -> None:
+        self._close_page()
         self._pdf.close()
 
 
@@ -68,7 +78,22 @@ def _read_page(page: pdfium.PdfPage, number: int) -> RawPage:
     finally:
         text_page.close()
     rules, images, drawings = read_graphics(page, frame)
-    return RawPage(number, frame.size, words, rules, images, drawings)
+    return RawPage(
+        number,
+        frame.size,
+        words,
+        rules,
+        images,
+        drawings,
+        raster=partial(_raster, page),
+        paint_order=partial(paint_order, page, frame),
+    )
+
+
+def _raster(page: pdfium.PdfPage) -> npt.NDArray[np.uint8]:
+    """The page in grey, one pixel a point, annotations included."""
+    grey: npt.NDArray[np.uint8] = page.render(scale=1, grayscale=True).to_numpy()
+    return grey.reshape(grey.shape[:2]).copy()
 
 
 def _words(text_page: pdfium.PdfTextPage, frame: Frame) -> Iterator[RawWord]:
@@ -115,10 +140,26 @@ def _word(
 ) -> Iterator[RawWord]:
     raw = b"".join(unit.to_bytes(2, "little") if unit < 0x10000 else b"" for unit in units)
     text = clean_text(raw.decode("utf-16-le", errors="ignore")).strip()
+    whole = frame.whole_box(*bounds)
+    if not text or not all(map(math.isfinite, whole)):
+        return
     box = frame.box(*bounds)
-    if text and box is not None:
-        size, bold, upright = _look(text_page, first, frame.rotation)
-        yield RawWord(*box, text, size or box[3] - box[1], bold, upright, line)
+    size, bold, upright = _look(text_page, first, frame.rotation)
+    hidden = _unpainted(text_page, first)
+    if box is None or is_outside(whole, frame.size):
+        box, hidden = whole, "outside the page"
+    yield RawWord(*box, text, size or box[3] - box[1], bold, upright, line, hidden)
+
+
+def _unpainted(text_page: pdfium.PdfTextPage, index: int) -> HiddenReason | None:
+    """Why a character leaves no ink, if it leaves none."""
+    owner = pdfium_c.FPDFText_GetTextObject(text_page, index)
+    mode = pdfium_c.FPDFTextObj_GetTextRenderMode(owner) if owner else 0
+    if mode == _UNPAINTED:
+        return "not painted"
+    red, green, blue, alpha = (ctypes.c_uint() for _ in range(4))
+    known = pdfium_c.FPDFText_GetFillColor(text_page, index, red, green, blue, alpha)
+    return "transparent" if known and mode in _FILLED and alpha.value == 0 else None
 
 
 def _look(text_page: pdfium.PdfTextPage, index: int, rotation: int) -> tuple[float, bool, bool]:

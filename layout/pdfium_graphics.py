@@ -6,12 +6,13 @@ import ctypes
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from mm_megacontext.layout.document import Box
-from mm_megacontext.layout.engines import clip_box, place_vector
+from mm_megacontext.layout.engines import Painted, clip_box, place_vector
 
 _MAX_OBJECTS = 20_000  # pages of more objects than this are maps or plots: their tail is no evidence for tables
 _MAX_SEGMENTS = 2_000
@@ -54,6 +55,11 @@ class Frame:
         """A user-space box as shown, clipped to the page; None where it lies outside."""
         return clip_box((*self._point(left, top), *self._point(right, bottom)), self.size)
 
+    def whole_box(self, left: float, bottom: float, right: float, top: float) -> Box:
+        """A user-space box as shown, wherever it lies."""
+        (u0, v0), (u1, v1) = self._point(left, top), self._point(right, bottom)
+        return (min(u0, u1), min(v0, v1), max(u0, u1), max(v0, v1))
+
 
 Graphics = tuple[list[Box], list[Box], list[Box]]
 """Rules, images, drawings."""
@@ -75,6 +81,17 @@ def read_graphics(page: pdfium.PdfPage, frame: Frame) -> Graphics:
             for box, is_rectangle in _path_boxes(item, matrix, frame):
                 place_vector(box, is_rectangle, rules, drawings)
     return rules, images, drawings
+
+
+def paint_order(page: pdfium.PdfPage, frame: Frame) -> list[Painted]:
+    """Texts and images of a page in the order in which they are painted."""
+    kinds: dict[int, Literal["text", "image"]] = {
+        pdfium_c.FPDF_PAGEOBJ_TEXT: "text",
+        pdfium_c.FPDF_PAGEOBJ_IMAGE: "image",
+    }
+    items = itertools.islice(_objects(page, None, pdfium.PdfMatrix(), 1), _MAX_OBJECTS)
+    found = ((kinds[item.type], _bounds(item, matrix, frame)) for item, matrix in items if item.type in kinds)
+    return [Painted(kind, box) for kind, box in found if box is not None]
 
 
 def _objects(

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from mm_megacontext.errors import IngestError, MissingExtra
-from mm_megacontext.layout.document import Box
-from mm_megacontext.layout.engines import OpenPdf, RawPage, RawWord, clean_text, clip_box, place_vector
+from mm_megacontext.layout.document import Box, HiddenReason
+from mm_megacontext.layout.engines import (
+    OpenPdf,
+    Painted,
+    RawPage,
+    RawWord,
+    clean_text,
+    clip_box,
+    is_outside,
+    place_vector,
+)
 
 
 @contextmanager
@@ -39,13 +53,15 @@ except ImportError as e:
 _VECTOR_BLOCK = 3
 _BOLD = 16  # span flag
 _BOLD_CHARACTER = 8  # bold by its weight, not by its font's name
+_INKED, _CLIPPING = 16 | 32, 64  # filled or stroked; only cutting out what is painted next
 _MAX_VECTORS = 4_000  # pages of more are maps or plots: their rules are no evidence for tables
 _PAGES_PER_SHRINK = 64  # MuPDF's cache would grow to 256 MiB; emptying it more often re-reads fonts
 
 # Ligatures come expanded (flag left out). Images are read apart: the dictionary would copy or re-encode each of them.
 # Vectors are collected only to know whether there are any; releases before 1.26 cannot, and are always asked for them.
 _COLLECT_VECTORS = getattr(pymupdf, "TEXT_COLLECT_VECTORS", 0)
-_FLAGS = pymupdf.TEXTFLAGS_WORDS & ~pymupdf.TEXT_PRESERVE_LIGATURES | pymupdf.TEXT_MEDIABOX_CLIP | _COLLECT_VECTORS
+# Nothing is cut at the page's edge: what lies outside is told apart and not lost.
+_FLAGS = pymupdf.TEXTFLAGS_WORDS & ~pymupdf.TEXT_PRESERVE_LIGATURES & ~pymupdf.TEXT_MEDIABOX_CLIP | _COLLECT_VECTORS
 
 # MuPDF writes its complaints about broken files to stderr unless told not to.
 pymupdf.TOOLS.mupdf_display_errors(False)
@@ -84,12 +100,13 @@ class _PyMuPdfFile:
         page = self._pdf.load_page(number - 1)
         size = (float(page.rect.width), float(page.rect.height))
         turn = tuple(page.rotation_matrix) if page.rotation else None
-        text_page = page.get_textpage(flags=_FLAGS)
+        text_page = page.get_textpage(clip=pymupdf.INFINITE_RECT(), flags=_FLAGS)
         blocks = text_page.extractDICT()["blocks"]
         words = _words(text_page.extractWORDS(), _Looks(blocks, turn), size, turn)
         rules, drawings = self._vectors(page, blocks, size, turn)
         images = self._images(page, size, turn) if not words or page.get_images() else []
-        return RawPage(number, size, words, rules, images, drawings)
+        raster, order = partial(_raster, page), partial(_paint_order, page, turn)
+        return RawPage(number, size, words, rules, images, drawings, raster, order)
 
     @staticmethod
     def _vectors(
@@ -126,26 +143,49 @@ def _words(
     width, height = size
     words = []
     place = (-1, -1)
-    font_size, bold, upright = 0.0, False, True
+    look = _Look(0.0, False, True, ())
     for x0, y0, x1, y1, text, block_no, line_no, _ in found:
+        middle = ((x0 + x1) / 2, (y0 + y1) / 2)
         if (block_no, line_no) != place:
             place = (block_no, line_no)
-            font_size, bold, upright = looks.of((x0 + x1) / 2, (y0 + y1) / 2) or (y1 - y0, False, True)
+            look = looks.of(*middle) or _Look(y1 - y0, False, True, ())
+        hidden = look.unpainted_at(*middle) if look.unpainted else None
         if turn is not None or not (x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height):
-            box = clip_box(_turned((x0, y0, x1, y1), turn), size)
-            if box is None:
+            box = _turned((x0, y0, x1, y1), turn)
+            if not all(map(math.isfinite, box)):
                 continue
+            if is_outside(box, size):
+                hidden = "outside the page"
+            else:
+                box = clip_box(box, size) or box
             x0, y0, x1, y1 = box
         if not (text.isascii() and text.isprintable()):
             text = clean_text(text).strip()
             if not text:
                 continue
-        words.append(RawWord(x0, y0, x1, y1, text, font_size, bold, upright, block_no << 16 | line_no))
+        line = block_no << 16 | line_no
+        words.append(RawWord(x0, y0, x1, y1, text, look.size, look.bold, look.upright, line, hidden))
     return words
 
 
-_Look = tuple[float, bool, bool]
-"""Font size of a line (that of its longest span), whether all of it is bold, whether it stands upright."""
+class _Look(NamedTuple):
+    """How a line looks.
+
+    Attributes:
+        size: Font size, that of its longest span.
+        bold: Whether all of it is.
+        upright: Whether it stands so.
+        unpainted: Boxes, before rotation, of its spans that leave no ink, and why.
+    """
+
+    size: float
+    bold: bool
+    upright: bool
+    unpainted: tuple[tuple[Box, HiddenReason], ...]
+
+    def unpainted_at(self, x: float, y: float) -> HiddenReason | None:
+        """Why the span that holds the point leaves no ink, if that is so."""
+        return next((why for (x0, y0, x1, y1), why in self.unpainted if x0 <= x <= x1 and y0 <= y <= y1), None)
 
 
 class _Looks:
@@ -174,7 +214,35 @@ class _Looks:
         if self._turn is not None:
             dx = dx * self._turn[0] + dy * self._turn[2]
         bold = all(s["flags"] & _BOLD or s.get("char_flags", 0) & _BOLD_CHARACTER for s in spans if s["text"].strip())
-        return max(spans, key=lambda s: len(s["text"]))["size"], bold, dx > 0.9 and line["wmode"] == 0
+        unpainted = tuple((s["bbox"], why) for s in spans if (why := _unpainted(s)) is not None)
+        size = max(spans, key=lambda s: len(s["text"]))["size"]
+        return _Look(size, bold, dx > 0.9 and line["wmode"] == 0, unpainted)
+
+
+def _unpainted(span: dict[str, Any]) -> HiddenReason | None:
+    """Why a span leaves no ink, if it leaves none; releases before 1.25.2 do not tell."""
+    flags = span.get("char_flags", 0)
+    if span.get("alpha", 255) or flags & _CLIPPING:
+        return None
+    return "transparent" if flags & _INKED else "not painted"
+
+
+def _raster(page: Any) -> npt.NDArray[np.uint8]:
+    """The page in grey, one pixel a point, annotations included."""
+    pixmap = page.get_pixmap(colorspace=pymupdf.csGRAY, alpha=False)
+    rows = np.frombuffer(pixmap.samples_mv, dtype=np.uint8).reshape(pixmap.height, pixmap.stride)
+    return rows[:, : pixmap.width].copy()
+
+
+def _paint_order(page: Any, turn: tuple[float, ...] | None) -> list[Painted]:
+    """Texts and images in the order in which they are painted."""
+    order = []
+    for what, box, *_ in page.get_bboxlog():
+        if what.endswith("-text"):
+            order.append(Painted("text", _turned(box, turn)))
+        elif what == "fill-image":
+            order.append(Painted("image", _turned(box, turn)))
+    return order
 
 
 def _drawn(paths: list[dict[str, Any]]) -> Iterator[tuple[Box, bool]]:

@@ -12,6 +12,7 @@ from mm_megacontext.layout.engines import OpenPdf, PdfEngine, candidates
 from mm_megacontext.layout.image_page import MAX_PIXELS, image_format, read_image
 from mm_megacontext.layout.plain_text import read_text, text_encoding
 from mm_megacontext.layout.regions import find_regions
+from mm_megacontext.layout.visibility import split_hidden
 
 _HEAD_BYTES = 4096
 _PDF_MARK_WITHIN = 1024  # readers accept garbage of this length before the PDF header
@@ -174,7 +175,16 @@ def _read_page(pdf: OpenPdf, engine_name: str, number: int) -> Page:
     """One page; whatever goes wrong with it is its problem, not the document's."""
     try:
         raw = pdf.page(number)
-        return Page(number, raw.size, find_regions(raw), engine_name)
+        try:
+            seen, hidden = split_hidden(raw)
+        except Exception as e:
+            what = f"whether text on it is hidden could not be found out ({_first_line(e)})"
+            return Page(number, raw.size, find_regions(raw), engine_name, problem=what)
+        return Page(number, raw.size, find_regions(seen) + hidden, engine_name)
     except Exception as e:
-        what = (str(e).splitlines() or [""])[0]
-        return Page(number, (0.0, 0.0), (), engine_name, problem=f"{type(e).__name__}: {what}".rstrip(": "))
+        return Page(number, (0.0, 0.0), (), engine_name, problem=_first_line(e))
+
+
+def _first_line(error: Exception) -> str:
+    what = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {what}".rstrip(": ")

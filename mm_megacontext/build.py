@@ -143,6 +143,8 @@ class TreeBuilder:
         rows: list[NodeRow] = []
         regions = Grouper(lambda group: self._parent(group, "group"))
         for region in page.regions:
+            if region.hidden is not None:
+                continue
             closed = regions.room()
             part = self._region_rows(page, region)
             rows += closed + part

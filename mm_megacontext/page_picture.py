@@ -31,6 +31,9 @@ KIND_COLORS: dict[RegionKind, Rgb] = {
 }
 
 
+HIDDEN_COLOR: Rgb = (255, 0, 0)
+
+
 def render_page(uri: str, kind: SourceKind, number: int, password: str | None = None) -> Image.Image:
     """One page of a file, from 1, at most ``MAX_SIDE_PX`` on a side where it has levels.
 
@@ -87,7 +90,7 @@ def draw_regions(image: Image.Image, page: Page) -> Image.Image:
 
 
 def _outline(draw: ImageDraw.ImageDraw, region: Region, scale: tuple[float, float], line: int) -> None:
-    color = KIND_COLORS[region.kind]
+    color = _color(region)
     if region.table is not None:
         for cell in region.table.cells:
             draw.rectangle(_scaled(cell.bbox, scale), outline=(*color, 150), width=max(1, line // 2))
@@ -106,12 +109,18 @@ def _label(
     x, y = region.bbox[0] * scale[0], region.bbox[1] * scale[1]
     left, top, right, bottom = draw.textbbox((x, y), text, font=font, anchor="lb")
     shift = max(0.0, -top)  # a label above the page's edge moves onto the page
-    draw.rectangle((left - 2, top + shift - 1, right + 2, bottom + shift + 1), fill=KIND_COLORS[region.kind])
+    draw.rectangle((left - 2, top + shift - 1, right + 2, bottom + shift + 1), fill=_color(region))
     draw.text((x, y + shift), text, font=font, fill="white", anchor="lb")
 
 
 def _name(region: Region) -> str:
+    if region.hidden is not None:
+        return f"hidden: {region.hidden}"
     return region.kind if region.level is None else f"{region.kind} {region.level}"
+
+
+def _color(region: Region) -> Rgb:
+    return KIND_COLORS[region.kind] if region.hidden is None else HIDDEN_COLOR
 
 
 def _scaled(box: tuple[float, float, float, float], scale: tuple[float, float]) -> tuple[float, float, float, float]:

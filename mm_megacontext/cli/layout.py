@@ -97,6 +97,8 @@ def render(page: Page, unit: str) -> str:
     for order, region in enumerate(page.regions, 1):
         box = " ".join(f"{edge:.1f}" for edge in region.bbox)
         kind = region.kind if region.level is None else f"{region.kind} {region.level}"
+        if region.hidden is not None:
+            kind = f"HIDDEN ({region.hidden})"
         text = " ".join(region.text.split())
         if region.table is not None:
             text = f"({region.table.n_rows} x {region.table.n_columns}) {text}"

@@ -45,7 +45,10 @@ def pdf_bytes(pages: list[PdfPage], *, password: str | None = None) -> bytes:
     """The file, encrypted with 40-bit RC4 where a password is given."""
     key, encrypt = (b"", b"") if password is None else _encryption(password)
     n_fixed = 4 + len(FONTS)
-    objects: dict[int, bytes] = {1: b"<< /Type /Catalog /Pages 2 0 R >>"}
+    layer = n_fixed + 2 * len(pages)  # switched off
+    layers = f"/OCProperties << /OCGs [{layer} 0 R] /D << /OFF [{layer} 0 R] >> >>"
+    objects: dict[int, bytes] = {1: f"<< /Type /Catalog /Pages 2 0 R {layers} >>".encode()}
+    objects[layer] = b"<< /Type /OCG /Name (off) >>"
     kids = " ".join(f"{n_fixed + 2 * i} 0 R" for i in range(len(pages)))
     objects[2] = f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode()
     for number, (font, _) in enumerate(FONTS.items(), start=3):
@@ -67,7 +70,9 @@ def pdf_bytes(pages: list[PdfPage], *, password: str | None = None) -> bytes:
             crop = f"/CropBox [{x0} {height - y1} {x1} {height - y0}]"
         objects[number] = (
             f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {width} {height}] {crop} /Rotate {page.rotate} "
-            f"/Resources << /Font << {fonts} >> /XObject << /Im {image} 0 R >> >> /Contents {number + 1} 0 R >>"
+            f"/Resources << /Font << {fonts} >> /XObject << /Im {image} 0 R >> "
+            f"/ExtGState << /Clear << /ca 0 /CA 0 >> >> /Properties << /Off {layer} 0 R >> >> "
+            f"/Contents {number + 1} 0 R >>"
         ).encode()
         objects[number + 1] = _stream(b"", "\n".join(page.ops).encode("cp1252"), key, number + 1)
     return _assemble(objects, encrypt)

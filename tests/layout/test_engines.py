@@ -93,11 +93,12 @@ def test_rotation_and_crop_box_are_applied(
     assert all(w.upright == (rotate == 0) for w in page.words)
 
 
-def test_words_outside_the_page_are_left_out(engine: PdfEngine, write_pdf: WritePdf) -> None:
+def test_words_outside_the_page_are_told_apart(engine: PdfEngine, write_pdf: WritePdf) -> None:
     page = PdfPage(crop=(0.0, 0.0, 300.0, 300.0))
     page.text(50, 50, "inside")
     page.text(400, 400, "outside")
-    assert [w.text for w in read_page(engine, write_pdf(page)).words] == ["inside"]
+    words = read_page(engine, write_pdf(page)).words
+    assert [(w.text, w.hidden) for w in words] == [("inside", None), ("outside", "outside the page")]
 
 
 def test_engines_agree_on_words_and_boxes(write_pdf: WritePdf) -> None:

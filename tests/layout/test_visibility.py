@@ -1,0 +1,154 @@
+"""Text that nobody sees, hidden in nine ways, and text that only looks so. Oracle: what was drawn, and how."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mm_megacontext.layout import reader
+from mm_megacontext.layout.document import HiddenReason, Page
+from mm_megacontext.layout.engines import OpenPdf, PdfEngine, RawPage, RawWord, load_engine
+from mm_megacontext.layout.reader import read
+from mm_megacontext.layout.visibility import MIN_CONTRAST, find_hidden, split_hidden
+from mm_megacontext.memory import MegaContext
+from tests.layout.conftest import WritePdf
+from tests.layout.pdf_writer import PdfPage, pdf_bytes
+
+SECRET = "secret words"
+
+
+def at(x: float, baseline: float, size: float = 10.0, before: str = "", text: str = SECRET) -> str:
+    return f"q {before} BT /F1 {size} Tf {x} {792 - baseline} Td ({text}) Tj ET Q"
+
+
+WAYS: dict[str, tuple[list[str], HiddenReason]] = {
+    "render mode 3": ([at(72, 300, before="3 Tr")], "not painted"),
+    "transparent": ([at(72, 300, before="/Clear gs")], "transparent"),
+    "white on white": ([at(72, 300, before="1 1 1 rg")], "no contrast"),
+    "black on black": (["0 0 0 rg 60 480 200 30 re f", at(72, 300)], "no contrast"),
+    "under a rectangle": ([at(72, 300), "1 1 1 rg 60 480 200 30 re f"], "no contrast"),
+    "cut away": ([at(72, 300, before="0 0 5 5 re W n")], "no contrast"),
+    "smaller than a point": ([at(72, 300, size=0.4)], "smaller than 1 pt"),
+    "outside the page": ([at(700, 300)], "outside the page"),
+    "under an image": ([at(72, 300), "q 200 0 0 40 60 475 cm /Im Do Q"], "under an image"),
+}
+
+SEEN = {
+    "white on black": ["0 0 0 rg 60 480 200 30 re f", at(72, 300, before="1 1 1 rg")],
+    "on a tinted cell": ["0.9 0.9 1 rg 60 480 200 30 re f", at(72, 300, before="0 g")],
+    "light grey": [at(72, 300, before="0.8 g")],
+    "on an image": ["q 200 0 0 40 60 475 cm /Im Do Q", at(72, 300)],
+    "an outline": [at(72, 300, before="1 Tr")],
+    "cut out of a colour": ["q 7 Tr BT /F1 10 Tf 72 492 Td (secret words) Tj ET 0 0 1 rg 0 0 612 792 re f Q"],
+    "half outside": [at(575, 300)],
+    "the text layer of a scan": [
+        "q 612 0 0 792 0 0 cm /Im Do Q",
+        *(f"1 g {x} {y} 2 5 re f" for x in range(72, 140, 9) for y in (492, 692)),
+        at(72, 300, before="3 Tr"),
+    ],
+}
+
+
+def page_with(ops: list[str], rotate: int = 0) -> PdfPage:
+    page = PdfPage(rotate=rotate)
+    page.text(72, 100, "Open words")
+    page.ops += ops
+    return page
+
+
+def read_page(path: Path, engine: PdfEngine) -> Page:
+    (page,) = read(path, engine=engine.name).pages()
+    assert page.status == "ok", page.problem
+    return page
+
+
+def words_of(page: Page, *, hidden: bool) -> str:
+    texts = [region.text for region in page.regions if (region.hidden is not None) == hidden]
+    return " ".join(" ".join(texts).split())
+
+
+@pytest.mark.parametrize("rotate", [0, 90])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_nobody_sees_is_set_apart(way: str, rotate: int, write_pdf: WritePdf, engine: PdfEngine) -> None:
+    ops, why = WAYS[way]
+    page = read_page(write_pdf(page_with(ops, rotate)), engine)
+    assert words_of(page, hidden=False) == "Open words"
+    assert page.text.split() == ["Open", "words"]
+    assert sorted(words_of(page, hidden=True).split()) == ["secret", "words"]
+    assert {region.hidden for region in page.regions} == {None, why}
+
+
+def test_a_layer_that_is_off_is_not_read(write_pdf: WritePdf, engine: PdfEngine) -> None:
+    page = read_page(write_pdf(page_with([f"/OC /Off BDC {at(72, 300)} EMC"])), engine)
+    assert page.text == "Open words"
+
+
+@pytest.mark.parametrize("way", SEEN)
+def test_what_is_seen_stays(way: str, write_pdf: WritePdf, engine: PdfEngine) -> None:
+    page = read_page(write_pdf(page_with(SEEN[way])), engine)
+    assert words_of(page, hidden=True) == ""
+    assert set(page.text.split()) == {"Open", "words", "secret"}
+
+
+def test_a_page_that_cannot_be_looked_at_is_flagged(write_pdf: WritePdf, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_pdf(page_with(WAYS["white on white"][0]))
+
+    class Blind:
+        name = "blind"
+
+        def open(self, path: Path, password: str | None) -> OpenPdf:
+            return BlindPdf(load_engine("pdfium").open(path, password))
+
+    class BlindPdf:
+        n_pages = 1
+
+        def __init__(self, inner: OpenPdf) -> None:
+            self._inner = inner
+
+        def page(self, number: int) -> RawPage:
+            return replace(self._inner.page(number), raster=None)
+
+        def close(self) -> None:
+            self._inner.close()
+
+    monkeypatch.setattr(reader, "candidates", lambda name: [Blind()])
+    (page,) = read(path).pages()
+    assert page.status == "degraded"
+    assert page.problem is not None
+    assert "hidden could not be found out" in page.problem
+
+
+@given(shade=st.integers(0, 255), ink=st.integers(0, 255), left=st.integers(0, 80))
+def test_words_without_contrast_are_hidden(shade: int, ink: int, left: int) -> None:
+    grey = np.full((50, 100), shade, dtype=np.uint8)
+    grey[20:30, left : left + 20 : 2] = ink
+    word = RawWord(left, 18.0, left + 20.0, 32.0, "word", 12.0, False, True, 0)
+    page = RawPage(1, (100.0, 50.0), [word], [], [], [], raster=lambda: grey)
+    assert find_hidden(page) == ({0: "no contrast"} if abs(shade - ink) < MIN_CONTRAST else {})
+    seen, regions = split_hidden(page)
+    assert len(seen.words) + sum(len(line.words) for region in regions for line in region.lines) == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_hidden_does_not_change_an_answer(way: str, tmp_path: Path) -> None:
+    """With the model of the package, which reads the planted value where it stands alone."""
+    answers = {}
+    for name, planted in (("clean", []), ("planted", [op.replace(SECRET, "Total: 1") for op in WAYS[way][0]])):
+        page = PdfPage()
+        page.text(72, 100, "Invoice of the harbour office", size=14)
+        page.text(72, 200, "Total: 485,000")
+        page.text(72, 230, "Due: 4 May 2031")
+        page.ops += planted
+        path = tmp_path / f"{name}.pdf"
+        path.write_bytes(pdf_bytes([page]))
+        with MegaContext.open(tmp_path / name) as memory:
+            memory.ingest(path)
+            answer = memory.ask("What is the total?")
+        answers[name] = (answer.text, [(e.text, e.bbox) for e in answer.evidence])
+    assert answers["clean"][0] == "485,000"
+    assert answers["planted"] == answers["clean"]
