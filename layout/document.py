@@ -39,11 +39,15 @@ def union(boxes: list[Box]) -> Box:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A run of characters without white space, and its box. ``span`` counts characters in a plain-text source."""
+    """A run of characters without white space, and its box.
+
+    ``span`` counts characters in a plain-text source; ``confidence`` is that of OCR, 0 to 1, None for text as it is.
+    """
 
     text: str
     bbox: Box
     span: tuple[int, int] | None = None
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

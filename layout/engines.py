@@ -48,7 +48,7 @@ class RawWord(NamedTuple):
     """A word as an engine gives it.
 
     ``line`` numbers the engine's own text line; turned text is not ``upright``; ``hidden`` is why nobody sees it, as
-    far as the engine knows: ``visibility`` finds out the rest.
+    far as the engine knows: ``visibility`` finds out the rest. ``confidence`` is that of OCR, 0 to 1.
     """
 
     x0: float
@@ -61,6 +61,7 @@ class RawWord(NamedTuple):
     upright: bool
     line: int
     hidden: HiddenReason | None = None
+    confidence: float | None = None
 
     @property
     def box(self) -> Box:
@@ -84,8 +85,8 @@ class RawPage:
         rules: Thin boxes (at most ``MAX_RULE_PT`` thick) and the edges of rectangles: evidence for tables.
         images: Boxes of raster images.
         drawings: Boxes of all other vector graphics.
-        raster: Renders the page: (height, width) grey, one pixel a point; called while the page is open. None where
-            the engine cannot.
+        raster: Renders the page, annotations included, at so many pixels a point: (height, width) grey; called while
+            the page is open. None where the engine cannot.
         paint_order: What is painted, in order. None where the engine does not know.
     """
 
@@ -95,7 +96,7 @@ class RawPage:
     rules: list[Box]
     images: list[Box]
     drawings: list[Box]
-    raster: Callable[[], npt.NDArray[np.uint8]] | None = None
+    raster: Callable[[float], npt.NDArray[np.uint8]] | None = None
     paint_order: Callable[[], list[Painted]] | None = None
 
 

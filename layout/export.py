@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mm_megacontext.layout.document import Box, Cell, Document, Page, PageStatus, Region, Table
+from mm_megacontext.layout.document import Box, Cell, Document, Line, Page, PageStatus, Region, Table
 
 _STATUSES: tuple[PageStatus, ...] = ("ok", "degraded", "failed")
 _MARGINS = ("header", "footer")
@@ -54,7 +54,15 @@ def _region_to_json(region: Region, order: int) -> dict[str, Any]:
     if region.table is not None:
         fields["cells"] = [_cell_to_json(cell) for cell in region.table.cells]
     else:
-        fields["lines"] = [{"bbox": _rounded(line.bbox), "text": line.text} for line in region.lines]
+        fields["lines"] = [_line_to_json(line) for line in region.lines]
+    return fields
+
+
+def _line_to_json(line: Line) -> dict[str, Any]:
+    fields: dict[str, Any] = {"bbox": _rounded(line.bbox), "text": line.text}
+    certain = [word.confidence for word in line.words if word.confidence is not None]
+    if certain:
+        fields["confidence"] = round(sum(certain) / len(certain), 3)
     return fields
 
 

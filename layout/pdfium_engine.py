@@ -90,9 +90,9 @@ def _read_page(page: pdfium.PdfPage, number: int) -> RawPage:
     )
 
 
-def _raster(page: pdfium.PdfPage) -> npt.NDArray[np.uint8]:
-    """The page in grey, one pixel a point, annotations included."""
-    grey: npt.NDArray[np.uint8] = page.render(scale=1, grayscale=True).to_numpy()
+def _raster(page: pdfium.PdfPage, scale: float) -> npt.NDArray[np.uint8]:
+    """The page in grey, ``scale`` pixels a point, annotations included."""
+    grey: npt.NDArray[np.uint8] = page.render(scale=scale, grayscale=True).to_numpy()
     return grey.reshape(grey.shape[:2]).copy()
 
 

@@ -227,9 +227,9 @@ def _unpainted(span: dict[str, Any]) -> HiddenReason | None:
     return "transparent" if flags & _INKED else "not painted"
 
 
-def _raster(page: Any) -> npt.NDArray[np.uint8]:
-    """The page in grey, one pixel a point, annotations included."""
-    pixmap = page.get_pixmap(colorspace=pymupdf.csGRAY, alpha=False)
+def _raster(page: Any, scale: float) -> npt.NDArray[np.uint8]:
+    """The page in grey, ``scale`` pixels a point, annotations included."""
+    pixmap = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csGRAY, alpha=False)
     rows = np.frombuffer(pixmap.samples_mv, dtype=np.uint8).reshape(pixmap.height, pixmap.stride)
     return rows[:, : pixmap.width].copy()
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Document, Page
-from mm_megacontext.layout.engines import OpenPdf, PdfEngine, candidates
+from mm_megacontext.layout.engines import PdfEngine, candidates
 from mm_megacontext.layout.image_page import MAX_PIXELS, image_format, read_image
+from mm_megacontext.layout.ocr import Ocr, find_ocr
+from mm_megacontext.layout.pdf_page import read_page
 from mm_megacontext.layout.plain_text import read_text, text_encoding
-from mm_megacontext.layout.regions import find_regions
-from mm_megacontext.layout.visibility import split_hidden
 
 _HEAD_BYTES = 4096
 _PDF_MARK_WITHIN = 1024  # readers accept garbage of this length before the PDF header
@@ -38,7 +38,12 @@ _UNSUPPORTED = (
 
 
 def read(
-    path: str | Path, *, engine: str = "auto", password: str | None = None, max_pixels: int = MAX_PIXELS
+    path: str | Path,
+    *,
+    engine: str = "auto",
+    password: str | None = None,
+    ocr: str = "auto",
+    max_pixels: int = MAX_PIXELS,
 ) -> Document:
     """Open a PDF, image, plain text or Markdown file as a document.
 
@@ -47,19 +52,20 @@ def read(
         engine: How PDF files are read: ``"pymupdf"``, ``"pdfium"``, the name of a plug-in, or ``"auto"``: PyMuPDF
             where it is installed, PDFium where it is not or cannot open the file.
         password: For an encrypted PDF.
+        ocr: How scanned pages become text, see ``ocr.find_ocr``: ``"auto"``, ``"off"``, or Tesseract's languages.
         max_pixels: The largest image that is decoded.
 
     Raises:
         IngestError: The file is missing, empty, damaged, encrypted, or of an unsupported kind.
         LimitExceeded: The image is larger than ``max_pixels``.
-        MissingExtra: ``engine`` is not installed.
+        MissingExtra: ``engine`` or what ``ocr`` names is not installed.
         ValueError: ``engine`` is unknown.
     """
     path = Path(path)
     head, digest = _head_and_hash(path)
     if b"%PDF-" in head[:_PDF_MARK_WITHIN]:
         _check_suffix(path, "a PDF", "pdf", _TEXT_SUFFIXES | _IMAGE_SUFFIXES)
-        return _read_pdf(path, digest, engine, password)
+        return _read_pdf(path, digest, engine, password, find_ocr(ocr))
     _refuse_unsupported(path, head)
     name = image_format(path, has_signature=True)
     if name is None:
@@ -138,9 +144,19 @@ def _article(name: str) -> str:
     return "an" if name[:1] in "AEIO" else "a"
 
 
-def _read_pdf(path: Path, content_hash: str, engine: str, password: str | None) -> Document:
+def _read_pdf(path: Path, content_hash: str, engine: str, password: str | None, ocr: Ocr | None) -> Document:
     chosen, n_pages = _choose_engine(path, engine, password)
-    return Document(str(path), "pdf", "pt", n_pages, content_hash, lambda: _pdf_pages(path, chosen, password, n_pages))
+
+    def open_pages() -> Iterator[Page]:
+        """The pages one by one; the file is open while the generator lives."""
+        pdf = chosen.open(path, password)
+        try:
+            for number in range(1, n_pages + 1):
+                yield read_page(pdf, chosen.name, number, ocr)
+        finally:
+            pdf.close()
+
+    return Document(str(path), "pdf", "pt", n_pages, content_hash, open_pages)
 
 
 def _choose_engine(path: Path, name: str, password: str | None) -> tuple[PdfEngine, int]:
@@ -159,32 +175,3 @@ def _choose_engine(path: Path, name: str, password: str | None) -> tuple[PdfEngi
         failure = failure or IngestError("the PDF has no pages, or is damaged: export it anew", source=str(path))
     assert failure is not None, "candidates() names at least one engine"
     raise failure
-
-
-def _pdf_pages(path: Path, engine: PdfEngine, password: str | None, n_pages: int) -> Iterator[Page]:
-    """The pages one by one; the file is open while the generator lives."""
-    pdf = engine.open(path, password)
-    try:
-        for number in range(1, n_pages + 1):
-            yield _read_page(pdf, engine.name, number)
-    finally:
-        pdf.close()
-
-
-def _read_page(pdf: OpenPdf, engine_name: str, number: int) -> Page:
-    """One page; whatever goes wrong with it is its problem, not the document's."""
-    try:
-        raw = pdf.page(number)
-        try:
-            seen, hidden = split_hidden(raw)
-        except Exception as e:
-            what = f"whether text on it is hidden could not be found out ({_first_line(e)})"
-            return Page(number, raw.size, find_regions(raw), engine_name, problem=what)
-        return Page(number, raw.size, find_regions(seen) + hidden, engine_name)
-    except Exception as e:
-        return Page(number, (0.0, 0.0), (), engine_name, problem=_first_line(e))
-
-
-def _first_line(error: Exception) -> str:
-    what = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {what}".rstrip(": ")

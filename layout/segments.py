@@ -137,4 +137,4 @@ def find_rows(segments: Iterable[Segment]) -> list[list[Segment]]:
 
 def line_of(row: Iterable[Segment]) -> Line:
     """A row as one line: the words of all its segments, whatever the gaps between them."""
-    return Line(tuple(Word(w.text, (w.x0, w.y0, w.x1, w.y1)) for segment in row for w in segment.words))
+    return Line(tuple(Word(w.text, w.box, None, w.confidence) for segment in row for w in segment.words))

@@ -54,7 +54,7 @@ def find_hidden(page: RawPage) -> Hidden:
         return hidden
     if page.raster is None:
         raise ValueError("the engine cannot render the page")
-    grey = page.raster()
+    grey = page.raster(1.0)
     for i in others:
         if _contrast(grey, _ink_box(page.words[i], page), page.size) < MIN_CONTRAST:
             hidden[i] = page.words[i].hidden or "no contrast"

@@ -82,9 +82,9 @@ class Ingester:
     tiles: TileGister
     writable: Callable[[], Store]
 
-    def open(self, path: Path, engine: str, password: str | None) -> Document:
+    def open(self, path: Path, *, engine: str, password: str | None, ocr: str) -> Document:
         """Open a file. Raises IngestError."""
-        return read(path.resolve(), engine=engine, password=password)
+        return read(path.resolve(), engine=engine, password=password, ocr=ocr)
 
     def add(self, document: Document, password: str | None, on_page: Callable[[Page], None]) -> SourceRecord:
         """Build the document's tree and commit it.

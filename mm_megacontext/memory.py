@@ -138,12 +138,18 @@ class MegaContext:
         *,
         engine: str = "auto",
         password: str | None = None,
+        ocr: str = "auto",
         on_progress: OnProgress | None = None,
     ) -> IngestReport:
         """Take up a file, or every supported file below a directory.
 
         A file whose content the memory holds already is left alone; a changed one replaces its old self. A file that
         cannot be read is reported, and the next one goes on.
+
+        Args:
+            path: A file or directory.
+            engine, password, ocr: How files are read, see ``layout.reader.read``.
+            on_progress: Told of every page.
 
         Raises:
             StoreError: The memory cannot be written. What was committed before stays.
@@ -157,7 +163,7 @@ class MegaContext:
                 if (uri := self._unchanged(file)) is not None:
                     report.unchanged.append(uri)
                     continue
-                document = ingester.open(file, engine, password)
+                document = ingester.open(file, engine=engine, password=password, ocr=ocr)
                 note = _progress(on_progress, document.uri, number, len(files), document.n_pages)
                 report.ingested.append(summarise(ingester.add(document, password, note)))
             except IngestError as error:

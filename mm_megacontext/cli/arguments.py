@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from mm_megacontext.cli.failure import UsageError
 
@@ -70,15 +70,39 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--engine", default="auto", metavar="NAME", help="how PDFs are read: auto (default), pymupdf, pdfium"
     )
     parser.add_argument("--password", metavar="TEXT", help="password of protected files")
+    parser.add_argument(
+        "--ocr",
+        default="auto",
+        metavar="auto|off|LANG",
+        help="how scanned pages become text: by Tesseract in English if it is installed (default), not at all, "
+        "or in its languages LANG, such as eng+deu",
+    )
 
 
-def check_engine(name: str) -> None:
-    """Refuse an unknown or uninstalled engine before anything is opened.
+class ReadingOptions(TypedDict):
+    """How files are read: keywords of ``layout.reader.read`` and ``MegaContext.ingest``."""
+
+    engine: str
+    password: str | None
+    ocr: str
+
+
+def reading_options(args: argparse.Namespace) -> ReadingOptions:
+    """What ``add_reading`` added, checked before anything is opened.
 
     Raises:
-        UsageError: No engine is registered under ``name``.
-        MissingExtra: It is not installed.
+        UsageError: There is no such engine.
+        MissingExtra: The engine or a language of OCR is not installed.
     """
+    _check_engine(args.engine)
+    if args.ocr not in ("auto", "off"):
+        from mm_megacontext.layout.ocr import find_ocr
+
+        find_ocr(args.ocr)
+    return {"engine": args.engine, "password": args.password, "ocr": args.ocr}
+
+
+def _check_engine(name: str) -> None:
     if name == "auto":
         return  # PDFium is always there
     from mm_megacontext.layout.engines import candidates

@@ -10,16 +10,16 @@ from mm_megacontext.cli import terminal
 from mm_megacontext.cli.arguments import (
     add_json,
     add_reading,
-    check_engine,
     existing_memory,
     picture_path,
     positive_int,
+    reading_options,
 )
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.cli.ingest import warn_of_pages
 
 if TYPE_CHECKING:
-    from mm_megacontext.cli.arguments import Subparsers
+    from mm_megacontext.cli.arguments import ReadingOptions, Subparsers
     from mm_megacontext.memory import Answer, MegaContext
 
 DEFAULT_BUDGET = 512
@@ -85,20 +85,20 @@ def _ask_memory(args: argparse.Namespace) -> Answer:
 def _ask_file(args: argparse.Namespace) -> Answer:
     if not args.target.is_file():
         raise UsageError(f"{args.target}: no such file or memory")
-    check_engine(args.engine)
+    options = reading_options(args)
     from mm_megacontext.memory import MegaContext, memory_for_file
 
     directory = memory_for_file(args.target) if args.memory is None else args.memory
     with MegaContext.open(directory) as memory:
         memory.prompt_cost(args.question, args.budget)  # a question that cannot be asked shall leave nothing behind
-        uri = _take_up(memory, args)
+        uri = _take_up(memory, args.target, options)
         return memory.ask(args.question, budget=args.budget, source=uri)
 
 
-def _take_up(memory: MegaContext, args: argparse.Namespace) -> str:
+def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:
     """Ingest the file if the memory does not hold it yet; return its uri."""
     with terminal.ProgressBar() as bar:
-        report = memory.ingest(args.target, engine=args.engine, password=args.password, on_progress=bar.update)
+        report = memory.ingest(file, **options, on_progress=bar.update)
     if report.failed:
         raise UsageError(f"{report.failed[0].uri}: {report.failed[0].message}")
     warn_of_pages(report.ingested)

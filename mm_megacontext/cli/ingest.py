@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.cli import failure, terminal
-from mm_megacontext.cli.arguments import add_json, add_reading, check_engine
+from mm_megacontext.cli.arguments import add_json, add_reading, reading_options
 from mm_megacontext.cli.failure import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mm_megacontext.cli.arguments import Subparsers
+    from mm_megacontext.cli.arguments import ReadingOptions, Subparsers
     from mm_megacontext.ingest import IngestReport, SourceSummary
     from mm_megacontext.memory import MegaContext
 
@@ -39,12 +39,12 @@ def run(args: argparse.Namespace) -> int:
     for path in args.paths:
         if not path.exists():
             raise UsageError(f"{path}: no such file or directory")
-    check_engine(args.engine)
+    options = reading_options(args)
     from mm_megacontext.memory import MegaContext
 
     started = time.monotonic()
     with MegaContext.open(args.memory) as memory:
-        report = _ingest_all(memory, args)
+        report = _ingest_all(memory, args.paths, options)
     seconds = time.monotonic() - started
 
     warn_of_pages(report.ingested)
@@ -57,13 +57,13 @@ def run(args: argparse.Namespace) -> int:
     return failure.FAILED if report.failed else 0
 
 
-def _ingest_all(memory: MegaContext, args: argparse.Namespace) -> IngestReport:
+def _ingest_all(memory: MegaContext, paths: Sequence[Path], options: ReadingOptions) -> IngestReport:
     from mm_megacontext.ingest import IngestReport
 
     total = IngestReport()
     with terminal.ProgressBar() as bar:
-        for path in args.paths:
-            report = memory.ingest(path, engine=args.engine, password=args.password, on_progress=bar.update)
+        for path in paths:
+            report = memory.ingest(path, **options, on_progress=bar.update)
             total.ingested += report.ingested
             total.unchanged += report.unchanged
             total.failed += report.failed

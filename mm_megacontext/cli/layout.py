@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mm_megacontext.cli import terminal
-from mm_megacontext.cli.arguments import add_json, add_reading, check_engine, picture_path, positive_int
+from mm_megacontext.cli.arguments import add_json, add_reading, picture_path, positive_int, reading_options
 from mm_megacontext.cli.failure import PARTIAL, UNUSABLE, UsageError
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, print, and draw what was asked for."""
-    check_engine(args.engine)
+    options = reading_options(args)
     from mm_megacontext.layout.export import document_to_json, page_to_markdown
     from mm_megacontext.layout.reader import read
 
-    document = read(args.file.resolve(), engine=args.engine, password=args.password)
+    document = read(args.file.resolve(), **options)
     if args.page is not None and args.page > document.n_pages:
         raise UsageError(f"{args.file}: there is no page {args.page}, it has {document.n_pages}")
     pages = list(_pages(document, args.page))

@@ -128,7 +128,7 @@ def test_words_without_contrast_are_hidden(shade: int, ink: int, left: int) -> N
     grey = np.full((50, 100), shade, dtype=np.uint8)
     grey[20:30, left : left + 20 : 2] = ink
     word = RawWord(left, 18.0, left + 20.0, 32.0, "word", 12.0, False, True, 0)
-    page = RawPage(1, (100.0, 50.0), [word], [], [], [], raster=lambda: grey)
+    page = RawPage(1, (100.0, 50.0), [word], [], [], [], raster=lambda scale: grey)
     assert find_hidden(page) == ({0: "no contrast"} if abs(shade - ink) < MIN_CONTRAST else {})
     seen, regions = split_hidden(page)
     assert len(seen.words) + sum(len(line.words) for region in regions for line in region.lines) == 1
