@@ -16,6 +16,7 @@ import pypdfium2.raw as pdfium_c
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Box, HiddenReason
 from mm_megacontext.layout.engines import OpenPdf, RawPage, RawWord, clean_text, is_outside
+from mm_megacontext.layout.passwords import is_password_error, open_pdfium
 from mm_megacontext.layout.pdfium_graphics import Frame, paint_order, read_graphics
 
 _LINE_BREAK_HYPHEN = 0x02  # PDFium's mark for a hyphen at the end of a line
@@ -32,9 +33,9 @@ class PdfiumEngine:
     def open(self, path: Path, password: str | None) -> OpenPdf:
         """Open a PDF. Raises IngestError."""
         try:
-            return _PdfiumFile(pdfium.PdfDocument(path, password=password))
+            return _PdfiumFile(open_pdfium(str(path), password))
         except pdfium.PdfiumError as e:
-            if getattr(e, "err_code", None) == pdfium_c.FPDF_ERR_PASSWORD or "assword" in str(e):
+            if is_password_error(e):
                 what = "is wrong: pass the right one" if password else "is needed: pass password=..."
                 raise IngestError(f"the PDF is encrypted and its password {what}", source=str(path)) from e
             raise IngestError(f"PDFium cannot open it as a PDF ({e}): export it anew", source=str(path)) from e

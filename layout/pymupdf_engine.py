@@ -26,6 +26,7 @@ from mm_megacontext.layout.engines import (
     is_outside,
     place_vector,
 )
+from mm_megacontext.layout.passwords import spellings
 
 
 @contextmanager
@@ -81,7 +82,7 @@ class PyMuPdfEngine:
         except Exception as e:
             what = (str(e).splitlines() or [type(e).__name__])[0]
             raise IngestError(f"PyMuPDF cannot open it as a PDF ({what}): export it anew", source=str(path)) from e
-        if pdf.needs_pass and not pdf.authenticate(password or ""):
+        if pdf.needs_pass and not any(map(pdf.authenticate, spellings(password or ""))):
             pdf.close()
             what = "is wrong: pass the right one" if password else "is needed: pass password=..."
             raise IngestError(f"the PDF is encrypted and its password {what}", source=str(path))

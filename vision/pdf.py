@@ -20,6 +20,7 @@ import pypdfium2
 import pypdfium2.raw as pdfium_c
 
 from mm_megacontext.errors import IngestError, LimitExceeded
+from mm_megacontext.layout.passwords import open_pdfium
 from mm_megacontext.tree import PATCH_PT, PATCH_PX
 from mm_megacontext.vision.source import DEFAULT_MAX_PIXELS, Pixels, Rect, count_levels, read_padded
 from mm_megacontext.vision.tiles import SNAP_PX
@@ -54,7 +55,7 @@ class PdfRenderer:
             raise IngestError("no such file", source=self.path)
         try:
             with _pdfium:
-                self._document = pypdfium2.PdfDocument(self.path, password=password)
+                self._document = open_pdfium(self.path, password)
         except pypdfium2.PdfiumError as e:
             raise IngestError(f"cannot be opened as a PDF ({e})", source=self.path) from e
 
