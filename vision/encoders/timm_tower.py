@@ -1,0 +1,97 @@
+"""Backbones of timm as towers: any model by name, transformers and convolutional ones alike."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import timm
+import timm.data
+from torch import Tensor, nn
+
+from mm_megacontext.errors import UnsupportedModel
+from mm_megacontext.vision.encoders.preprocess import Preprocess
+from mm_megacontext.vision.encoders.registry import TowerOptions
+from mm_megacontext.vision.encoders.tower import Tower, nearest_multiple
+from mm_megacontext.vision.encoders.weights import check_all_loaded, checkpoint, loading
+from mm_megacontext.vision.saved import seeded
+
+_HARMLESS = ("torch.searchsorted", "Using a non-tuple sequence for multidimensional indexing")
+"""What torch warns of while timm resamples the position biases of windows: that it is slow, and that it will one day
+raise an error (the shapes would not fit)."""
+
+
+def load(model: str, options: TowerOptions) -> Tower:
+    """The backbone ``model``; its features are the last map that the classifier would pool, normalised as for it.
+
+    Args:
+        model: A name of ``timm.list_models()``, with or without a tag of pretrained weights; or ``hf-hub:…`` or
+            ``local-dir:…`` of timm.
+        options: Weights and input size.
+
+    Raises:
+        ValueError: timm has no such model, or it cannot take ``options.input_px``.
+        WeightsUnavailable: The weights cannot be had.
+        UnsupportedModel: It has no map of features.
+    """
+    spec = f"timm:{model}"
+    if ":" not in model and not timm.is_model(model):
+        raise ValueError(f"timm has no model {model!r}; list those it has with: mmctx encoders 'timm:*'")
+    net = _create(spec, model, options)
+    if not hasattr(net, "forward_intermediates"):
+        raise UnsupportedModel(f"{spec}: {type(net).__name__} has no forward_intermediates, so no map of features")
+    config = timm.data.resolve_model_data_config(net)
+    input_px = _resized(spec, net, options.input_px, own=config["input_size"][-1])
+    preprocess = Preprocess(tuple(config["mean"]), tuple(config["std"]), config["interpolation"])
+
+    def feature_map(images: Tensor) -> Tensor:
+        (last,) = net.forward_intermediates(images, indices=1, norm=True, output_fmt="NCHW", intermediates_only=True)
+        features: Tensor = last.permute(0, 2, 3, 1)
+        return features
+
+    return Tower(spec=spec, module=net, feature_map=feature_map, input_px=input_px, preprocess=preprocess)
+
+
+def catalogue() -> dict[str, list[str]]:
+    """Every model of timm, and the tags of its pretrained weights."""
+    found: dict[str, list[str]] = {name: [] for name in timm.list_models()}
+    for name in timm.list_pretrained():
+        model, _, tag = name.partition(".")
+        found.setdefault(model, []).append(tag)
+    return found
+
+
+def _create(spec: str, model: str, options: TowerOptions) -> Any:
+    pretrained = options.pretrained
+    if isinstance(pretrained, bool):
+        return _create_seeded(spec, model, options, pretrained=pretrained)
+    assert pretrained is not None
+    path = checkpoint(spec, pretrained)
+    overlay = {"file": str(path), "custom_load": path.suffix == ".npz"}
+    net = _create_seeded(spec, model, options, pretrained=True, pretrained_cfg_overlay=overlay)
+    check_all_loaded(spec, path, net, _create_seeded(spec, model, options, pretrained=False))
+    return net
+
+
+def _create_seeded(spec: str, model: str, options: TowerOptions, **how: Any) -> nn.Module:
+    with seeded(options.seed), loading(spec, options.pretrained):
+        net: nn.Module = timm.create_model(model, num_classes=0, **how)
+    return net
+
+
+def _resized(spec: str, net: Any, wanted: int | None, own: int) -> int:
+    """Prepare ``net`` for tiles; returns the side of the images it takes from now on."""
+    unit = int(net.feature_info[-1]["reduction"])
+    if wanted is not None and wanted % unit:
+        raise ValueError(f"{spec} takes multiples of {unit} pixels, input_px is {wanted}")
+    side = nearest_multiple(unit) if wanted is None else wanted
+    if hasattr(net, "set_input_size"):
+        with warnings.catch_warnings():
+            for message in _HARMLESS:
+                warnings.filterwarnings("ignore", message, UserWarning)
+            net.set_input_size(img_size=(side, side))
+    elif (net.pretrained_cfg or {}).get("fixed_input_size", False) and side != own:
+        if wanted is not None:
+            raise ValueError(f"{spec} takes images of {own} pixels only, input_px is {wanted}")
+        side = own
+    return side
