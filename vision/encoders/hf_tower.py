@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel, ImageProcessingMixin
 from mm_megacontext.errors import UnsupportedModel, WeightsUnavailable
 from mm_megacontext.vision.encoders.preprocess import Preprocess
 from mm_megacontext.vision.encoders.registry import TowerOptions
-from mm_megacontext.vision.encoders.tower import TILE_PX, Tower, drop_prefix, nearest_multiple
+from mm_megacontext.vision.encoders.tower import TILE_PX, Tower, choose_side, drop_prefix
 from mm_megacontext.vision.encoders.weights import loading
 from mm_megacontext.vision.saved import seeded
 
@@ -106,7 +106,7 @@ def _plain_tower(spec: str, net: Any, options: TowerOptions, preprocess: Preproc
     """A model that takes images of a fixed or of any size."""
     patch = _square(net.config.patch_size)
     own = _square(getattr(net.config, "image_size", TILE_PX))
-    wanted = options.input_px or nearest_multiple(patch)
+    wanted = choose_side(spec, patch, options.input_px)
     resampled = {"interpolate_pos_encoding": True}
     extra = resampled if "interpolate_pos_encoding" in inspect.signature(net.forward).parameters else {}
 
@@ -139,9 +139,7 @@ def _merging_tower(spec: str, net: Any, options: TowerOptions, preprocess: Prepr
     config = net.config
     patch, merge, frames = config.patch_size, config.spatial_merge_size, config.temporal_patch_size
     unit = patch * merge
-    side = options.input_px or nearest_multiple(unit)
-    if side % unit:
-        raise ValueError(f"{spec} takes multiples of {unit} pixels, input_px is {side}")
+    side = choose_side(spec, unit, options.input_px)
     n = side // unit
 
     def feature_map(images: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ from torch import Tensor
 from mm_megacontext.errors import UnsupportedModel, WeightsUnavailable
 from mm_megacontext.vision.encoders.preprocess import Preprocess
 from mm_megacontext.vision.encoders.registry import TowerOptions
-from mm_megacontext.vision.encoders.tower import Tower, nearest_multiple
+from mm_megacontext.vision.encoders.timm_tower import resize_input
+from mm_megacontext.vision.encoders.tower import Tower, choose_side
 from mm_megacontext.vision.encoders.weights import checkpoint, loading
 from mm_megacontext.vision.saved import seeded
 
@@ -35,15 +36,9 @@ def load(model: str, options: TowerOptions) -> Tower:
     config = open_clip.get_model_config(model)
     if config is None:
         raise ValueError(f"open_clip has no model {model!r}; list those it has with: mmctx encoders 'open_clip:*'")
-    unit = _unit(config["vision_cfg"])
-    side = nearest_multiple(unit) if options.input_px is None else options.input_px
-    if side % unit:
-        raise ValueError(f"{spec} takes multiples of {unit} pixels, input_px is {side}")
-    visual = _create(spec, model, options, config, side)
+    visual, side = _create_sized(spec, model, options, config)
     if not hasattr(visual, "forward_intermediates"):
         raise UnsupportedModel(f"{spec}: {type(visual).__name__} has no forward_intermediates, so no map of features")
-    if hasattr(getattr(visual, "trunk", None), "set_input_size"):
-        visual.trunk.set_input_size(img_size=(side, side))
     found = visual.preprocess_cfg
     preprocess = Preprocess(tuple(found["mean"]), tuple(found["std"]), found["interpolation"])
 
@@ -62,13 +57,23 @@ def catalogue() -> dict[str, list[str]]:
     return {name: list(open_clip.list_pretrained_tags_by_model(name)) for name in open_clip.list_models()}
 
 
-def _create(spec: str, model: str, options: TowerOptions, config: dict[str, Any], side: int) -> Any:
-    changes: dict[str, Any] = {}
+def _create_sized(spec: str, model: str, options: TowerOptions, config: dict[str, Any]) -> tuple[Any, int]:
+    """The visual side, and the side of the images it takes."""
+    vision = config["vision_cfg"]
+    if "timm_model_name" in vision:
+        visual = _create(spec, model, options, config)
+        return visual, resize_input(spec, visual.trunk, options.input_px, own=int(vision["image_size"]))
+    if isinstance(vision["layers"], list):  # of a ResNet; maps of any size go through it
+        return _create(spec, model, options, config), choose_side(spec, _RESNET_STRIDE, options.input_px)
+    side = choose_side(spec, int(vision.get("patch_size", 16)), options.input_px)
+    # Position embeddings of a transformer are resampled as they are loaded.
+    return _create(spec, model, options, config, force_image_size=side), side
+
+
+def _create(spec: str, model: str, options: TowerOptions, config: dict[str, Any], **changes: Any) -> Any:
     weights = None if options.pretrained is False else _weights(spec, model, options)
     if weights is None and "multimodal_cfg" not in config:
         changes["text_cfg"] = _SMALLEST_TEXT
-    if _is_transformer(config["vision_cfg"]):
-        changes["force_image_size"] = side  # its position embeddings are resampled as they are loaded
     with seeded(options.seed), loading(spec, options.pretrained):
         return open_clip.create_model(model, pretrained=weights, **changes).visual
 
@@ -85,13 +90,3 @@ def _weights(spec: str, model: str, options: TowerOptions) -> str:
     assert options.pretrained is not None
     name = str(options.pretrained)
     return name if name in tags else str(checkpoint(spec, name))
-
-
-def _unit(vision: dict[str, Any]) -> int:
-    """Pixels of which the side of an image is a multiple."""
-    return int(vision.get("patch_size", 16)) if _is_transformer(vision) else _RESNET_STRIDE
-
-
-def _is_transformer(vision: dict[str, Any]) -> bool:
-    """Whether it is open_clip's own vision transformer."""
-    return "timm_model_name" not in vision and not isinstance(vision.get("layers"), list)

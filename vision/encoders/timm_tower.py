@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mm_megacontext.errors import UnsupportedModel
 from mm_megacontext.vision.encoders.preprocess import Preprocess
 from mm_megacontext.vision.encoders.registry import TowerOptions
-from mm_megacontext.vision.encoders.tower import Tower, nearest_multiple
+from mm_megacontext.vision.encoders.tower import Tower, choose_side
 from mm_megacontext.vision.encoders.weights import check_all_loaded, checkpoint, loading
 from mm_megacontext.vision.saved import seeded
 
@@ -41,7 +41,7 @@ def load(model: str, options: TowerOptions) -> Tower:
     if not hasattr(net, "forward_intermediates"):
         raise UnsupportedModel(f"{spec}: {type(net).__name__} has no forward_intermediates, so no map of features")
     config = timm.data.resolve_model_data_config(net)
-    input_px = _resized(spec, net, options.input_px, own=config["input_size"][-1])
+    input_px = resize_input(spec, net, options.input_px, own=config["input_size"][-1])
     preprocess = Preprocess(tuple(config["mean"]), tuple(config["std"]), config["interpolation"])
 
     def feature_map(images: Tensor) -> Tensor:
@@ -79,12 +79,19 @@ def _create_seeded(spec: str, model: str, options: TowerOptions, **how: Any) -> 
     return net
 
 
-def _resized(spec: str, net: Any, wanted: int | None, own: int) -> int:
-    """Prepare ``net`` for tiles; returns the side of the images it takes from now on."""
-    unit = int(net.feature_info[-1]["reduction"])
-    if wanted is not None and wanted % unit:
-        raise ValueError(f"{spec} takes multiples of {unit} pixels, input_px is {wanted}")
-    side = nearest_multiple(unit) if wanted is None else wanted
+def resize_input(spec: str, net: Any, wanted: int | None, own: int) -> int:
+    """Prepare a model of timm for images of the size of tiles.
+
+    Args:
+        spec: Its name, for messages.
+        net: The model.
+        wanted: ``TowerOptions.input_px``.
+        own: Side of the images it was made for.
+
+    Returns:
+        Side of the images it takes from now on.
+    """
+    side = choose_side(spec, int(net.feature_info[-1]["reduction"]), wanted)
     if hasattr(net, "set_input_size"):
         with warnings.catch_warnings():
             for message in _HARMLESS:

@@ -142,14 +142,21 @@ def _fitting(projection: Projection | None, native_dim: int, dim: int, seed: int
     return projection
 
 
-def nearest_multiple(unit: int, of: int = TILE_PX) -> int:
-    """The multiple of ``unit`` nearest to ``of``, at least one.
+def choose_side(spec: str, unit: int, wanted: int | None = None) -> int:
+    """Side of the images that a backbone gets: ``wanted``, or the multiple of ``unit`` nearest to that of a tile.
+
+    Raises:
+        ValueError: ``wanted`` is no multiple of ``unit``.
 
     Example:
-        >>> nearest_multiple(14), nearest_multiple(32), nearest_multiple(300)
-        (126, 128, 300)
+        >>> choose_side("", 14), choose_side("", 32), choose_side("", 300), choose_side("", 14, 224)
+        (126, 128, 300, 224)
     """
-    return max(1, round(of / unit)) * unit
+    if wanted is None:
+        return max(1, round(TILE_PX / unit)) * unit
+    if wanted % unit:
+        raise ValueError(f"{spec} takes multiples of {unit} pixels, input_px is {wanted}")
+    return wanted
 
 
 def drop_prefix(tokens: Float[Tensor, "batch tokens dim"], grid: tuple[int, int]) -> Float[Tensor, "batch r c dim"]:
