@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -58,6 +56,7 @@ def digest(modules: Iterable[nn.Module], settings: Mapping[str, Any]) -> str:
     return found.hexdigest()
 
 
-def _bytes(value: Tensor) -> npt.NDArray[np.uint8]:
-    flat: npt.NDArray[np.uint8] = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return flat
+def _bytes(value: Tensor) -> memoryview:
+    flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    view: memoryview = flat.numpy().data
+    return view

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,7 @@ def run(net: GistModule, grid: Cells, text: Text | None = None) -> Tensor:
     return gist
 
 
-NETS = {"mean": MeanNet, "max": MaxNet, "gistnet": make}
+NETS: dict[str, Callable[[], GistModule]] = {"mean": MeanNet, "max": MaxNet, "gistnet": make}
 
 
 @pytest.mark.parametrize("level", ["patches", "gists"])

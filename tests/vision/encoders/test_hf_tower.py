@@ -51,7 +51,7 @@ def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    vision = {"depth": 2, "hidden_size": 32, "num_heads": 2, "patch_size": 16, "spatial_merge_size": 2}
+    vision: dict[str, Any] = {"depth": 2, "hidden_size": 32, "num_heads": 2, "patch_size": 16, "spatial_merge_size": 2}
     vision |= {"out_hidden_size": 48, "intermediate_size": 32, "num_position_embeddings": 16}
     vision |= {"deepstack_visual_indexes": [0]}
     text = TEXT | {"head_dim": 16, "rope_parameters": {"rope_type": "default", "mrope_section": [4, 2, 2]}}
