@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModel, ImageProcessingMixin
 from mm_megacontext.errors import UnsupportedModel, WeightsUnavailable
 from mm_megacontext.vision.encoders.preprocess import Preprocess
 from mm_megacontext.vision.encoders.registry import TowerOptions
-from mm_megacontext.vision.encoders.tower import TILE_PX, Tower, choose_side, drop_prefix
+from mm_megacontext.vision.encoders.tower import TILE_PX, Tower, choose_side, drop_prefix, why_not
 from mm_megacontext.vision.encoders.weights import loading
 from mm_megacontext.vision.saved import seeded
 
@@ -117,21 +117,10 @@ def _plain_tower(spec: str, net: Any, options: TowerOptions, preprocess: Preproc
             return found.permute(0, 2, 3, 1)
         return drop_prefix(found, (images.shape[-1] // patch,) * 2)
 
-    side = wanted if _takes(net, feature_map, wanted) else own
+    side = own if why_not(net, feature_map, wanted) else wanted
     if options.input_px not in (None, side):
         raise ValueError(f"{spec} takes images of {own} pixels only, input_px is {options.input_px}")
     return Tower(spec=spec, module=net, feature_map=feature_map, input_px=side, preprocess=preprocess)
-
-
-def _takes(net: Any, feature_map: Any, side: int) -> bool:
-    """Whether images of that side go through; models refuse others than their own with a ValueError."""
-    net.eval()
-    try:
-        with torch.inference_mode():
-            feature_map(torch.zeros(1, 3, side, side))
-    except ValueError:
-        return False
-    return True
 
 
 def _merging_tower(spec: str, net: Any, options: TowerOptions, preprocess: Preprocess) -> Tower:

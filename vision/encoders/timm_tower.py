@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import warnings
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from mm_megacontext.errors import UnsupportedModel
 from mm_megacontext.vision.encoders.preprocess import Preprocess
 from mm_megacontext.vision.encoders.registry import TowerOptions
-from mm_megacontext.vision.encoders.tower import Tower, choose_side
+from mm_megacontext.vision.encoders.tower import Tower, choose_side, why_not
 from mm_megacontext.vision.encoders.weights import check_all_loaded, checkpoint, loading
 from mm_megacontext.vision.saved import seeded
 
@@ -22,7 +24,7 @@ raise an error (the shapes would not fit)."""
 
 
 def load(model: str, options: TowerOptions) -> Tower:
-    """The backbone ``model``; its features are the last map that the classifier would pool, normalised as for it.
+    """The backbone ``model``; its features are those of timm's ``forward_features``, as a map without prefix tokens.
 
     Args:
         model: A name of ``timm.list_models()``, with or without a tag of pretrained weights; or ``hf-hub:…`` or
@@ -41,15 +43,27 @@ def load(model: str, options: TowerOptions) -> Tower:
     if not hasattr(net, "forward_intermediates"):
         raise UnsupportedModel(f"{spec}: {type(net).__name__} has no forward_intermediates, so no map of features")
     config = timm.data.resolve_model_data_config(net)
-    input_px = resize_input(spec, net, options.input_px, own=config["input_size"][-1])
     preprocess = Preprocess(tuple(config["mean"]), tuple(config["std"]), config["interpolation"])
+    own = int(config["input_size"][-1])
+    sides = [resize_input(spec, net, options.input_px, own)]
+    if options.input_px is None and not hasattr(net, "set_input_size"):
+        sides.append(own)
+    for side, is_normalised in itertools.product(sides, (True, False)):
+        feature_map = functools.partial(_last_map, net, is_normalised)
+        reason = why_not(net, feature_map, side)
+        if reason is None:
+            return Tower(spec=spec, module=net, feature_map=feature_map, input_px=side, preprocess=preprocess)
+    tried = " or ".join(map(str, dict.fromkeys(sides)))
+    raise UnsupportedModel(f"{spec} makes no map of features of images of {tried} pixels: {reason}")
 
-    def feature_map(images: Tensor) -> Tensor:
-        (last,) = net.forward_intermediates(images, indices=1, norm=True, output_fmt="NCHW", intermediates_only=True)
-        features: Tensor = last.permute(0, 2, 3, 1)
-        return features
 
-    return Tower(spec=spec, module=net, feature_map=feature_map, input_px=input_px, preprocess=preprocess)
+def _last_map(net: Any, is_normalised: bool, images: Tensor) -> Tensor:
+    """(batch, rows, columns, dim); a few models leave the normalisation to their classifier and refuse it here."""
+    (last,) = net.forward_intermediates(
+        images, indices=1, norm=is_normalised, output_fmt="NCHW", intermediates_only=True
+    )
+    features: Tensor = last.permute(0, 2, 3, 1)
+    return features
 
 
 def catalogue() -> dict[str, list[str]]:

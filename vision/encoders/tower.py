@@ -159,6 +159,17 @@ def choose_side(spec: str, unit: int, wanted: int | None = None) -> int:
     return wanted
 
 
+def why_not(module: nn.Module, feature_map: Callable[[Tensor], Tensor], side: int) -> Exception | None:
+    """What a backbone in evaluation mode says against images of that side; None if they go through."""
+    module.eval()
+    try:
+        with torch.inference_mode():
+            feature_map(torch.zeros(1, 3, side, side))
+    except (AssertionError, RuntimeError, ValueError) as error:  # libraries check shapes in all three ways
+        return error
+    return None
+
+
 def drop_prefix(tokens: Float[Tensor, "batch tokens dim"], grid: tuple[int, int]) -> Float[Tensor, "batch r c dim"]:
     """Tokens as a map, row by row; what comes before the patches (class and register tokens) is left out.
 

@@ -23,6 +23,15 @@ SAME = 1e-5
 """The acceptance bound; features are of size about one."""
 
 
+def resized_as_before(images: torch.Tensor, config: dict[str, Any], side: int) -> torch.Tensor:
+    """Resize images that are normalised already. Oracle: torch, whose resizing is compared with Pillow's elsewhere."""
+    mean, std = (torch.tensor(config[key])[:, None, None] for key in ("mean", "std"))
+    unit = torch.nn.functional.interpolate(
+        images * std + mean, size=(side, side), mode=config["interpolation"], antialias=True
+    )
+    return (unit.clamp(0, 1) - mean) / std
+
+
 class TimmContract(EncoderContract):
     """Subclasses name a model, what it makes of a tile, and how its own features lie in memory."""
 
@@ -73,7 +82,6 @@ class TimmContract(EncoderContract):
         return self.resized(images, config)
 
     def resized(self, images: torch.Tensor, config: dict[str, Any]) -> torch.Tensor:
-        """Resizing tensors and normalising can be exchanged, up to clipping."""
         assert self.input_px == 128
         return images
 
@@ -92,9 +100,7 @@ class TestDinoWithRegisters(TimmContract):
     size: ClassVar[dict[str, Any]] = {"img_size": 126}
 
     def resized(self, images: torch.Tensor, config: dict[str, Any]) -> torch.Tensor:
-        mean, std = (torch.tensor(config[key])[:, None, None] for key in ("mean", "std"))
-        unit = torch.nn.functional.interpolate(images * std + mean, size=(126, 126), mode="bicubic", antialias=True)
-        return (unit.clamp(0, 1) - mean) / std
+        return resized_as_before(images, config, 126)
 
     def test_there_are_registers_to_drop(self, encoder: TowerEncoder) -> None:
         assert encoder.tower.module.num_prefix_tokens == 5
@@ -128,6 +134,17 @@ class TestEva(TimmContract):
     native_dim = 192
     size: ClassVar[dict[str, Any]] = {"img_size": 126}
     resized = TestDinoWithRegisters.resized
+
+
+def test_a_model_of_one_size_that_leaves_normalisation_to_its_classifier() -> None:
+    encoder = create_encoder("timm:hiera_tiny_224", 48, pretrained=False)
+    assert isinstance(encoder, TowerEncoder)
+    assert (encoder.tower.input_px, encoder.native_grid, encoder.native_dim) == (224, (7, 7), 768)
+    pixels = torch.rand(1, 3, 128, 128)
+    net: Any = encoder.tower.module
+    with torch.inference_mode():
+        tokens = net.forward_features(encoder.tower.preprocess(pixels, 224))
+        torch.testing.assert_close(encoder.native(pixels), tokens.reshape(1, 7, 7, 768), atol=SAME, rtol=0)
 
 
 def test_random_weights_depend_on_the_seed_alone() -> None:
