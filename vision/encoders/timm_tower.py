@@ -9,6 +9,7 @@ from typing import Any
 
 import timm
 import timm.data
+import timm.models
 from torch import Tensor, nn
 
 from mm_megacontext.errors import UnsupportedModel
@@ -24,7 +25,10 @@ raise an error (the shapes would not fit)."""
 
 
 def load(model: str, options: TowerOptions) -> Tower:
-    """The backbone ``model``; its features are those of timm's ``forward_features``, as a map without prefix tokens.
+    """The backbone ``model``; its features are the last map of timm's ``forward_intermediates``, normalised.
+
+    Of transformers that is ``forward_features`` without prefix tokens, of ConvNeXt and Swin all of it. EfficientNets
+    and some others go on in ``forward_features`` and make another, wider map for their classifier.
 
     Args:
         model: A name of ``timm.list_models()``, with or without a tag of pretrained weights; or ``hf-hub:…`` or
@@ -81,7 +85,11 @@ def _create(spec: str, model: str, options: TowerOptions) -> Any:
         return _create_seeded(spec, model, options, pretrained=pretrained)
     assert pretrained is not None
     path = checkpoint(spec, pretrained)
-    overlay = {"file": str(path), "custom_load": path.suffix == ".npz"}
+    with loading(spec, pretrained):
+        if path.suffix == ".npz":  # of JAX, which each model of timm reads by itself
+            overlay: dict[str, Any] = {"file": str(path), "custom_load": True}
+        else:
+            overlay = {"state_dict": timm.models.load_state_dict(str(path), weights_only=True)}
     net = _create_seeded(spec, model, options, pretrained=True, pretrained_cfg_overlay=overlay)
     check_all_loaded(spec, path, net, _create_seeded(spec, model, options, pretrained=False))
     return net

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from mm_megacontext.errors import WeightsUnavailable
 from mm_megacontext.vision.encoders import create_encoder
 from mm_megacontext.vision.encoders.tower import TowerEncoder
-from tests.vision.encoders.contract import EncoderContract, random_tiles
+from tests.vision.encoders.contract import Bomb, EncoderContract, random_tiles
 
 open_clip = pytest.importorskip("open_clip")
 
@@ -110,6 +110,13 @@ def test_a_local_checkpoint_is_loaded_and_its_positions_resampled(checkpoint: Pa
             assert torch.equal(value, saved[name]), name
     theirs = open_clip.create_model("ViT-S-16", pretrained=str(checkpoint), force_image_size=128).visual
     assert torch.equal(own["positional_embedding"], theirs.positional_embedding)
+
+
+def test_no_code_of_a_checkpoint_is_run(tmp_path: Path) -> None:
+    torch.save({"state_dict": Bomb(tmp_path / "exploded")}, tmp_path / "bomb.pt")
+    with pytest.raises(WeightsUnavailable, match=r"bomb.pt could not be loaded \(UnpicklingError|RuntimeError"):
+        create_encoder("open_clip:ViT-S-16", 48, pretrained=tmp_path / "bomb.pt")
+    assert not (tmp_path / "exploded").exists()
 
 
 def test_a_checkpoint_of_another_model_is_refused(checkpoint: Path) -> None:

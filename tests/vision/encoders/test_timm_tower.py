@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from mm_megacontext.errors import WeightsUnavailable
 from mm_megacontext.vision.encoders import create_encoder
 from mm_megacontext.vision.encoders.tower import TowerEncoder
-from tests.vision.encoders.contract import EncoderContract, random_tiles
+from tests.vision.encoders.contract import Bomb, EncoderContract, random_tiles
 
 timm = pytest.importorskip("timm")
 
@@ -210,6 +210,13 @@ def test_a_broken_checkpoint_is_one_line(content: bytes, tmp_path: Path) -> None
     ) as caught:
         create_encoder("timm:convnext_atto", 48, pretrained=path)
     assert "\n" not in str(caught.value)
+
+
+def test_no_code_of_a_checkpoint_is_run(tmp_path: Path) -> None:
+    torch.save({"state_dict": Bomb(tmp_path / "exploded")}, tmp_path / "bomb.pt")
+    with pytest.raises(WeightsUnavailable, match=r"bomb.pt could not be loaded \(UnpicklingError|RuntimeError"):
+        create_encoder("timm:convnext_atto", 48, pretrained=tmp_path / "bomb.pt")
+    assert not (tmp_path / "exploded").exists()
 
 
 def test_a_checkpoint_of_another_model_is_refused(checkpoint: Path) -> None:
