@@ -242,4 +242,4 @@ def test_without_network_the_error_says_what_to_pass(monkeypatch: pytest.MonkeyP
 
 def test_weights_that_were_never_published_are_an_error() -> None:
     with pytest.raises(WeightsUnavailable, match="its own weights could not be loaded"):
-        create_encoder("timm:vit_small_patch16_36x1_224", 48, pretrained=True)
+        create_encoder("timm:lcnet_035", 48, pretrained=True)
