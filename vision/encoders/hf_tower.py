@@ -120,7 +120,9 @@ def _plain_tower(spec: str, net: Any, options: TowerOptions, preprocess: Preproc
     side = own if why_not(net, feature_map, wanted) else wanted
     if options.input_px not in (None, side):
         raise ValueError(f"{spec} takes images of {own} pixels only, input_px is {options.input_px}")
-    return Tower(spec=spec, module=net, feature_map=feature_map, input_px=side, preprocess=preprocess)
+    return Tower(
+        spec=f"hf:{net.config.model_type}", module=net, feature_map=feature_map, input_px=side, preprocess=preprocess
+    )
 
 
 def _merging_tower(spec: str, net: Any, options: TowerOptions, preprocess: Preprocess) -> Tower:
@@ -141,7 +143,9 @@ def _merging_tower(spec: str, net: Any, options: TowerOptions, preprocess: Prepr
         merged: Tensor = made if isinstance(made, Tensor) else made.pooler_output  # of transformers 4, or of 5
         return merged.reshape(len(images), n, n, -1)
 
-    return Tower(spec=spec, module=net, feature_map=feature_map, input_px=side, preprocess=preprocess)
+    return Tower(
+        spec=f"hf:{net.config.model_type}", module=net, feature_map=feature_map, input_px=side, preprocess=preprocess
+    )
 
 
 def _square(size: Any) -> int:

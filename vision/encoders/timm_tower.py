@@ -56,7 +56,8 @@ def load(model: str, options: TowerOptions) -> Tower:
         feature_map = functools.partial(_last_map, net, is_normalised)
         reason = why_not(net, feature_map, side)
         if reason is None:
-            return Tower(spec=spec, module=net, feature_map=feature_map, input_px=side, preprocess=preprocess)
+            known = f"timm:{net.pretrained_cfg['architecture']}" if ":" in model else spec
+            return Tower(spec=known, module=net, feature_map=feature_map, input_px=side, preprocess=preprocess)
     tried = " or ".join(map(str, dict.fromkeys(sides)))
     raise UnsupportedModel(f"{spec} makes no map of features of images of {tried} pixels: {reason}")
 

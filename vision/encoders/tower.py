@@ -31,7 +31,7 @@ class Tower:
     """A backbone as its library made it.
 
     Attributes:
-        spec: Name in the registry.
+        spec: Library and model; part of the encoder's name, so it holds no path of this machine.
         module: Its weights.
         feature_map: Normalised images (batch, 3, input_px, input_px) to features (batch, rows, columns, dim).
         input_px: Side of the images it is given.
@@ -108,12 +108,15 @@ class TowerEncoder(nn.Module):
 
         Raises:
             ValueError: The tiles are not (n, 3, 128, 128).
+            RuntimeError: It is in training mode, where a tile's vectors may depend on chance and on other tiles.
         """
         return self._run(self, pixels, (TILE_PATCHES, TILE_PATCHES, self.dim))
 
     def _run(self, function: Callable[[Tensor], Tensor], pixels: TilePixels, shape: tuple[int, ...]) -> PatchVectors:
         if pixels.shape[1:] != (3, TILE_PX, TILE_PX):
             raise ValueError(f"pixels must be whole tiles (n, 3, {TILE_PX}, {TILE_PX}), got {pixels.shape}")
+        if self.training:
+            raise RuntimeError(f"{self.tower.spec} is in training mode; call eval() before encoding tiles")
         vectors = np.empty((len(pixels), *shape), dtype=np.float32)
         with torch.inference_mode():
             for first in range(0, len(pixels), BATCH_TILES):

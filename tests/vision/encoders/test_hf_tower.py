@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -150,7 +151,7 @@ def test_a_map_of_features_is_taken_as_it_is(tmp_path: Path) -> None:
 class Rigid(torch.nn.Module):
     """As models of transformers that refuse images of other sizes than their own."""
 
-    config = SimpleNamespace(patch_size=16, image_size=96)
+    config = SimpleNamespace(patch_size=16, image_size=96, model_type="rigid")
 
     def forward(self, pixel_values: torch.Tensor) -> SimpleNamespace:
         if pixel_values.shape[-1] != 96:
@@ -174,6 +175,12 @@ def test_random_weights_come_from_the_config_alone(siglip: Path, tmp_path: Path)
     first, second = (load(tmp_path, pretrained=False, seed=seed) for seed in (0, 1))
     assert first.name == load(tmp_path, pretrained=False).name != second.name
     assert first.tower.preprocess.mean == (0.5, 0.5, 0.5)
+
+
+def test_the_name_does_not_depend_on_the_directory(siglip: Path, tmp_path: Path) -> None:
+    shutil.copytree(siglip, tmp_path / "elsewhere")
+    assert load(tmp_path / "elsewhere").name == load(siglip).name
+    assert load(siglip).name.startswith("hf:siglip_vision_model-128px-48d-")
 
 
 def test_normalisation_is_that_of_the_model(siglip: Path) -> None:

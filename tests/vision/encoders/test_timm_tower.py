@@ -191,6 +191,18 @@ def test_a_local_checkpoint_is_loaded(checkpoint: Path) -> None:
         assert torch.equal(value, saved[name]), name
 
 
+def test_a_directory_of_timm_is_loaded(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    net = timm.create_model("convnext_atto")
+    timm.models.save_for_hf(net, tmp_path, model_config={"pretrained_cfg": {"mean": [0.1, 0.2, 0.3]}})
+    encoder = create_encoder(f"timm:local-dir:{tmp_path}", 48, pretrained=True)
+    assert isinstance(encoder, TowerEncoder)
+    for name, value in encoder.tower.module.state_dict().items():
+        assert torch.equal(value, net.state_dict()[name]), name
+    assert encoder.tower.preprocess.mean == (0.1, 0.2, 0.3)
+    assert encoder.name.startswith("timm:convnext_atto-128px-48d-"), "no path of this machine"
+
+
 def test_a_checkpoint_that_is_not_whole_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file
 

@@ -112,6 +112,13 @@ def test_a_projection_of_ones_own_is_used_and_must_fit() -> None:
         TowerEncoder(make_tower(), 25, projection=own)
 
 
+def test_in_training_mode_nothing_is_encoded() -> None:
+    encoder = TowerEncoder(make_tower(), 24)
+    encoder.train()
+    with pytest.raises(RuntimeError, match=r"test:mixer is in training mode; call eval\(\)"):
+        encoder.encode(random_tiles(1))
+
+
 def test_only_whole_tiles_are_taken() -> None:
     with pytest.raises(ValueError, match=r"whole tiles \(n, 3, 128, 128\), got \(1, 3, 16, 16\)"):
         TowerEncoder(make_tower(), 5).encode(np.zeros((1, 3, 16, 16), dtype=np.uint8))
