@@ -55,6 +55,10 @@ class MissingExtra(MegaContextError, ImportError):
     """An optional dependency is not installed; the message names the extra that brings it."""
 
 
+class WeightsUnavailable(MegaContextError, OSError):
+    """Weights of a model could not be fetched or do not fit it; the message says what to pass instead."""
+
+
 class IllegalAction(MegaContextError, ValueError):
     """An expand or collapse that the tree, the cut or the budget does not allow; the working context is unchanged."""
 

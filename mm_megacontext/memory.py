@@ -34,7 +34,7 @@ from mm_megacontext.page_pixels import StoredPixels
 from mm_megacontext.runtime import ReadContext, ReadingConfig, Runtime
 from mm_megacontext.store import Identity, Store
 from mm_megacontext.store_catalogue import SourceRecord
-from mm_megacontext.vision.gists import TileGister
+from mm_megacontext.vision.gists import MeanPool, TileGister, VisualGister
 
 NOT_FOUND = "not found"
 OnProgress = Callable[[ProgressEvent], None]
@@ -48,6 +48,7 @@ class MegaContext:
         base: Reads and answers; ``mmctx-tiny`` by default.
         lens: Scores entries; that of ``mmctx-tiny`` by default.
         config: How questions are read.
+        gister: Makes the gists of images; their mean by default. See ``vision.gisters.create_gister``.
 
     Example:
         >>> with MegaContext.open("memory") as memory:             # doctest: +SKIP
@@ -62,11 +63,17 @@ class MegaContext:
         base: Base | None = None,
         lens: Lens | None = None,
         config: ReadingConfig | None = None,
+        gister: VisualGister | None = None,
     ) -> None:
         self.directory = Path(directory)
         self.base: Base = base or NativeBase.from_pretrained()
         self._gister = MeanGistNet(self.base.embed_tokens)
-        self._tiles = TileGister(self.base.encoder)
+        self._tiles = TileGister(self.base.encoder, gister or MeanPool(self.base.gist_slots))
+        if self._tiles.gister.slots != self.base.gist_slots:
+            raise IncompatibleGists(
+                f"the visual gister makes {self._tiles.gister.slots} vectors per gist, the base reads "
+                f"{self.base.gist_slots}; make one with that many slots"
+            )
         lens = lens or Lens.from_pretrained(self.base.id)
         if lens.net.config.base != self.base.id:
             raise IncompatibleGists(
@@ -88,6 +95,7 @@ class MegaContext:
         base: Base | None = None,
         lens: Lens | None = None,
         config: ReadingConfig | None = None,
+        gister: VisualGister | None = None,
     ) -> MegaContext:
         """Open a memory, or with ``create`` name one that the first ingest will make.
 
@@ -95,7 +103,7 @@ class MegaContext:
             StoreError: There is no memory and ``create`` is false, or it cannot be read.
             IncompatibleGists: It was made by another base or gistnet.
         """
-        memory = cls(directory, base, lens, config)
+        memory = cls(directory, base, lens, config, gister)
         if Store.exists(directory):
             memory._store = Store.open(directory, memory.identity)
         elif not create or Store.foreign(directory):
@@ -119,9 +127,10 @@ class MegaContext:
     @property
     def identity(self) -> Identity:
         """Whose gists this memory holds or will hold."""
+        text, images = self._gister.id, self._tiles.gister.id
         return Identity(
             base=self.base.id,
-            gistnet=self._gister.id,
+            gistnet=text if text == images else f"{text}, of images {images}",
             encoder=self.base.encoder.name,
             dim=self.base.dim,
             slots=self.base.gist_slots,

@@ -23,6 +23,7 @@ from mm_megacontext.ingest import ProgressEvent
 from mm_megacontext.lens import Lens
 from mm_megacontext.memory import NOT_FOUND, Answer, MegaContext, memory_for_file
 from mm_megacontext.store import Store
+from mm_megacontext.vision.gists import MaxPool
 from mm_megacontext.working_context import Entry
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 from tests.tiny import ALWAYS_COPIES, CONFIG, NEVER_COPIES, random_base, random_lens, random_model, tokenizer
@@ -472,6 +473,23 @@ def test_a_memory_of_another_base(memory: MegaContext) -> None:
     other = NativeBase(random_model(99), tokenizer(), random_base().encoder)
     with pytest.raises(IncompatibleGists, match=other.id):
         opened(memory.directory, other, random_lens(other.id))
+
+
+def test_a_visual_gister_of_ones_own_makes_the_gists_of_images(tmp_path: Path, base: NativeBase, lens: Lens) -> None:
+    file = a_png(tmp_path / "photo.png", size=(100, 60))
+    with MegaContext.open(tmp_path / "memory", base=base, lens=lens, gister=MaxPool()) as memory:
+        memory.ingest(file)
+        assert memory.identity.gistnet == "mean, of images max"
+        assert memory.verify() == []
+    with MegaContext.open(tmp_path / "memory", base=base, lens=lens, gister=MaxPool()) as memory:
+        assert len(memory.sources) == 1
+    with pytest.raises(IncompatibleGists, match="mean, of images max"):
+        opened(tmp_path / "memory", base, lens)
+
+
+def test_a_visual_gister_of_other_slots(tmp_path: Path, base: NativeBase, lens: Lens) -> None:
+    with pytest.raises(IncompatibleGists, match="makes 2 vectors per gist, the base reads 1"):
+        MegaContext.open(tmp_path / "memory", base=base, lens=lens, gister=MaxPool(slots=2))
 
 
 def test_a_lens_of_another_base(tmp_path: Path, base: NativeBase) -> None:

@@ -18,6 +18,9 @@ from mm_megacontext.vision.tiles import TILE_PX, count_patches
 Gist = npt.NDArray[np.float32]
 """(slots, dim)."""
 
+Cell = tuple[int, int]
+"""(row, column) of a child in its parent's 2 x 2."""
+
 CACHED_GISTS = 8192
 """Distinct tiles remembered for recognising repetitions: 6 MB at one slot of 192."""
 
@@ -25,12 +28,28 @@ CACHED_GISTS = 8192
 class VisualGister(Protocol):
     """Turns patch vectors into the gist of their tile, and gists into the gist of their parent."""
 
+    @property
+    def id(self) -> str:
+        """Names the gister together with its parameters; part of the identity of stored gists."""
+        ...
+
+    @property
+    def slots(self) -> int:
+        """Vectors per gist."""
+        ...
+
     def of_patches(self, tiles: Sequence[npt.NDArray[np.float32]]) -> list[Gist]:
         """One gist per tile; each tile is (rows, columns, dim), at most 8 x 8."""
         ...
 
-    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
-        """The gist of a parent from those of its one to four children, in Z-order."""
+    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int], cells: Sequence[Cell] | None = None) -> Gist:
+        """The gist of a parent from those of its one to four children.
+
+        Args:
+            gists: Of the children, in Z-order unless ``cells`` says where each stands.
+            n_leaves: Patches under each of them.
+            cells: (row, column) of each in the parent's 2 x 2; None if the caller does not know.
+        """
         ...
 
 
@@ -41,17 +60,43 @@ class MeanPool:
         slots: Vectors per gist; a mean has only one thing to say, so each slot repeats it.
     """
 
+    id = "mean"
+
     def __init__(self, slots: int = 1) -> None:
-        if slots < 1:
-            raise ValueError(f"a gist must have at least one slot, got {slots}")
-        self.slots = slots
+        self.slots = at_least_one_slot(slots)
 
     def of_patches(self, tiles: Sequence[npt.NDArray[np.float32]]) -> list[Gist]:
         return [np.tile(tile.mean(axis=(0, 1), dtype=np.float32), (self.slots, 1)) for tile in tiles]
 
-    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
+    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int], cells: Sequence[Cell] | None = None) -> Gist:
         weights = np.asarray(n_leaves, dtype=np.float32)
         return np.asarray(np.tensordot(weights / weights.sum(), np.stack(gists), axes=1), dtype=np.float32)
+
+
+class MaxPool:
+    """A baseline: coordinate by coordinate the largest value among all patches, at every level.
+
+    Args:
+        slots: Vectors per gist; each repeats the same.
+    """
+
+    id = "max"
+
+    def __init__(self, slots: int = 1) -> None:
+        self.slots = at_least_one_slot(slots)
+
+    def of_patches(self, tiles: Sequence[npt.NDArray[np.float32]]) -> list[Gist]:
+        return [np.tile(tile.max(axis=(0, 1)), (self.slots, 1)) for tile in tiles]
+
+    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int], cells: Sequence[Cell] | None = None) -> Gist:
+        return np.asarray(np.max(np.stack(gists), axis=0), dtype=np.float32)
+
+
+def at_least_one_slot(slots: int) -> int:
+    """``slots``. Raises ValueError if there is none."""
+    if slots < 1:
+        raise ValueError(f"a gist must have at least one slot, got {slots}")
+    return slots
 
 
 class TileGister:

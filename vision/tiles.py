@@ -130,6 +130,18 @@ class TileGrid:
         x, y = tx * side, ty * side
         return x, y, min(side, self.width - x), min(side, self.height - y)
 
+    def cells(self, node: GridNode) -> list[tuple[int, int]]:
+        """(row, column) of each child of ``node`` in its 2 x 2, in the order of ``postorder``; none for a tile.
+
+        Example:
+            >>> TileGrid(100, 300).cells(GridNode(1, 0, 0, 2)), TileGrid(300, 100).cells(GridNode(1, 0, 0, 2))
+            ([(0, 0), (1, 0)], [(0, 0), (0, 1)])
+        """
+        if node.level == 0:
+            return []
+        across = min(2, -(-self.columns >> (node.level - 1)) - 2 * node.tx)
+        return [divmod(i, across) for i in range(node.n_children)]
+
     def postorder(self) -> Iterator[GridNode]:
         """All nodes in Morton (Z) order, each parent right after its last descendant; memory O(depth)."""
         return self._walk(self.top_level, 0, 0)

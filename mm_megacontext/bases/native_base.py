@@ -38,6 +38,9 @@ class NativeBase:
         encoder: Makes embeddings of image patches; must give ``model.config.dim`` dimensions.
         device: Where to run.
         decoding: How answers are generated.
+
+    Raises:
+        ValueError: The encoder gives vectors of another length.
     """
 
     modalities: tuple[Modality, ...] = ("text",)
@@ -51,6 +54,8 @@ class NativeBase:
         device: str = "cpu",
         decoding: Decoding | None = None,
     ) -> None:
+        if encoder.dim != model.config.dim:
+            raise ValueError(f"{encoder.name} gives vectors of {encoder.dim}, the model reads {model.config.dim}")
         self.model = model.to(device).eval()
         self.tokenizer = tokenizer
         self.encoder = encoder
@@ -59,13 +64,25 @@ class NativeBase:
 
     @classmethod
     def from_pretrained(
-        cls, directory: Path = TINY_DIR, device: str = "cpu", decoding: Decoding | None = None
+        cls,
+        directory: Path = TINY_DIR,
+        device: str = "cpu",
+        decoding: Decoding | None = None,
+        encoder: PatchEncoder | None = None,
     ) -> NativeBase:
-        """Load config, weights and tokenizer from a directory; by default ``mmctx-tiny`` of this package."""
+        """Load config, weights and tokenizer from a directory; by default ``mmctx-tiny`` of this package.
+
+        Args:
+            directory: Where they are.
+            device: Where to run.
+            decoding: How answers are generated.
+            encoder: Makes embeddings of image patches; by default ``dct``, which the package was trained with.
+        """
         from mm_megacontext.vision.encoders import create_encoder
 
         model = load_model(directory)
-        return cls(model, load_tokenizer(directory), create_encoder("dct", model.config.dim), device, decoding)
+        encoder = encoder or create_encoder("dct", model.config.dim)
+        return cls(model, load_tokenizer(directory), encoder, device, decoding)
 
     def save_pretrained(self, directory: Path) -> None:
         """Write config.json, model.safetensors and tokenizer.json."""

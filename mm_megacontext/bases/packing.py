@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mm_megacontext.bases.native import Inputs
 from mm_megacontext.blocks import LINE_START, ROLE_INDEX
-from mm_megacontext.tree import Leaves, NodeId
+from mm_megacontext.tree import TILE_PATCHES, Leaves, NodeId
 from mm_megacontext.vision.encoders import PatchEncoder
 from mm_megacontext.working_context import Entry
 
@@ -98,9 +98,8 @@ class _Rows:
 
     def add_patches(self, entries: Sequence[Entry], encoder: PatchEncoder) -> None:
         leaves = self._add_origins(entries)
-        pixels = np.concatenate([part.pixels for part in leaves if part.pixels is not None])
         mu = np.concatenate([part.mu for part in leaves])
-        self._append(vectors=encode_patches(encoder, pixels), role="visual", mu=mu)
+        self._append(vectors=encode_leaves(encoder, leaves), role="visual", mu=mu)
 
     def add_prompt(self, ids: Sequence[int], t: float) -> None:
         mu = np.zeros((len(ids), 3))
@@ -150,13 +149,29 @@ def _form(entry: Entry) -> Literal["gist", "tokens", "patches"]:
     return "tokens" if entry.leaves.pixels is None else "patches"
 
 
-def encode_patches(encoder: PatchEncoder, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Embeddings (n, dim) of single patches (n, 3, 16, 16): laid out as tiles, encoded, taken out again."""
-    n, channels, side, _ = pixels.shape
-    per_tile = 64
-    padded = np.zeros((-(-n // per_tile) * per_tile, channels, side, side), np.uint8)
-    padded[:n] = pixels
-    tiles = padded.reshape(-1, 8, 8, channels, side, side).transpose(0, 3, 1, 4, 2, 5)
-    tiles = np.ascontiguousarray(tiles.reshape(-1, channels, 8 * side, 8 * side))
-    encoded = np.asarray(encoder.encode(tiles), dtype=np.float32)
-    return encoded.reshape(-1, encoded.shape[-1])[:n]
+def encode_leaves(encoder: PatchEncoder, tiles: Sequence[Leaves]) -> npt.NDArray[np.float32]:
+    """Embeddings (n, dim) of the patches of tiles, one tile after the other: the same as when they were ingested.
+
+    Every tile is encoded by itself, as an encoder may look at whole tiles; one at the edge of its image is filled up
+    with its last pixels, as for its gist.
+    """
+    grids = [(leaves.pixels, _n_columns(leaves)) for leaves in tiles if leaves.pixels is not None]
+    whole = np.stack([_whole_tile(patches, columns) for patches, columns in grids])
+    encoded = np.asarray(encoder.encode(whole), dtype=np.float32)
+    real = [of[: len(p) // n, :n].reshape(len(p), -1) for of, (p, n) in zip(encoded, grids, strict=True)]
+    return np.concatenate(real)
+
+
+def _n_columns(leaves: Leaves) -> int:
+    """Patches in the first row; they come row by row."""
+    return int((leaves.mu[:, 2] == leaves.mu[0, 2]).sum())
+
+
+def _whole_tile(patches: npt.NDArray[np.uint8], columns: int) -> npt.NDArray[np.uint8]:
+    """(3, 128, 128) from up to 8 x 8 patches (n, 3, 16, 16), edges repeated."""
+    n, channels, side, _ = patches.shape
+    rows = n // columns
+    grid = patches.reshape(rows, columns, channels, side, side).transpose(2, 0, 3, 1, 4)
+    image = grid.reshape(channels, rows * side, columns * side)
+    missing = TILE_PATCHES * side - np.array(image.shape[1:])
+    return np.pad(image, ((0, 0), (0, missing[0]), (0, missing[1])), mode="edge")

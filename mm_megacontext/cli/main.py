@@ -11,9 +11,21 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import mm_megacontext
-from mm_megacontext.cli import ask, doctor, evaluate, failure, ingest, inspect, layout, terminal, train, verify
+from mm_megacontext.cli import (
+    ask,
+    doctor,
+    encoders,
+    evaluate,
+    failure,
+    ingest,
+    inspect,
+    layout,
+    terminal,
+    train,
+    verify,
+)
 
-COMMANDS = (ask, ingest, inspect, verify, layout, train, evaluate, doctor)
+COMMANDS = (ask, ingest, inspect, verify, layout, train, evaluate, encoders, doctor)
 
 
 class Parser(argparse.ArgumentParser):

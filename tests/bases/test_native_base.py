@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -14,7 +15,7 @@ from mm_megacontext.bases.generation import Decoding, Generated, Generator, Said
 from mm_megacontext.bases.native import Inputs
 from mm_megacontext.bases.native_base import LEAST_SURE, SURE, NativeBase
 from mm_megacontext.bases.native_state import State, read_on
-from mm_megacontext.bases.packing import Packed, encode_patches, pack_prompt
+from mm_megacontext.bases.packing import Packed, encode_leaves, pack_prompt
 from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, QUESTION
 from mm_megacontext.gists import MeanGistNet
 from mm_megacontext.training import contexts
@@ -23,7 +24,11 @@ from mm_megacontext.training.corpus import LookupDocument, make_document
 from mm_megacontext.training.lookup_model import LookupTensors, gist_vectors, lookup_losses, to_tensors
 from mm_megacontext.training.pages import PageConfig
 from mm_megacontext.tree import Leaves, NodeId
-from mm_megacontext.vision.encoders import create_encoder
+from mm_megacontext.vision.encoders import PatchEncoder, PatchVectors, TilePixels, create_encoder
+from mm_megacontext.vision.gists import Gist, MeanPool, TileGister
+from mm_megacontext.vision.quadtree import build_image_nodes, read_leaf_pixels
+from mm_megacontext.vision.source import ArraySource
+from mm_megacontext.vision.tiles import IMAGE_FRAME
 from mm_megacontext.working_context import Entry, WorkingContext
 from tests.strategies import TreeBuilder
 from tests.tiny import ALWAYS_COPIES, CONFIG, as_tree, random_base, random_model, tokenizer
@@ -332,13 +337,49 @@ def test_embeddings_are_those_of_the_model() -> None:
     np.testing.assert_array_equal(base.embed_tokens(ids), base.model.tokens.weight.detach().numpy()[ids])
 
 
-@pytest.mark.parametrize("n", [1, 63, 64, 65, 130])
-def test_patches_are_encoded_one_by_one(n: int) -> None:
-    encoder = create_encoder("dct", 24)
-    pixels = np.random.default_rng(0).integers(0, 256, (n, 3, 16, 16), dtype=np.uint8)
-    found = encode_patches(encoder, pixels)
-    alone = np.concatenate([encoder.encode(patch[None]).reshape(1, -1) for patch in pixels])
-    np.testing.assert_allclose(found, alone, atol=1e-5)
+class Blurring:
+    """An encoder that looks at whole tiles: every patch gets its own mean and that of its tile."""
+
+    name, patch_px, dim = "blurring", 16, 6
+
+    def encode(self, pixels: TilePixels) -> PatchVectors:
+        n = len(pixels)
+        own = pixels.reshape(n, 3, 8, 16, 8, 16).mean(axis=(3, 5)).transpose(0, 2, 3, 1)
+        return np.concatenate((own, np.broadcast_to(own.mean((1, 2), keepdims=True), own.shape)), -1).astype(np.float32)
+
+
+class Seen(MeanPool):
+    """Keeps the patch vectors that tiles were made of when they were ingested."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tiles: list[npt.NDArray[np.float32]] = []
+
+    def of_patches(self, tiles: Sequence[npt.NDArray[np.float32]]) -> list[Gist]:
+        self.tiles += tiles
+        return super().of_patches(tiles)
+
+
+@pytest.mark.parametrize("encoder", [create_encoder("dct", 24), Blurring()], ids=lambda encoder: encoder.name)
+@pytest.mark.parametrize("size", [(128, 128), (300, 200), (17, 250), (1, 1)])
+def test_patches_are_encoded_as_when_they_were_ingested(encoder: PatchEncoder, size: tuple[int, int]) -> None:
+    width, height = size
+    source = ArraySource(np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8))
+    seen = Seen()
+    rows = build_image_nodes(source, TileGister(encoder, seen), page=1, frame=IMAGE_FRAME, t=0, index_start=0)
+    tiles = [row for row in rows if row.lod == 1]
+    leaves = [
+        Leaves(row.leaf_mu, row.leaf_boxes, np.zeros(0, np.int64), row.leaf_roles, read_leaf_pixels(source, row.pixels))
+        for row in tiles
+        if row.pixels is not None
+    ]
+    expected = np.concatenate([tile.reshape(-1, encoder.dim) for tile in seen.tiles])
+    np.testing.assert_allclose(encode_leaves(encoder, leaves), expected, atol=1e-5)
+
+
+def test_an_encoder_of_another_length_is_refused() -> None:
+    with pytest.raises(ValueError, match="gives vectors of 24, the model reads 32"):
+        NativeBase(random_model(0), tokenizer(), create_encoder("dct", 24))
 
 
 def test_patches_of_a_tile_can_be_packed() -> None:

@@ -26,6 +26,7 @@ def test_a_parent_comes_right_after_its_children_and_is_their_union(size: tuple[
         for child in children:
             assert child.level == node.level - 1
             assert (child.tx // 2, child.ty // 2) == (node.tx, node.ty)
+        assert grid.cells(node) == [(child.ty % 2, child.tx % 2) for child in children]
         if children:
             areas = [math.prod(grid.rect(c.level, c.tx, c.ty)[2:]) for c in children]
             assert sum(areas) == math.prod(grid.rect(node.level, node.tx, node.ty)[2:])

@@ -11,50 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_megacontext.vision import encoders
-from mm_megacontext.vision.encoders import (
-    DctEncoder,
-    PatchEncoder,
-    create_encoder,
-    dct_basis,
-    encoder_names,
-    register_encoder,
-)
-
-FLOAT32 = 1e-5
-"""Rounding of a float32 sum of 768 products of size about one."""
+from mm_megacontext.vision.encoders import DctEncoder, PatchEncoder, dct_basis
+from tests.vision.encoders.contract import FLOAT32, EncoderContract
 
 
 def patches(n: int, seed: int = 0) -> npt.NDArray[np.float32]:
     return np.random.default_rng(seed).uniform(0, 255, (n, 3, 16, 16)).astype(np.float32)
 
 
-class EncoderContract:
-    """What every encoder promises."""
-
-    def make(self) -> PatchEncoder:
-        raise NotImplementedError
-
-    def test_shape_and_type(self) -> None:
-        encoder = self.make()
-        tiles = np.random.default_rng(0).integers(0, 256, (3, 3, 128, 128), dtype=np.uint8)
-        vectors = encoder.encode(tiles)
-        assert vectors.shape == (3, 8, 8, encoder.dim)
-        assert vectors.dtype == np.float32
-        assert encoder.patch_px * 8 == 128
-
-    def test_a_tile_does_not_depend_on_its_batch(self) -> None:
-        encoder = self.make()
-        tiles = np.random.default_rng(0).integers(0, 256, (5, 3, 128, 128), dtype=np.uint8)
-        np.testing.assert_allclose(encoder.encode(tiles)[3:4], encoder.encode(tiles[3:4]), atol=FLOAT32)
-
-    def test_two_of_one_name_agree(self) -> None:
-        tiles = np.random.default_rng(0).integers(0, 256, (2, 3, 128, 128), dtype=np.uint8)
-        assert self.make().name == self.make().name
-        np.testing.assert_array_equal(self.make().encode(tiles), self.make().encode(tiles))
-
-
 class TestDct(EncoderContract):
-    def make(self) -> PatchEncoder:
+    @classmethod
+    def make(cls) -> PatchEncoder:
         return DctEncoder(192)
 
 
@@ -146,15 +113,3 @@ def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
 def test_too_small_a_dimension_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 3"):
         DctEncoder(2)
-
-
-def test_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoders, "_factories", dict(encoders._factories))
-    register_encoder("again", DctEncoder)
-    assert create_encoder("again", 24).dim == 24
-    assert create_encoder("dct", 192).name == "dct-192"
-    assert {"again", "dct"} <= set(encoder_names())
-    with pytest.raises(ValueError, match="'dct' is registered already"):
-        register_encoder("dct", DctEncoder)
-    with pytest.raises(ValueError, match=r"no encoder is named 'vit'; known: .*dct"):
-        create_encoder("vit", 192)

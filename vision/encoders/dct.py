@@ -1,84 +1,14 @@
-"""Patch encoders: pixels of tiles in, one vector per patch out; found by name.
-
-Other distributions add encoders through the entry-point group ``mm_megacontext.encoders``, whose members are
-called with the wanted dimension.
-"""
+"""The parameter-free baseline: low frequencies of each patch's cosine transform."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
-from importlib.metadata import entry_points
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.tree import PATCH_PX
-
-ENTRY_POINTS = "mm_megacontext.encoders"
-
-TilePixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-"""(tiles, 3, height, width), sRGB from 0 to 255; height and width are multiples of the patch, 128 for whole tiles."""
-
-PatchVectors = npt.NDArray[np.float32]
-"""(tiles, rows, columns, dim): one vector per patch, 8 x 8 for whole tiles."""
-
-
-class PatchEncoder(Protocol):
-    """Turns each patch of a tile into a vector of the base model's embedding space."""
-
-    @property
-    def name(self) -> str:
-        """Identifies the encoder together with its parameters; part of the identity of stored gists."""
-        ...
-
-    @property
-    def patch_px(self) -> int:
-        """Pixels on the side of a patch."""
-        ...
-
-    @property
-    def dim(self) -> int:
-        """Length of a patch vector."""
-        ...
-
-    def encode(self, pixels: TilePixels) -> PatchVectors:
-        """Encode a batch of tiles. A tile's vectors do not depend on the rest of the batch (up to rounding)."""
-        ...
-
-
-_factories: dict[str, Callable[[int], PatchEncoder]] = {}
-
-
-def register_encoder(name: str, factory: Callable[[int], PatchEncoder]) -> None:
-    """Make an encoder known under ``name``; ``factory`` is called with the dimension.
-
-    Raises:
-        ValueError: The name is taken.
-    """
-    if name in _factories:
-        raise ValueError(f"an encoder named {name!r} is registered already; choose another name")
-    _factories[name] = factory
-
-
-def encoder_names() -> list[str]:
-    """Names that ``create_encoder`` knows, sorted."""
-    return sorted(_factories.keys() | {point.name for point in entry_points(group=ENTRY_POINTS)})
-
-
-def create_encoder(name: str, dim: int) -> PatchEncoder:
-    """The encoder registered as ``name``, with vectors of length ``dim``.
-
-    Raises:
-        ValueError: No encoder has that name.
-    """
-    if name in _factories:
-        return _factories[name](dim)
-    for point in entry_points(group=ENTRY_POINTS, name=name):
-        encoder: PatchEncoder = point.load()(dim)
-        return encoder
-    raise ValueError(f"no encoder is named {name!r}; known: {', '.join(encoder_names())}")
+from mm_megacontext.vision.encoders.protocol import PatchVectors, TilePixels
 
 
 class DctEncoder:
@@ -110,7 +40,7 @@ class DctEncoder:
             raise ValueError(f"pixels must be (tiles, 3, multiple of {PATCH_PX}, same), got {pixels.shape}")
         rows, columns = height // PATCH_PX, width // PATCH_PX
         patches = pixels.reshape(n, 3, rows, PATCH_PX, columns, PATCH_PX)
-        flat = patches.transpose(0, 2, 4, 1, 3, 5).reshape(n * rows * columns, -1)  # (patches, 3 * 16 * 16)
+        flat = patches.transpose(0, 2, 4, 1, 3, 5).reshape(n * rows * columns, 3 * PATCH_PX**2)
         return (flat.astype(np.float32) @ self._matrix).reshape(n, rows, columns, self.dim)
 
 
@@ -164,6 +94,3 @@ def _channel_split(dim: int) -> tuple[int, int, int]:
     luma = min(dim - 2 * chroma, PATCH_PX**2)
     blue = (dim - luma + 1) // 2
     return luma, blue, dim - luma - blue
-
-
-register_encoder("dct", DctEncoder)
