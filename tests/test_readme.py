@@ -60,7 +60,7 @@ def test_documented_commands_parse() -> None:
     for command, options in documented.items():
         declared = options_of(parser, command.split())
         assert options == declared, command
-    assert len(documented) == 9
+    assert len(documented) == 10
 
 
 def options_of(parser: object, words: list[str]) -> set[str]:
