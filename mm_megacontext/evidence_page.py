@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from PIL import Image, ImageDraw, ImageFont
 
 from mm_megacontext.answer import Answer
+from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.layout.document import Page
 from mm_megacontext.layout.reader import read
 from mm_megacontext.show import EvidenceBox, Footprint, caption, draw_evidence_page
 from mm_megacontext.store_catalogue import SourceRecord
+from mm_megacontext.vision.files import read_overview
 from mm_megacontext.vision.pages import PageImages
 from mm_megacontext.working_context import WorkingContext
 
@@ -19,15 +21,25 @@ TEXT_SCALE = 2.0
 
 
 def draw_answer(
-    answer: Answer, context: WorkingContext, records: Mapping[int, SourceRecord], passwords: Mapping[str, str]
+    answer: Answer,
+    context: WorkingContext,
+    records: Mapping[int, SourceRecord],
+    passwords: Mapping[str, str],
+    limits: ImageLimits | None = None,
 ) -> Image.Image:
     """Draw the page of the strongest evidence, or the first page of the first source if there is none.
+
+    Args:
+        answer, context: What was answered, from what.
+        records: Sources by number.
+        passwords: Of encrypted sources, by uri.
+        limits: What is refused of images: those of the ingest, or wider.
 
     Raises:
         IngestError: The source is gone or cannot be rendered any more.
     """
     record, number = _page_to_show(answer, context, records)
-    image = _render(record, number, passwords.get(record.uri))
+    image = _render(record, number, passwords.get(record.uri), limits)
     size = record.page_sizes[number - 1]
     evidence = [e for e in answer.evidence if e.source == record.uri and e.page == number]
     title = caption(answer.question, answer.text, cost=answer.usage.cost, budget=answer.usage.budget)
@@ -62,13 +74,12 @@ def _footprints(context: WorkingContext, record: SourceRecord, number: int) -> l
     return footprints
 
 
-def _render(record: SourceRecord, number: int, password: str | None) -> Image.Image:
+def _render(record: SourceRecord, number: int, password: str | None, limits: ImageLimits | None) -> Image.Image:
     if record.kind in ("pdf", "image"):
-        with PageImages(record.uri, record.kind, password=password) as images:
+        with PageImages(record.uri, record.kind, password=password, limits=limits) as images:
             source = images.page(number)
             level = next(k for k in range(source.n_levels) if max(source.size) >> k <= 2048 or k == source.n_levels - 1)
-            width, height = (max(1, -(-side >> level)) for side in source.size)
-            return Image.fromarray(source.read((0, 0, width, height), level))
+            return Image.fromarray(read_overview(source, level))
     pages = read(record.uri).pages()
     return _draw_text(next(page for page in pages if page.number == number))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mm_megacontext.cli.failure import UsageError
+from mm_megacontext.image_limits import ImageLimits
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -60,6 +62,28 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--engine", default="auto", metavar="NAME", help="how PDFs are read: auto (default), pymupdf, pdfium"
     )
     parser.add_argument("--password", metavar="TEXT", help="password of protected files")
+    parser.add_argument(
+        "--image-limit",
+        type=image_limit,
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help=f"another limit for images; NAME is one of {', '.join(f.name for f in fields(ImageLimits))}",
+    )
+
+
+def image_limit(text: str) -> tuple[str, int]:
+    """One limit of ``ImageLimits``, as in ``max_pixels=1000000``."""
+    name, _, value = text.partition("=")
+    known = [field.name for field in fields(ImageLimits)]
+    if name not in known:
+        raise argparse.ArgumentTypeError(f"{name or text}: must be one of {', '.join(known)}")
+    return name, positive_int(value)
+
+
+def image_limits(args: argparse.Namespace) -> ImageLimits:
+    """The limits that ``--image-limit`` gives, the others as they are by default."""
+    return ImageLimits(**dict(args.image_limit))
 
 
 def check_engine(name: str) -> None:

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.cli import terminal
-from mm_megacontext.cli.arguments import add_json, add_reading, check_engine, existing_memory, positive_int
+from mm_megacontext.cli.arguments import (
+    add_json,
+    add_reading,
+    check_engine,
+    existing_memory,
+    image_limits,
+    positive_int,
+)
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.cli.ingest import warn_of_pages
 
@@ -79,7 +86,7 @@ def _ask_memory(args: argparse.Namespace) -> Answer:
     directory = existing_memory(args.target)
     from mm_megacontext.memory import MegaContext
 
-    with MegaContext.open(directory, create=False) as memory:
+    with MegaContext.open(directory, create=False, limits=image_limits(args)) as memory:
         return memory.ask(args.question, budget=args.budget)
 
 
@@ -90,7 +97,7 @@ def _ask_file(args: argparse.Namespace) -> Answer:
     from mm_megacontext.memory import MegaContext, memory_for_file
 
     directory = memory_for_file(args.target) if args.memory is None else args.memory
-    with MegaContext.open(directory) as memory:
+    with MegaContext.open(directory, limits=image_limits(args)) as memory:
         memory.prompt_cost(args.question, args.budget)  # a question that cannot be asked shall leave nothing behind
         uri = _take_up(memory, args)
         return memory.ask(args.question, budget=args.budget, source=uri)

@@ -1,0 +1,142 @@
+"""Image files open in libvips: stored samples by region, without the whole image in memory.
+
+libvips is loaded when it is needed; it comes with the extra ``vips``. Every file is given to one loader, chosen by its
+content: libvips never guesses, so no file can reach a loader that starts programs or follows references.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_megacontext.errors import IngestError, MissingExtra
+from mm_megacontext.image_header import TURNED, ImageHeader, Reader
+from mm_megacontext.image_scale import PhysicalScale, scale_of
+
+Samples = npt.NDArray[np.generic]
+"""(height, width, bands), as stored."""
+
+_LOADERS = {"JPEG": "jpegload", "JPEG2000": "jp2kload", "MPO": "jpegload", "PNG": "pngload", "TIFF": "tiffload"}
+_OPENSLIDE = "openslideload"
+_DTYPES = {
+    "uchar": np.uint8, "char": np.int8, "ushort": np.uint16, "short": np.int16, "uint": np.uint32, "int": np.int32,
+    "float": np.float32, "double": np.float64,
+}  # fmt: skip
+_PROBE_PX = 64
+
+
+def load_pyvips() -> Any:
+    """The module ``pyvips``.
+
+    libvips' cache of operations is switched off for the process: it would keep files open that nobody reads any more,
+    and answer with the old pixels of a file that has changed.
+
+    Raises:
+        MissingExtra: It is not installed, or finds no libvips.
+    """
+    logging.getLogger("pyvips").addHandler(logging.NullHandler())  # else its warnings go to stderr, line by line
+    try:
+        import pyvips
+    except (ImportError, OSError) as e:
+        raise MissingExtra("images too large for memory are read by libvips: pip install 'mm-megacontext[vips]'") from e
+    pyvips.cache_set_max(0)
+    return pyvips
+
+
+class VipsFile:
+    """An image file open in libvips, upright. Several threads may read it.
+
+    Args:
+        header: Of the file.
+        reader: "vips" or "openslide".
+        page: Directory of a TIFF, from 0; a reduced level of it counts as a page of its own.
+        subpage: Sub-directory of that page, from 0; -1 for the page itself.
+
+    Raises:
+        IngestError: The file is damaged, or this build of libvips has no loader for its format.
+        MissingExtra: libvips is not installed.
+    """
+
+    def __init__(self, header: ImageHeader, reader: Reader, *, page: int = 0, subpage: int = -1) -> None:
+        self._vips = load_pyvips()
+        self._path = header.path
+        loader = _OPENSLIDE if reader == "openslide" else _LOADERS[header.format]
+        if self._vips.type_find("VipsForeignLoad", loader) == 0:
+            raise IngestError(
+                f"this build of libvips cannot read {header.format} images of this kind (it has no {loader}): convert "
+                "the file to a tiled TIFF, or install a libvips that has it in place of pyvips-binary",
+                source=str(header.path),
+            )
+        options: dict[str, Any] = {"fail_on": "error"}
+        if loader == "tiffload":
+            options |= {"page": page, "subifd": subpage}
+        if loader == _OPENSLIDE:
+            options = {"level": page, "rgb": True}
+        try:
+            stored = getattr(self._vips.Image, loader)(str(header.path), **options)
+            self._image = stored.autorot()
+        except self._vips.Error as e:
+            raise self._damaged(e) from e
+        self._is_turned = bool(stored.get_typeof("orientation")) and stored.get("orientation") in TURNED
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, upright."""
+        return int(self._image.width), int(self._image.height)
+
+    @property
+    def interpretation(self) -> str:
+        """What libvips says the samples mean: "srgb", "b-w", "rgb16", "cmyk" ..."""
+        return str(self._image.interpretation)
+
+    @property
+    def n_bands(self) -> int:
+        """Samples of a pixel."""
+        return int(self._image.bands)
+
+    @property
+    def dtype(self) -> npt.DTypeLike:
+        """Of the samples."""
+        return _DTYPES.get(self._image.format, np.void)
+
+    def field(self, name: str) -> Any:
+        """A metadata item of libvips, None if the file has it not."""
+        return self._image.get(name) if self._image.get_typeof(name) else None
+
+    def read(self, x: int, y: int, width: int, height: int) -> Samples:
+        """Samples of a region inside the image.
+
+        Raises:
+            IngestError: Its part of the file is damaged.
+        """
+        try:
+            buffer = self._vips.Region.new(self._image).fetch(x, y, width, height)
+        except self._vips.Error as e:
+            raise self._damaged(e) from e
+        return np.frombuffer(buffer, dtype=self.dtype).reshape(height, width, self.n_bands)
+
+    def probe(self) -> None:
+        """Decode a little at the corners and in the middle.
+
+        Raises:
+            IngestError: One of these places is damaged.
+        """
+        width, height = self.size
+        across, down = min(_PROBE_PX, width), min(_PROBE_PX, height)
+        right, bottom = width - across, height - down
+        for x, y in ((0, 0), (right, 0), (right // 2, bottom // 2), (0, bottom), (right, bottom)):
+            self.read(x, y, across, down)
+
+    def scale(self, stored: PhysicalScale | None) -> PhysicalScale | None:
+        """The scale upright: of the slide if it has one, else ``stored``, as the file's header gives it."""
+        mpp = [self.field(f"openslide.mpp-{axis}") for axis in "xy"]
+        if None not in mpp:
+            return scale_of(float(mpp[0]), float(mpp[1]))
+        return stored.turned if stored is not None and self._is_turned else stored
+
+    def _damaged(self, e: Exception) -> IngestError:
+        what = (str(e).strip().splitlines() or [type(e).__name__])[-1].strip()
+        return IngestError(f"the image is truncated or damaged ({what}): export it anew", source=str(self._path))
