@@ -59,10 +59,10 @@ def _decoded_size(header: ImageHeader, limits: ImageLimits) -> tuple[int, int]:
     try:
         with pillow_limited_to(limits.max_decoded_pixels), Image.open(header.path, formats=[name]) as image:
             width, height = image.size
-            turned = orientation_of(image) in TURNED
             if name == "JPEG":
                 image.draft(image.mode, (max(1, width // _JPEG_DRAFT), max(1, height // _JPEG_DRAFT)))
             image.load()
+            orientation = header.pages[0].orientation if header.pages else orientation_of(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
         raise LimitExceeded(
             f"a frame has more than the limit of {limits.max_decoded_pixels} pixels: raise max_decoded_pixels if you "
@@ -74,7 +74,7 @@ def _decoded_size(header: ImageHeader, limits: ImageLimits) -> tuple[int, int]:
     except Exception as e:  # decoders raise anything on damaged data
         what = (str(e).splitlines() or [type(e).__name__])[0]
         raise IngestError(f"the {name} image is truncated or damaged ({what}): export it anew", source=source) from e
-    return (height, width) if turned else (width, height)
+    return (height, width) if orientation in TURNED else (width, height)
 
 
 def _deep_zoom_size(header: ImageHeader) -> tuple[int, int]:

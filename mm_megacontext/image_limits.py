@@ -47,7 +47,7 @@ class ImageLimits:
 
         Example:
             >>> ImageLimits().refusal((50_000, 50_000), 7_500_000_000, 1_000)
-            '50000 x 50000 pixels from a file of 1000 bytes are more than the 2000 bytes per byte of max_expansion: raise it if you trust the file'
+            '50000 x 50000 pixels in a file of 1000 bytes: it would expand more than the limit of 2000 times; raise max_expansion if you trust it'
         """  # noqa: E501
         width, height = size
         if width < 1 or height < 1:
@@ -58,7 +58,7 @@ class ImageLimits:
             )
         if decoded_bytes > _EXPANSION_COUNTS_FROM and decoded_bytes > self.max_expansion * file_bytes:
             return (
-                f"{width} x {height} pixels from a file of {file_bytes} bytes are more than the {self.max_expansion} "
-                "bytes per byte of max_expansion: raise it if you trust the file"
+                f"{width} x {height} pixels in a file of {file_bytes} bytes: it would expand more than the limit of "
+                f"{self.max_expansion} times; raise max_expansion if you trust it"
             )
         return None

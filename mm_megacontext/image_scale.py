@@ -14,6 +14,7 @@ _IN_MICROMETRES = {
 }  # fmt: skip
 """Units of length of OME-XML that microscopes and scanners write."""
 
+_SMALLEST, _LARGEST = 1e-6, 1e10
 _APERIO_MPP = re.compile(r"\|\s*MPP\s*=\s*([0-9.eE+-]+)")
 _OME_PIXELS = re.compile(r"<(?:\w+:)?Pixels\b[^>]*>")
 
@@ -42,15 +43,13 @@ class PhysicalScale:
 
 
 def scale_of(x: float, y: float) -> PhysicalScale | None:
-    """A scale from micrometres per pixel; None where they are no lengths (zero, negative, not finite)."""
-    return PhysicalScale(x, y) if all(math.isfinite(v) and v > 0 for v in (x, y)) else None
+    """A scale from micrometres per pixel; None where they make no sense: below a picometre, above ten kilometres."""
+    return PhysicalScale(x, y) if all(_SMALLEST <= v <= _LARGEST for v in (x, y)) else None
 
 
 def scale_from_dpi(x: float, y: float) -> PhysicalScale | None:
     """A scale from pixels per inch; None where they are no densities."""
-    if not all(math.isfinite(v) and v > 0 for v in (x, y)):
-        return None
-    return scale_of(MICROMETRES_PER_INCH / x, MICROMETRES_PER_INCH / y)
+    return scale_of(MICROMETRES_PER_INCH / x, MICROMETRES_PER_INCH / y) if x > 0 and y > 0 else None
 
 
 def scale_from_description(text: str) -> PhysicalScale | None:

@@ -7,6 +7,7 @@ content: libvips never guesses, so no file can reach a loader that starts progra
 from __future__ import annotations
 
 import logging
+import threading
 from typing import Any
 
 import numpy as np
@@ -46,8 +47,16 @@ def load_pyvips() -> Any:
     return pyvips
 
 
+def _options(loader: str, page: int, subpage: int) -> dict[str, Any]:
+    if loader == _OPENSLIDE:
+        return {"level": page, "rgb": True}
+    if loader == "tiffload":  # below "warning", tiles that cannot be decoded become black ones
+        return {"page": page, "subifd": subpage, "fail_on": "warning"}
+    return {"fail_on": "error"}
+
+
 class VipsFile:
-    """An image file open in libvips, upright. Several threads may read it.
+    """An image file open in libvips, upright. Several threads may read it; they take turns.
 
     Args:
         header: Of the file.
@@ -70,17 +79,17 @@ class VipsFile:
                 "the file to a tiled TIFF, or install a libvips that has it in place of pyvips-binary",
                 source=str(header.path),
             )
-        options: dict[str, Any] = {"fail_on": "error"}
-        if loader == "tiffload":
-            options |= {"page": page, "subifd": subpage}
-        if loader == _OPENSLIDE:
-            options = {"level": page, "rgb": True}
+        self._loader, self._options = loader, _options(loader, page, subpage)
+        self._lock = threading.Lock()
+        self._stored, self._image = self._opened()
+
+    def _opened(self) -> tuple[Any, Any]:
+        """The image as stored, and upright."""
         try:
-            stored = getattr(self._vips.Image, loader)(str(header.path), **options)
-            self._image = stored.autorot()
+            stored = getattr(self._vips.Image, self._loader)(str(self._path), **self._options)
+            return stored, stored.autorot()
         except self._vips.Error as e:
             raise self._damaged(e) from e
-        self._is_turned = bool(stored.get_typeof("orientation")) and stored.get("orientation") in TURNED
 
     @property
     def size(self) -> tuple[int, int]:
@@ -112,10 +121,12 @@ class VipsFile:
         Raises:
             IngestError: Its part of the file is damaged.
         """
-        try:
-            buffer = self._vips.Region.new(self._image).fetch(x, y, width, height)
-        except self._vips.Error as e:
-            raise self._damaged(e) from e
+        with self._lock:
+            try:
+                buffer = self._vips.Region.new(self._image).fetch(x, y, width, height)
+            except self._vips.Error as e:  # libvips keeps a tile that failed as a black one, and would give that next
+                self._stored, self._image = self._opened()
+                raise self._damaged(e) from e
         return np.frombuffer(buffer, dtype=self.dtype).reshape(height, width, self.n_bands)
 
     def probe(self) -> None:
@@ -135,7 +146,8 @@ class VipsFile:
         mpp = [self.field(f"openslide.mpp-{axis}") for axis in "xy"]
         if None not in mpp:
             return scale_of(float(mpp[0]), float(mpp[1]))
-        return stored.turned if stored is not None and self._is_turned else stored
+        is_turned = self._stored.get_typeof("orientation") and self._stored.get("orientation") in TURNED
+        return stored.turned if stored is not None and is_turned else stored
 
     def _damaged(self, e: Exception) -> IngestError:
         what = (str(e).strip().splitlines() or [type(e).__name__])[-1].strip()

@@ -30,7 +30,8 @@ class VipsSource:
     quick look.
 
     Tiled TIFF, slides and JPEG 2000 are decoded where they are read. Formats without tiles (PNG, JPEG, TIFF in strips)
-    are decoded once, to a file in the directory for temporary files (``TMPDIR``). Several threads may read.
+    are decoded once, to a file in the directory for temporary files (``TMPDIR``). Several threads may read; they take
+    turns.
 
     Args:
         path: The file.

@@ -215,7 +215,7 @@ def test_jpeg_tiles_are_what_pillow_decodes(tmp_path: Path, subsample: str) -> N
 def test_colour_spaces_without_a_conversion_are_refused(tmp_path: Path) -> None:
     lab = pyvips.Image.new_from_array(picture()).copy(interpretation="srgb").colourspace("lab")
     lab.tiffsave(str(tmp_path / "lab.tif"), tile=True)
-    with pytest.raises(IngestError, match="3 bands of float32 as lab .*convert it to 8-bit sRGB"):
+    with pytest.raises(IngestError, match=r"3 bands of float32 as lab .*convert it to 8-bit sRGB"):
         VipsSource(tmp_path / "lab.tif")
 
 
