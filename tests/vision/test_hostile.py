@@ -29,6 +29,9 @@ from tests.vision.tiff_writer import TiffDirectory, tiff_bytes
 FLAT_MIB = 96
 """How much more memory than a harmless image a hostile one may take: code that is loaded for it, libvips' buffers."""
 
+LOSSY_TOLERANCE = 4
+"""Levels: WebP and AVIF do not keep pure red."""
+
 READ_ALL = """
 import json, resource, sys
 from mm_megacontext.errors import IngestError
@@ -225,11 +228,9 @@ def test_the_first_frame_of_an_animation_is_the_image(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue", "lime")]
     for suffix in ("gif", "png", "webp", "tif", "avif"):
         path = tmp_path / f"a.{suffix}"
-        frames[0].save(
-            path, save_all=True, append_images=frames[1:], **({"lossless": True} if suffix == "webp" else {})
-        )
+        frames[0].save(path, save_all=True, append_images=frames[1:])
         assert read(path).n_pages == 1
         pixels = open_image(path).read((0, 0, 40, 30)).astype(int)
-        assert np.abs(pixels - [255, 0, 0]).max() <= 3
+        assert np.abs(pixels - [255, 0, 0]).max() <= LOSSY_TOLERANCE
     for limits in (ImageLimits(), ImageLimits(max_decoded_pixels=1)):
         np.testing.assert_array_equal(open_image(tmp_path / "a.tif", limits).read((0, 0, 1, 1)), [[[255, 0, 0]]])
