@@ -27,6 +27,8 @@ _DTYPES = {
     "float": np.float32, "double": np.float64,
 }  # fmt: skip
 _PROBE_PX = 64
+_BLOCK_PX = 1024
+"""Side of what is fetched at once: larger regions overflow libvips' cache of decoded tiles, and take twice as long."""
 
 
 def load_pyvips() -> Any:
@@ -121,6 +123,16 @@ class VipsFile:
         Raises:
             IngestError: Its part of the file is damaged.
         """
+        if max(width, height) <= _BLOCK_PX:
+            return self._fetch(x, y, width, height)
+        out = np.empty((height, width, self.n_bands), dtype=self.dtype)
+        for top in range(0, height, _BLOCK_PX):
+            for left in range(0, width, _BLOCK_PX):
+                across, down = min(_BLOCK_PX, width - left), min(_BLOCK_PX, height - top)
+                out[top : top + down, left : left + across] = self._fetch(x + left, y + top, across, down)
+        return out
+
+    def _fetch(self, x: int, y: int, width: int, height: int) -> Samples:
         with self._lock:
             try:
                 buffer = self._vips.Region.new(self._image).fetch(x, y, width, height)

@@ -77,7 +77,9 @@ def image_limit(text: str) -> tuple[str, int]:
     name, _, value = text.partition("=")
     known = [field.name for field in fields(ImageLimits)]
     if name not in known:
-        raise argparse.ArgumentTypeError(f"{name or text}: must be one of {', '.join(known)}")
+        raise argparse.ArgumentTypeError(f"{text}: must be NAME=N, where NAME is one of {', '.join(known)}")
+    if not value.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}: must be {name}=N, where N is a whole number")
     return name, positive_int(value)
 
 
