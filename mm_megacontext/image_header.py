@@ -152,7 +152,7 @@ def read_header(path: Path, format_name: str) -> ImageHeader:
 
 def _tiff_header(path: Path, pages: tuple[TiffPage, ...], *, is_for_pillow: bool) -> ImageHeader:
     first = pages[0]
-    return ImageHeader(path, "TIFF", first.size, first.decoded_bytes, first.scale, first.is_tiled, is_for_pillow, pages)
+    return ImageHeader(path, "TIFF", first.size, first.decoded_bytes, first.scale, first.tile_size is not None, is_for_pillow, pages)
 
 
 def _scale(density: Any) -> PhysicalScale | None:
@@ -220,3 +220,10 @@ def _check_large(header: ImageHeader, limits: ImageLimits) -> None:
         )
     if header.pages:
         check_whole(header.pages[0], header.path)
+        tile = header.pages[0].tile_size or (0, 0)
+        if math.prod(tile) > limits.max_decoded_pixels:
+            raise LimitExceeded(
+                f"tiles of {tile[0]} x {tile[1]} pixels are more than the limit of {limits.max_decoded_pixels} pixels "
+                "that are decoded at once: raise max_decoded_pixels, or export it with smaller tiles",
+                source=str(header.path),
+            )

@@ -34,7 +34,7 @@ _BIG_HEADER, _HEADER = 16, 8
 _SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _DESCRIPTION, _STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _STRIP_BYTES = 270, 273, 274, 277, 279
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
-_TILE_WIDTH, _TILE_OFFSETS, _TILE_BYTES, _SUB_IFDS, _EXTRA_SAMPLES, _XMP, _NDPI = 322, 324, 325, 330, 338, 700, 65420
+_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES, _SUB_IFDS, _EXTRA_SAMPLES, _XMP, _NDPI = 322, 323, 324, 325, 330, 338, 700, 65420
 _REDUCED = 1
 _INCH, _CENTIMETRE = 2, 3
 _CM_PER_INCH = 2.54
@@ -50,6 +50,7 @@ class TiffPage:
         size: Width and height as stored, before the orientation is applied.
         decoded_bytes: What its samples take.
         data_end: Where the last byte of its pixel data must be in the file.
+        tile_size: Width and height of its tiles; None if it is in strips.
         is_reduced: It calls itself a reduced copy of another image.
         n_subpages: Number of its sub-directories.
         orientation: 1 to 8, as in EXIF.
@@ -60,7 +61,7 @@ class TiffPage:
     size: tuple[int, int]
     decoded_bytes: int
     data_end: int
-    is_tiled: bool
+    tile_size: tuple[int, int] | None
     is_reduced: bool
     n_subpages: int
     orientation: int
@@ -142,7 +143,7 @@ def _page(tags: ImageFileDirectory_v2) -> TiffPage:
         size=(width, height),
         decoded_bytes=(width * sample_bits + 7) // 8 * height,
         data_end=max((o + n for o, n in zip(offsets, lengths, strict=False)), default=0),
-        is_tiled=is_tiled,
+        tile_size=(int(tags[_TILE_WIDTH]), int(tags[_TILE_HEIGHT])) if is_tiled else None,
         is_reduced=bool(int(tags.get(_SUBFILE_TYPE, 0)) & _REDUCED),
         n_subpages=len(_numbers(tags, _SUB_IFDS)),
         orientation=int(tags.get(_ORIENTATION, 1)),
@@ -181,7 +182,7 @@ def page_roles(pages: tuple[TiffPage, ...]) -> tuple[PageRole, ...]:
 
 def _role(page: TiffPage, image: TiffPage) -> PageRole:
     if image.description.startswith("Aperio"):  # its levels are tiled, its thumbnail, label and macro are in strips
-        return "level" if page.is_tiled and _has_same_shape(page.size, image.size) else "associated"
+        return "level" if page.tile_size is not None and _has_same_shape(page.size, image.size) else "associated"
     if page.is_reduced:
         return "level" if _has_same_shape(page.size, image.size) else "associated"
     return "plane"

@@ -27,6 +27,8 @@ _DTYPES = {
     "float": np.float32, "double": np.float64,
 }  # fmt: skip
 _PROBE_PX = 64
+_CACHE_BYTES = 96 << 20
+"""Decoded tiles that libvips may keep. By itself it keeps more than a row of them, gigabytes of a wide image."""
 _BLOCK_PX = 1024
 """Side of what is fetched at once: larger regions overflow libvips' cache of decoded tiles, and take twice as long."""
 
@@ -82,14 +84,17 @@ class VipsFile:
                 source=str(header.path),
             )
         self._loader, self._options = loader, _options(loader, page, subpage)
-        self._lock = threading.Lock()
-        self._stored, self._image = self._opened()
+        self._lock, self._mine = threading.Lock(), threading.local()
+        self._tile = header.pages[page].tile_size if loader == "tiffload" and subpage < 0 else None
+        self._kept: set[tuple[int, int]] = set()
+        self._open()
 
-    def _opened(self) -> tuple[Any, Any]:
-        """The image as stored, and upright."""
+    def _open(self) -> None:
+        """Open the file, or open it anew and let go of the tiles that libvips kept."""
+        self._kept.clear()
         try:
-            stored = getattr(self._vips.Image, self._loader)(str(self._path), **self._options)
-            return stored, stored.autorot()
+            self._stored = getattr(self._vips.Image, self._loader)(str(self._path), **self._options)
+            self._image = self._stored.autorot()
         except self._vips.Error as e:
             raise self._damaged(e) from e
 
@@ -135,11 +140,30 @@ class VipsFile:
     def _fetch(self, x: int, y: int, width: int, height: int) -> Samples:
         with self._lock:
             try:
-                buffer = self._vips.Region.new(self._image).fetch(x, y, width, height)
+                buffer = self._region().fetch(x, y, width, height)
             except self._vips.Error as e:  # libvips keeps a tile that failed as a black one, and would give that next
-                self._stored, self._image = self._opened()
+                self._open()
                 raise self._damaged(e) from e
+            self._count_tiles(x, y, width, height)
         return np.frombuffer(buffer, dtype=self.dtype).reshape(height, width, self.n_bands)
+
+    def _count_tiles(self, x: int, y: int, width: int, height: int) -> None:
+        """Note which tiles libvips has decoded for a region; open the file anew when they are too many."""
+        if self._tile is None:
+            return
+        across, down = self._tile
+        rows = range(y // down, (y + height - 1) // down + 1)
+        columns = range(x // across, (x + width - 1) // across + 1)
+        self._kept.update((column, row) for row in rows for column in columns)
+        tile_bytes = across * down * self.n_bands * np.dtype(self.dtype).itemsize
+        if len(self._kept) * tile_bytes > _CACHE_BYTES:
+            self._open()
+
+    def _region(self) -> Any:
+        """This thread's window on the image. A new one for each fetch would cost memory that never comes back."""
+        if getattr(self._mine, "image", None) is not self._image:
+            self._mine.image, self._mine.region = self._image, self._vips.Region.new(self._image)
+        return self._mine.region
 
     def probe(self) -> None:
         """Decode a little at the corners and in the middle.

@@ -24,7 +24,7 @@ def test_what_a_directory_says(tmp_path: Path, big: bool) -> None:
     tags: dict[int, Value] = {274: 6, 282: (100.0,), 283: (50.0,), 296: 3, 338: 2, 270: "a picture"}
     path = write(tmp_path / "a.tif", TiffDirectory(picture(70, 30, channels=4), tile=32, tags=tags), big=big)
     (page,) = read_tiff_pages(path)
-    assert (page.size, page.decoded_bytes, page.is_tiled) == ((70, 30), 70 * 30 * 4, True)
+    assert (page.size, page.decoded_bytes, page.tile_size) == ((70, 30), 70 * 30 * 4, (32, 32))
     assert (page.orientation, page.extra_samples, page.description) == (6, (2,), "a picture")
     assert page.scale == PhysicalScale(100.0, 200.0), "100 and 50 to the centimetre"
     assert not page.is_reduced
