@@ -41,6 +41,8 @@ _PIECEWISE_FORMATS = {"JPEG2000"}
 TURNED = {5, 6, 7, 8}
 """EXIF orientations that swap width and height."""
 _HEAD_BYTES = 4096
+_ANY_TILE_PX = 1 << 20
+"""Tiles of a TIFF up to this size are no danger, whatever the limits say of whole images."""
 _BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "PA": 16, "I;16": 16, "I;16B": 16, "RGB": 24}
 _OTHER_BITS = 32
 
@@ -57,7 +59,6 @@ class ImageHeader:
         decoded_bytes: What its samples take.
         scale: As stored, too.
         is_in_pieces: Any part of it can be decoded without the rest.
-        is_for_pillow: Pillow can decode it.
         pages: Its directories, if it is a TIFF.
     """
 
@@ -67,7 +68,6 @@ class ImageHeader:
     decoded_bytes: int
     scale: PhysicalScale | None
     is_in_pieces: bool = False
-    is_for_pillow: bool = True
     pages: tuple[TiffPage, ...] = ()
 
 
@@ -133,26 +133,32 @@ def read_header(path: Path, format_name: str) -> ImageHeader:
     """
     if format_name == DEEP_ZOOM:
         size = read_deep_zoom(path).size
-        return ImageHeader(path, format_name, size, 3 * math.prod(size), None, is_in_pieces=True, is_for_pillow=False)
-    pages = read_tiff_pages(path) if format_name == "TIFF" else ()
+        return ImageHeader(path, format_name, size, 3 * math.prod(size), None, is_in_pieces=True)
+    if format_name == "TIFF":
+        pages = read_tiff_pages(path)
+        first = pages[0]
+        is_tiled = first.tile_size is not None
+        return ImageHeader(path, "TIFF", first.size, first.decoded_bytes, first.scale, is_tiled, pages)
     try:
         with pillow_limited_to(None), Image.open(path, formats=[format_name]) as image:
             size, mode, density = image.size, image.mode, image.info.get("dpi")
     except Exception as e:
-        if pages:  # libvips reads kinds of TIFF that Pillow does not
-            return _tiff_header(path, pages, is_for_pillow=False)
         raise IngestError(
             f"the {format_name} image is truncated or damaged ({_first_line(e)}): export it anew", source=str(path)
         ) from e
-    if pages:
-        return _tiff_header(path, pages, is_for_pillow=True)
     decoded = (size[0] * _BITS.get(mode, _OTHER_BITS) + 7) // 8 * size[1]
     return ImageHeader(path, format_name, size, decoded, _scale(density), format_name in _PIECEWISE_FORMATS)
 
 
-def _tiff_header(path: Path, pages: tuple[TiffPage, ...], *, is_for_pillow: bool) -> ImageHeader:
-    first = pages[0]
-    return ImageHeader(path, "TIFF", first.size, first.decoded_bytes, first.scale, first.tile_size is not None, is_for_pillow, pages)
+def _is_for_pillow(header: ImageHeader) -> bool:
+    """Whether Pillow reads an image of this kind; libvips reads kinds of TIFF that Pillow does not."""
+    if header.format != "TIFF":
+        return True
+    try:
+        with pillow_limited_to(None), Image.open(header.path, formats=["TIFF"]):
+            return True
+    except Exception:
+        return False
 
 
 def _scale(density: Any) -> PhysicalScale | None:
@@ -177,7 +183,7 @@ def choose_reader(header: ImageHeader, limits: ImageLimits) -> Reader:
         _check_any(header, limits)
         return "deep zoom"
     is_slide = bool(header.pages) and header.pages[0].needs_openslide
-    if not is_slide and header.is_for_pillow and math.prod(header.size) <= limits.max_decoded_pixels:
+    if not is_slide and math.prod(header.size) <= limits.max_decoded_pixels and _is_for_pillow(header):
         _check_any(header, limits)
         return "pillow"
     return choose_vips_reader(header, limits)
@@ -196,6 +202,13 @@ def _check_any(header: ImageHeader, limits: ImageLimits) -> None:
     refusal = limits.refusal(header.size, header.decoded_bytes, _file_bytes(header))
     if refusal is not None:
         raise LimitExceeded(refusal, source=str(header.path))
+    tile = (header.pages[0].tile_size if header.pages else None) or (0, 0)
+    if math.prod(tile) > limits.max_decoded_pixels and math.prod(tile) > _ANY_TILE_PX:
+        raise LimitExceeded(
+            f"tiles of {tile[0]} x {tile[1]} pixels are more than the limit of {limits.max_decoded_pixels} pixels that "
+            "are decoded at once: raise max_decoded_pixels, or export it with smaller tiles",
+            source=str(header.path),
+        )
 
 
 def _file_bytes(header: ImageHeader) -> int:
@@ -220,10 +233,3 @@ def _check_large(header: ImageHeader, limits: ImageLimits) -> None:
         )
     if header.pages:
         check_whole(header.pages[0], header.path)
-        tile = header.pages[0].tile_size or (0, 0)
-        if math.prod(tile) > limits.max_decoded_pixels:
-            raise LimitExceeded(
-                f"tiles of {tile[0]} x {tile[1]} pixels are more than the limit of {limits.max_decoded_pixels} pixels "
-                "that are decoded at once: raise max_decoded_pixels, or export it with smaller tiles",
-                source=str(header.path),
-            )

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+import numpy as np
+import numpy.typing as npt
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from mm_megacontext.errors import IngestError
@@ -34,7 +36,18 @@ _BIG_HEADER, _HEADER = 16, 8
 _SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _DESCRIPTION, _STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _STRIP_BYTES = 270, 273, 274, 277, 279
 _X_RESOLUTION, _Y_RESOLUTION, _RESOLUTION_UNIT = 282, 283, 296
-_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES, _SUB_IFDS, _EXTRA_SAMPLES, _XMP, _NDPI = 322, 323, 324, 325, 330, 338, 700, 65420
+_TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS, _TILE_BYTES, _SUB_IFDS, _EXTRA_SAMPLES, _XMP, _NDPI = (
+    322,
+    323,
+    324,
+    325,
+    330,
+    338,
+    700,
+    65420,
+)
+_DTYPES = {3: "u2", 4: "u4", 16: "u8"}
+"""Of the types SHORT, LONG and LONG8."""
 _REDUCED = 1
 _INCH, _CENTIMETRE = 2, 3
 _CM_PER_INCH = 2.54
@@ -135,14 +148,15 @@ def _page(tags: ImageFileDirectory_v2) -> TiffPage:
     bits = _numbers(tags, _BITS) or (1,)
     sample_bits = sum(bits) if len(bits) == n_samples else bits[0] * n_samples
     is_tiled = _TILE_WIDTH in tags
-    offsets = _numbers(tags, _TILE_OFFSETS if is_tiled else _STRIP_OFFSETS)
-    lengths = _numbers(tags, _TILE_BYTES if is_tiled else _STRIP_BYTES)
+    offsets = _many_numbers(tags, _TILE_OFFSETS if is_tiled else _STRIP_OFFSETS)
+    lengths = _many_numbers(tags, _TILE_BYTES if is_tiled else _STRIP_BYTES)
+    n_pieces = min(len(offsets), len(lengths))
     description = tags.get(_DESCRIPTION, "")
     description = description if isinstance(description, str) else ""
     return TiffPage(
         size=(width, height),
         decoded_bytes=(width * sample_bits + 7) // 8 * height,
-        data_end=max((o + n for o, n in zip(offsets, lengths, strict=False)), default=0),
+        data_end=int((offsets[:n_pieces] + lengths[:n_pieces]).max(initial=0)),
         tile_size=(int(tags[_TILE_WIDTH]), int(tags[_TILE_HEIGHT])) if is_tiled else None,
         is_reduced=bool(int(tags.get(_SUBFILE_TYPE, 0)) & _REDUCED),
         n_subpages=len(_numbers(tags, _SUB_IFDS)),
@@ -157,6 +171,14 @@ def _page(tags: ImageFileDirectory_v2) -> TiffPage:
 def _numbers(tags: ImageFileDirectory_v2, tag: int) -> tuple[int, ...]:
     value = tags.get(tag, ())
     return tuple(value) if isinstance(value, (tuple, bytes)) else (int(value),)
+
+
+def _many_numbers(tags: ImageFileDirectory_v2, tag: int) -> npt.NDArray[np.float64]:
+    """Numbers up to 2^53 of a tag that may have millions: Pillow would make a Python object of each."""
+    data, kind = tags._tagdata.get(tag, b""), _DTYPES.get(tags.tagtype.get(tag, 0))
+    if kind is None:
+        return np.zeros(0)
+    return np.frombuffer(data, dtype=("<" if tags.prefix == b"II" else ">") + kind).astype(np.float64)
 
 
 def _scale_of_tags(tags: ImageFileDirectory_v2) -> PhysicalScale | None:

@@ -54,6 +54,12 @@ def test_formats_that_only_pillow_reads_must_fit_in_memory(tmp_path: Path, suffi
         read(path, limits=SMALL)
 
 
+def test_jpeg_2000_without_loss_gives_the_samples(tmp_path: Path) -> None:
+    Image.fromarray(picture()).save(tmp_path / "a.jp2")
+    np.testing.assert_array_equal(open_image(tmp_path / "a.jp2").read((0, 0, 37, 23)), picture())
+    assert read(tmp_path / "a.jp2").kind == "image"
+
+
 def test_kinds_of_tiff_that_pillow_cannot_read_go_to_libvips(tmp_path: Path) -> None:
     image = picture(50, 40)
     planes = pyvips.Image.new_from_array(np.repeat(image[:, :, :1].astype(np.uint16) << 8, 2, axis=2))

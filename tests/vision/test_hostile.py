@@ -1,6 +1,7 @@
 """Hostile image files: each is a one-line error that says what to do, or is read; memory stays flat in both cases.
 
-Oracle of the memory: the kernel's high-water mark of a fresh process, after it has read a harmless image.
+Oracle of the memory: the kernel's high-water mark of a fresh process, after it has read harmless images. (VmHWM; what
+getrusage says is inherited from the parent.)
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ LOSSY_TOLERANCE = 4
 """Levels: WebP and AVIF do not keep pure red."""
 
 READ_ALL = """
-import json, resource, sys
+import json, re, sys
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.reader import read
 from mm_megacontext.vision.files import open_image
 def peak_mib():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024
 def take(path):
     try:
         assert read(path).kind == "image"
@@ -100,6 +101,10 @@ def declaring_tiff(width: int, height: int) -> bytes:
     return tiff_bytes([TiffDirectory(picture(8, 8), tags={256: width, 257: height})])
 
 
+def one_tile_tiff(side: int) -> bytes:
+    return tiff_bytes([TiffDirectory(picture(16, 16), tile=16, tags={322: side, 323: side})])
+
+
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) run\n"
 SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="file:///etc/passwd"/></svg>'
 SVG_WITH_LINK = SVG.replace(b"file:///etc/passwd", b"http://127.0.0.1/x.png")
@@ -116,6 +121,7 @@ CASES: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "little AVIF": ("a.avif", lambda: avif_bytes(9_000, 9_000), "raise max_expansion"),
     "TIFF of one tile, many times": ("a.tif", lambda: huge_tiff(400_000), "raise max_expansion"),
     "TIFF of 2^62 pixels": ("a.tif", lambda: declaring_tiff(2**31, 2**31), "raise max_pixels"),
+    "TIFF of one huge tile": ("a.tif", lambda: one_tile_tiff(20_000), "raise max_decoded_pixels"),
     "TIFF without pixels": ("a.tif", lambda: declaring_tiff(0, 8), "the image has no pixels (0 x 8)"),
     "directory that is its own next": ("a.tif", lambda: little_tiff(loop_to=0), "lead in a circle after 1"),
     "directories in a circle": ("a.tif", lambda: little_tiff(loop_to=1, pages=3), "lead in a circle after 3"),

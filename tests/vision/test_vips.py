@@ -6,6 +6,7 @@ of JPEG too: both decode it with the algorithms of libjpeg-turbo.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -217,6 +218,30 @@ def test_colour_spaces_without_a_conversion_are_refused(tmp_path: Path) -> None:
     lab.tiffsave(str(tmp_path / "lab.tif"), tile=True)
     with pytest.raises(IngestError, match=r"3 bands of float32 as lab .*convert it to 8-bit sRGB"):
         VipsSource(tmp_path / "lab.tif")
+
+
+READ_RANDOMLY = """
+import random, re, sys
+from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.vision.files import open_image
+source = open_image(sys.argv[1], ImageLimits(max_expansion=10**9))
+rng, (width, height) = random.Random(0), source.size
+for _ in range(40):
+    source.read((rng.randrange(width - 2048), rng.randrange(height - 2048), 2048, 2048))
+print(int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) / 1024)
+"""
+MEMORY_MIB = 600
+"""A process that has read 40 x 2048 x 2048 pixels; measured: 330 to 510, most of it blocks that malloc keeps."""
+
+
+@pytest.mark.parametrize("size", [(30_000, 30_000), (100_000, 100_000), (300_000, 20_000)])
+def test_memory_does_not_grow_with_the_image(tmp_path: Path, size: tuple[int, int]) -> None:
+    """Oracle: the kernel's high-water mark (VmHWM). By itself, libvips takes 3 GiB for the last of these."""
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff_bytes([TiffDirectory(picture(512, 512), tile=512, declared=size)], big=True))
+    argv = [sys.executable, "-c", READ_RANDOMLY, str(path)]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
+    assert float(done.stdout) < MEMORY_MIB
 
 
 def test_threads_read_the_same(tmp_path: Path) -> None:
