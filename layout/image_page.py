@@ -2,111 +2,90 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
-from mm_megacontext.errors import IngestError, LimitExceeded
+from mm_megacontext.deep_zoom import read_deep_zoom
+from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
+from mm_megacontext.image_header import (
+    TURNED,
+    ImageHeader,
+    choose_reader,
+    orientation_of,
+    pillow_limited_to,
+    read_header,
+)
+from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.layout.document import Document, Page, Region
+from mm_megacontext.vips_file import VipsFile
 
-MAX_PIXELS = 178_956_970
-"""Largest image that is decoded: Pillow's own limit against decompression bombs."""
-
-# Vector and container formats that Pillow only opens with another program's help, and formats without pixels.
-_REFUSED = {"BUFR", "EPS", "FPX", "GRIB", "HDF5", "IPTC", "MIC", "MPEG", "WMF"}
-_TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 _JPEG_DRAFT = 8  # JPEG decodes at an eighth of the size, and still reads every byte
 
 
-@cache
-def _formats() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Pillow's formats: those known by their first bytes, and those it can only try."""
-    Image.init()
-    names = [name for name in Image.OPEN if name not in _REFUSED]
-    known = tuple(name for name in names if Image.OPEN[name][1] is not None)
-    return known, tuple(name for name in names if name not in known)
+def read_image(path: Path, content_hash: str, image_format: str, limits: ImageLimits) -> Document:
+    """An image file as a document of one page. Of several frames, the first one counts.
 
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without Pillow's warnings on odd metadata and large images: what matters is checked here."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def image_format(path: Path, *, has_signature: bool) -> str | None:
-    """Pillow's name of the image format of ``path``, or None where it is no image that Pillow opens.
-
-    Args:
-        has_signature: Try the formats known by their first bytes; else those without a signature (such as TGA),
-            which take other binary files for images if asked first.
+    What fits in memory is decoded once, to know that it can be, and let go. Of larger images the directories are
+    followed, the file's length is compared with what they say, and a few places are decoded; a TIFF without tiles, PNG
+    or JPEG of that size is decoded whole, to disk.
 
     Raises:
-        LimitExceeded: The image is larger than Pillow opens at all.
+        LimitExceeded: The image is larger than ``limits`` allow; the message names the limit.
+        IngestError: It is truncated or damaged, or needs libvips, which is not installed.
     """
-    known, tried = _formats()
-    try:
-        with _quietly(), Image.open(path, formats=known if has_signature else tried) as image:
-            return image.format or "image"
-    except Image.DecompressionBombError as e:
-        raise LimitExceeded(f"{e}: convert it to a smaller image", source=str(path)) from e
-    except Exception:  # format parsers raise anything on foreign bytes
-        return None
-
-
-def read_image(path: Path, content_hash: str, image_format: str, *, max_pixels: int = MAX_PIXELS) -> Document:
-    """An image file as a document of one page.
-
-    The image is decoded once, to know that it can be, and let go. Of several frames, the first one counts.
-
-    Args:
-        max_pixels: Larger images raise LimitExceeded; at most ``MAX_PIXELS``.
-
-    Raises:
-        IngestError: The image is truncated or damaged.
-    """
-    size = _checked_size(path, image_format, max_pixels)
+    header = read_header(path, image_format)
+    reader = choose_reader(header, limits)
+    if reader == "pillow":
+        width, height = _decoded_size(header, limits)
+    elif reader == "deep zoom":
+        width, height = _deep_zoom_size(header)
+    else:
+        try:
+            large = VipsFile(header, reader)
+        except MissingExtra as e:  # what stops this file must not stop the next one
+            raise IngestError(str(e), source=str(path)) from e
+        large.probe()
+        width, height = large.size
+    size = (float(width), float(height))
     region = Region(kind="figure", bbox=(0.0, 0.0, *size))
-    page = Page(number=1, size=size, regions=(region,), engine="pillow")
+    page = Page(number=1, size=size, regions=(region,), engine=reader)
     return Document(str(path), "image", "px", 1, content_hash, lambda: iter((page,)))
 
 
-def _checked_size(path: Path, image_format: str, max_pixels: int) -> tuple[float, float]:
-    """Width and height as shown, after the EXIF orientation."""
+def _decoded_size(header: ImageHeader, limits: ImageLimits) -> tuple[int, int]:
+    """Width and height as shown, after the EXIF orientation, of an image that was decoded."""
+    name, source = header.format, str(header.path)
     try:
-        with _quietly(), Image.open(path, formats=[image_format]) as image:
+        with pillow_limited_to(limits.max_decoded_pixels), Image.open(header.path, formats=[name]) as image:
             width, height = image.size
-            if width * height > max_pixels:
-                raise LimitExceeded(
-                    f"{width} x {height} pixels are more than the limit of {max_pixels}: shrink it or raise max_pixels",
-                    source=str(path),
-                )
-            turned = _orientation(image) in _TURNED
-            if image_format == "JPEG":
+            if name == "JPEG":
                 image.draft(image.mode, (max(1, width // _JPEG_DRAFT), max(1, height // _JPEG_DRAFT)))
             image.load()
-    except IngestError:
-        raise
-    except Image.DecompressionBombError as e:
-        raise LimitExceeded(f"{e}: convert it to a smaller image", source=str(path)) from e
+            orientation = header.pages[0].orientation if header.pages else orientation_of(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
+        raise LimitExceeded(
+            f"a frame has more than the limit of {limits.max_decoded_pixels} pixels: raise max_decoded_pixels if you "
+            "trust the file",
+            source=source,
+        ) from e
     except UnidentifiedImageError as e:
-        raise IngestError(f"cannot be opened as {image_format}: export it anew", source=str(path)) from e
+        raise IngestError(f"cannot be opened as {name}: export it anew", source=source) from e
     except Exception as e:  # decoders raise anything on damaged data
         what = (str(e).splitlines() or [type(e).__name__])[0]
-        raise IngestError(
-            f"the {image_format} image is truncated or damaged ({what}): export it anew", source=str(path)
-        ) from e
-    return (float(height), float(width)) if turned else (float(width), float(height))
+        raise IngestError(f"the {name} image is truncated or damaged ({what}): export it anew", source=source) from e
+    return (height, width) if orientation in TURNED else (width, height)
 
 
-def _orientation(image: Image.Image) -> int:
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # damaged metadata does not make the pixels unreadable
-        return 1
-    return value if isinstance(value, int) else 1
+def _deep_zoom_size(header: ImageHeader) -> tuple[int, int]:
+    """Width and height of a Deep Zoom image whose outermost tiles are there."""
+    zoom = read_deep_zoom(header.path)
+    columns, rows = zoom.grid
+    for column in {0, columns - 1}:
+        for row in {0, rows - 1}:
+            if not zoom.tile(column, row).is_file():
+                raise IngestError(
+                    f"the tile {zoom.tile(column, row)} is missing: keep the folder of tiles beside the descriptor",
+                    source=str(header.path),
+                )
+    return zoom.size

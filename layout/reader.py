@@ -6,10 +6,13 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from mm_megacontext.deep_zoom import belongs_to_deep_zoom
 from mm_megacontext.errors import IngestError
+from mm_megacontext.image_header import DEEP_ZOOM, image_format
+from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.layout.document import Document, Page
 from mm_megacontext.layout.engines import PdfEngine, candidates
-from mm_megacontext.layout.image_page import MAX_PIXELS, image_format, read_image
+from mm_megacontext.layout.image_page import read_image
 from mm_megacontext.layout.ocr import Ocr, find_ocr
 from mm_megacontext.layout.pdf_page import read_page
 from mm_megacontext.layout.plain_text import read_text, text_encoding
@@ -21,7 +24,20 @@ _HASH_BYTES = 1 << 20
 _PDF_SUFFIXES = {".pdf"}
 _MARKDOWN_SUFFIXES = {".md", ".markdown"}
 _TEXT_SUFFIXES = {".txt", ".text", ".csv", ".tsv", ".log", ".rst", *_MARKDOWN_SUFFIXES}
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".gif", ".bmp"}
+_SLIDE_SUFFIXES = {".svs", ".ndpi", ".scn", ".bif"}
+_IMAGE_SUFFIXES = {
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jp2",
+    ".tif",
+    ".tiff",
+    ".btf",
+    ".webp",
+    ".gif",
+    ".bmp",
+    ".dzi",
+} | _SLIDE_SUFFIXES
 
 SUPPORTED_SUFFIXES = _PDF_SUFFIXES | _TEXT_SUFFIXES | _IMAGE_SUFFIXES
 """Names that are looked at when a directory is read; a file named directly may be called anything."""
@@ -43,7 +59,7 @@ def read(
     engine: str = "auto",
     password: str | None = None,
     ocr: str = "auto",
-    max_pixels: int = MAX_PIXELS,
+    limits: ImageLimits | None = None,
 ) -> Document:
     """Open a PDF, image, plain text or Markdown file as a document.
 
@@ -53,11 +69,11 @@ def read(
             where it is installed, PDFium where it is not or cannot open the file.
         password: For an encrypted PDF.
         ocr: How scanned pages become text, see ``ocr.find_ocr``: ``"auto"``, ``"off"``, or Tesseract's languages.
-        max_pixels: The largest image that is decoded.
+        limits: What is refused of images.
 
     Raises:
         IngestError: The file is missing, empty, damaged, encrypted, or of an unsupported kind.
-        LimitExceeded: The image is larger than ``max_pixels``.
+        LimitExceeded: The image is larger than ``limits`` allow.
         MissingExtra: ``engine`` or what ``ocr`` names is not installed.
         ValueError: ``engine`` is unknown.
     """
@@ -79,8 +95,9 @@ def read(
         raise IngestError(
             f"unsupported file ({_guess(path, head)}): give a PDF, an image, or UTF-8 text", source=str(path)
         )
-    _check_suffix(path, f"{_article(name)} {name} image", name.lower(), _PDF_SUFFIXES | _TEXT_SUFFIXES)
-    return read_image(path, digest, name, max_pixels=max_pixels)
+    suffix = "dzi" if name == DEEP_ZOOM else name.lower()
+    _check_suffix(path, f"{_article(name)} {name} image", suffix, _PDF_SUFFIXES | _TEXT_SUFFIXES)
+    return read_image(path, digest, name, limits or ImageLimits())
 
 
 def content_hash(path: Path) -> str:
@@ -89,8 +106,8 @@ def content_hash(path: Path) -> str:
 
 
 def is_supported_name(path: Path) -> bool:
-    """Whether a file in a directory looks like one that can be read."""
-    return path.suffix.lower() in SUPPORTED_SUFFIXES
+    """Whether a file in a directory looks like one that can be read, and is no tile of another one."""
+    return path.suffix.lower() in SUPPORTED_SUFFIXES and not belongs_to_deep_zoom(path)
 
 
 def _head_and_hash(path: Path) -> tuple[bytes, str]:

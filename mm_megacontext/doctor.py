@@ -35,6 +35,7 @@ EXTRAS = {
     "pymupdf": ("pymupdf",),
     "hf": ("peft", "transformers"),
     "vision": ("open_clip_torch", "timm"),
+    "vips": ("pyvips",),
     "gpu": ("xformers",),
 }
 """Extras for users, and the distributions of each."""

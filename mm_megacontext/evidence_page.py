@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 from mm_megacontext.answer import Answer
+from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.page_picture import render_page
 from mm_megacontext.show import EvidenceBox, Footprint, caption, draw_evidence_page
 from mm_megacontext.store_catalogue import SourceRecord
@@ -14,15 +15,25 @@ from mm_megacontext.working_context import WorkingContext
 
 
 def draw_answer(
-    answer: Answer, context: WorkingContext, records: Mapping[int, SourceRecord], passwords: Mapping[str, str]
+    answer: Answer,
+    context: WorkingContext,
+    records: Mapping[int, SourceRecord],
+    passwords: Mapping[str, str],
+    limits: ImageLimits | None = None,
 ) -> Image.Image:
     """Draw the page of the strongest evidence, or the first page of the first source if there is none.
+
+    Args:
+        answer, context: What was answered, from what.
+        records: Sources by number.
+        passwords: Of encrypted sources, by uri.
+        limits: What is refused of images: those of the ingest, or wider.
 
     Raises:
         IngestError: The source is gone or cannot be rendered any more.
     """
     record, number = _page_to_show(answer, context, records)
-    image = render_page(record.uri, record.kind, number, passwords.get(record.uri))
+    image = render_page(record.uri, record.kind, number, passwords.get(record.uri), limits)
     size = record.page_sizes[number - 1]
     evidence = [e for e in answer.evidence if e.source == record.uri and e.page == number]
     title = caption(answer.question, answer.text, cost=answer.usage.cost, budget=answer.usage.budget)

@@ -11,6 +11,7 @@ from pathlib import Path
 from mm_megacontext.bases.base import BaseTokenizer
 from mm_megacontext.build import Figures, Gister, TreeBuilder
 from mm_megacontext.errors import IngestError
+from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.layout.document import Document, Page
 from mm_megacontext.layout.reader import is_supported_name, read
 from mm_megacontext.store import Store
@@ -75,16 +76,18 @@ class Ingester:
         tokenizer, gister: Of the base and gistnet the store belongs to.
         tiles: Makes the gists of image tiles.
         writable: Opens the store for writing; called when there is something to write, not before.
+        limits: What is refused of images.
     """
 
     tokenizer: BaseTokenizer
     gister: Gister
     tiles: TileGister
     writable: Callable[[], Store]
+    limits: ImageLimits = field(default_factory=ImageLimits)
 
     def open(self, path: Path, *, engine: str, password: str | None, ocr: str) -> Document:
         """Open a file. Raises IngestError."""
-        return read(path.resolve(), engine=engine, password=password, ocr=ocr)
+        return read(path.resolve(), engine=engine, password=password, ocr=ocr, limits=self.limits)
 
     def add(self, document: Document, password: str | None, on_page: Callable[[Page], None]) -> SourceRecord:
         """Build the document's tree and commit it.
@@ -124,7 +127,8 @@ class Ingester:
     def _figures(self, document: Document, password: str | None, stack: ExitStack) -> Figures | None:
         if document.kind not in ("pdf", "image"):
             return None
-        images = stack.enter_context(PageImages(document.uri, document.kind, password=password))
+        images = PageImages(document.uri, document.kind, password=password, limits=self.limits)
+        stack.enter_context(images)
         return PageFigures(images, self.tiles)
 
 

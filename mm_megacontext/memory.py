@@ -19,6 +19,7 @@ from mm_megacontext.errors import BudgetTooSmall, IncompatibleGists, IngestError
 from mm_megacontext.evidence import collect_evidence
 from mm_megacontext.evidence_page import draw_answer
 from mm_megacontext.gists import MeanGistNet
+from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.ingest import (
     Ingester,
     IngestFailure,
@@ -49,6 +50,7 @@ class MegaContext:
         lens: Scores entries; that of ``mmctx-tiny`` by default.
         config: How questions are read.
         gister: Makes the gists of images; their mean by default. See ``vision.gisters.create_gister``.
+        limits: What is refused of images.
 
     Example:
         >>> with MegaContext.open("memory") as memory:             # doctest: +SKIP
@@ -64,6 +66,7 @@ class MegaContext:
         lens: Lens | None = None,
         config: ReadingConfig | None = None,
         gister: VisualGister | None = None,
+        limits: ImageLimits | None = None,
     ) -> None:
         self.directory = Path(directory)
         self.base: Base = base or NativeBase.from_pretrained()
@@ -85,6 +88,7 @@ class MegaContext:
         self._is_writing = False
         self._tree: tuple[list[int], CollectionTree] | None = None
         self._passwords: dict[str, str] = {}
+        self._limits = limits or ImageLimits()
 
     @classmethod
     def open(
@@ -96,6 +100,7 @@ class MegaContext:
         lens: Lens | None = None,
         config: ReadingConfig | None = None,
         gister: VisualGister | None = None,
+        limits: ImageLimits | None = None,
     ) -> MegaContext:
         """Open a memory, or with ``create`` name one that the first ingest will make.
 
@@ -103,7 +108,7 @@ class MegaContext:
             StoreError: There is no memory and ``create`` is false, or it cannot be read.
             IncompatibleGists: It was made by another base or gistnet.
         """
-        memory = cls(directory, base, lens, config, gister)
+        memory = cls(directory, base, lens, config, gister, limits)
         if Store.exists(directory):
             memory._store = Store.open(directory, memory.identity)
         elif not create or Store.foreign(directory):
@@ -166,7 +171,7 @@ class MegaContext:
         """
         files = find_files(Path(path))
         report = IngestReport()
-        ingester = Ingester(self.base.tokenizer, self._gister, self._tiles, self._writable)
+        ingester = Ingester(self.base.tokenizer, self._gister, self._tiles, self._writable, self._limits)
         for number, file in enumerate(files, 1):
             try:
                 if (uri := self._unchanged(file)) is not None:
@@ -247,7 +252,7 @@ class MegaContext:
         records = [r for r in self._store.sources() if within is None or r.number in within]
         numbers = [r.number for r in records]
         if self._tree is None or self._tree[0] != numbers:
-            pixels = StoredPixels({r.number: r for r in records}, self._passwords)
+            pixels = StoredPixels({r.number: r for r in records}, self._passwords, self._limits)
             self._tree = (numbers, CollectionTree(self._store, records, pixels))
         return self._tree[1]
 
@@ -274,7 +279,7 @@ class MegaContext:
             usage=usage,
             trace=read.trace,
             model=self.base.id,
-            draw=lambda answer: draw_answer(answer, context, records, self._passwords),
+            draw=lambda answer: draw_answer(answer, context, records, self._passwords, self._limits),
         )
 
     def forget(self, source: str) -> bool:

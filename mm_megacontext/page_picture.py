@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw, ImageFont
 
+from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.layout.document import Page, Region, RegionKind, SourceKind
 from mm_megacontext.layout.reader import read
+from mm_megacontext.vision.files import read_overview
 from mm_megacontext.vision.pages import PageImages
 
 TEXT_SCALE = 2.0
@@ -34,19 +36,20 @@ KIND_COLORS: dict[RegionKind, Rgb] = {
 HIDDEN_COLOR: Rgb = (255, 0, 0)
 
 
-def render_page(uri: str, kind: SourceKind, number: int, password: str | None = None) -> Image.Image:
+def render_page(
+    uri: str, kind: SourceKind, number: int, password: str | None = None, limits: ImageLimits | None = None
+) -> Image.Image:
     """One page of a file, from 1, at most ``MAX_SIDE_PX`` on a side where it has levels.
 
     Raises:
         IngestError: The file is gone or the page cannot be rendered.
     """
     if kind in ("pdf", "image"):
-        with PageImages(uri, kind, password=password) as images:
+        with PageImages(uri, kind, password=password, limits=limits) as images:
             source = images.page(number)
             coarsest = source.n_levels - 1
             level = next(k for k in range(source.n_levels) if max(source.size) >> k <= MAX_SIDE_PX or k == coarsest)
-            width, height = (max(1, -(-side >> level)) for side in source.size)
-            return Image.fromarray(source.read((0, 0, width, height), level))
+            return Image.fromarray(read_overview(source, level))
     return _draw_text(next(page for page in read(uri).pages() if page.number == number))
 
 

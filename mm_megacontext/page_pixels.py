@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.store_catalogue import SourceRecord
 from mm_megacontext.tree import Leaves, Node
 from mm_megacontext.vision.pages import PageImages
@@ -17,11 +18,15 @@ class StoredPixels:
     Args:
         records: Sources by number.
         passwords: Of encrypted sources, by uri.
+        limits: What is refused of images: those of the ingest, or wider.
     """
 
-    def __init__(self, records: Mapping[int, SourceRecord], passwords: Mapping[str, str]) -> None:
+    def __init__(
+        self, records: Mapping[int, SourceRecord], passwords: Mapping[str, str], limits: ImageLimits | None = None
+    ) -> None:
         self._records = records
         self._passwords = passwords
+        self._limits = limits
         self._images: dict[int, PageImages] = {}
 
     def with_pixels(self, tiles: Sequence[Node], leaves: Sequence[Leaves]) -> list[Leaves]:
@@ -40,5 +45,6 @@ class StoredPixels:
     def _open(self, number: int) -> PageImages:
         if number not in self._images:
             record = self._records[number]
-            self._images[number] = PageImages(record.uri, record.kind, password=self._passwords.get(record.uri))
+            password = self._passwords.get(record.uri)
+            self._images[number] = PageImages(record.uri, record.kind, password=password, limits=self._limits)
         return self._images[number]

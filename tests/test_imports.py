@@ -14,7 +14,7 @@ import mm_megacontext
 ROOT = Path(__file__).parents[1]
 IMPORT_SECONDS = 1.0
 """The promise of the package, in CPU time, so that a busy machine does not count; it takes some hundredths."""
-HEAVY = {"lance", "numpy", "PIL", "pyarrow", "pymupdf", "pypdfium2", "tokenizers", "torch", "transformers"}
+HEAVY = {"lance", "numpy", "PIL", "pyarrow", "pymupdf", "pypdfium2", "pyvips", "tokenizers", "torch", "transformers"}
 ABSENT_ON_A_GPU_BOX = ("lance", "open_clip", "pyarrow", "pymupdf")
 TRAINING_SIDE = ("mm_megacontext.bases", "mm_megacontext.positional", "mm_megacontext.training")
 
@@ -54,7 +54,9 @@ def test_asking_does_not_load_the_compiler() -> None:
     """``torch._dynamo`` takes longer than the answer; timm, transformers and xformers are for those who use them."""
     loaded = run_python("import sys, mm_megacontext.memory; print(*sys.modules)").split()
     assert "torch" in loaded
-    assert {"open_clip", "timm", "torch._dynamo", "torchvision", "transformers", "xformers"}.isdisjoint(loaded)
+    assert {"open_clip", "pyvips", "timm", "torch._dynamo", "torchvision", "transformers", "xformers"}.isdisjoint(
+        loaded
+    )
 
 
 def test_training_side_imports_where_readers_and_store_are_absent() -> None:

@@ -8,13 +8,14 @@ from dataclasses import replace
 from types import TracebackType
 
 from mm_megacontext.errors import IngestError
+from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.layout.document import Box, Page, Region, SourceKind
 from mm_megacontext.tree import NodeRow
+from mm_megacontext.vision.files import open_image
 from mm_megacontext.vision.gists import TileGister
 from mm_megacontext.vision.pdf import PdfPageSource, PdfRenderer
 from mm_megacontext.vision.quadtree import build_image_nodes, build_thumbnail_row
-from mm_megacontext.vision.raster import PillowSource
-from mm_megacontext.vision.source import DEFAULT_MAX_PIXELS, CropSource, ImageSource
+from mm_megacontext.vision.source import CropSource, ImageSource
 from mm_megacontext.vision.tiles import IMAGE_FRAME, PDF_FRAME, Frame
 
 _OPEN_PAGES = 2
@@ -28,18 +29,18 @@ class PageImages:
         uri: Path of the file.
         kind: "pdf" or "image".
         password: For encrypted PDFs.
-        max_pixels: Refuse pages with more pixels than this.
+        limits: What is refused; of PDF pages, those with more than ``max_decoded_pixels``.
 
     Raises:
         ValueError: Documents of this kind have no pixels.
     """
 
     def __init__(
-        self, uri: str, kind: SourceKind, *, password: str | None = None, max_pixels: int = DEFAULT_MAX_PIXELS
+        self, uri: str, kind: SourceKind, *, password: str | None = None, limits: ImageLimits | None = None
     ) -> None:
         if kind not in ("pdf", "image"):
             raise ValueError(f"only a pdf or an image has pixels, {uri} is of kind {kind!r}")
-        self._uri, self._kind, self._password, self._max_pixels = uri, kind, password, max_pixels
+        self._uri, self._kind, self._password, self._limits = uri, kind, password, limits or ImageLimits()
         self._renderer: PdfRenderer | None = None
         self._pages: OrderedDict[int, ImageSource] = OrderedDict()
 
@@ -86,10 +87,10 @@ class PageImages:
         if self._kind == "image":
             if number != 1:
                 raise IngestError("an image has only one page", source=self._uri, page=number)
-            return PillowSource(self._uri, max_pixels=self._max_pixels)
+            return open_image(self._uri, self._limits)
         if self._renderer is None:
             self._renderer = PdfRenderer(self._uri, self._password)
-        return PdfPageSource(self._uri, number, self._renderer, max_pixels=self._max_pixels)
+        return PdfPageSource(self._uri, number, self._renderer, max_pixels=self._limits.max_decoded_pixels)
 
 
 class PageFigures:

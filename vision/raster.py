@@ -1,36 +1,29 @@
-"""Image files through Pillow, with one defined conversion to sRGB.
+"""Image files that fit in memory, through Pillow. The conversion to sRGB is that of ``colour``.
 
-The conversion: EXIF orientation is applied; transparency is composited on white; 16 bits become 8 by dropping the low
-byte (as Pillow does for 16-bit RGB); greyscale, palette, CMYK and YCbCr go through Pillow's formulas. Greyscale with
-32 bits a pixel, integer or float, has no agreed white: values of 0 to 65535 in an integer image are 16-bit ones,
-all others are stretched from their finite minimum .. maximum to 0 .. 255. Colour profiles are not applied.
-Only the first frame of an animation or multi-page file is read.
+EXIF orientation is applied. Only the first frame of an animation or multi-page file is read.
 """
 
 from __future__ import annotations
 
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mm_megacontext.errors import IngestError, LimitExceeded
+from mm_megacontext.image_header import (
+    FORMATS,
+    TURNED,
+    orientation_of,
+    pillow_limited_to,
+    read_header,
+    supported_formats,
+)
+from mm_megacontext.image_scale import PhysicalScale
+from mm_megacontext.vision.colour import to_srgb
 from mm_megacontext.vision.source import DEFAULT_MAX_PIXELS, ArraySource, Pixels
-
-FORMATS = (
-    "AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PCX", "PNG", "PPM", "QOI", "SGI", "TGA", "TIFF",
-    "WEBP",
-)  # fmt: skip
-"""Formats that are read. Left out on purpose: those that start other programs (EPS), that refer to other files, or
-whose Pillow decoders can be made to run for minutes by a small file (FLI, PSD, DDS, BLP)."""
-
-_pillow_settings = threading.Lock()
-"""Pillow's pixel limit and Python's warning filters are global to the process."""
 
 
 class PillowSource(ArraySource):
@@ -46,13 +39,31 @@ class PillowSource(ArraySource):
     """
 
     def __init__(self, path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
-        super().__init__(_decode(Path(path), max_pixels))
+        decoded = _decode(Path(path), max_pixels)
+        super().__init__(decoded.pixels)
+        self._path, self._format, self._is_turned = Path(path), decoded.format_name, decoded.is_turned
+
+    @cached_property
+    def scale(self) -> PhysicalScale | None:
+        """Micrometres per pixel, if the file says so."""
+        header = read_header(self._path, self._format)
+        is_turned = header.pages[0].orientation in TURNED if header.pages else self._is_turned
+        return header.scale.turned if header.scale is not None and is_turned else header.scale
 
 
-def _decode(path: Path, max_pixels: int) -> Pixels:
+class _Decoded(NamedTuple):
+    pixels: Pixels
+    format_name: str
+    is_turned: bool
+    """Width and height were swapped; not known of a TIFF, which Pillow turns before it can be asked."""
+
+
+def _decode(path: Path, max_pixels: int) -> _Decoded:
     try:
-        with _limited(max_pixels), Image.open(path, formats=_supported()) as image:
-            return _upright_srgb(image)
+        with pillow_limited_to(max_pixels), Image.open(path, formats=supported_formats()) as image:
+            image.load()  # first: Pillow turns a TIFF while it loads it, and then drops the tag
+            pixels = np.asarray(to_srgb(_upright(image)))
+            return _Decoded(pixels, image.format or "", orientation_of(image) in TURNED)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
         raise LimitExceeded(
             f"the image has more than the {max_pixels} pixels allowed; raise max_pixels if you trust the file",
@@ -68,85 +79,9 @@ def _decode(path: Path, max_pixels: int) -> Pixels:
         raise IngestError(f"the image is damaged or truncated ({type(e).__name__}: {e})", source=str(path)) from e
 
 
-def _supported() -> list[str]:
-    """Those of ``FORMATS`` that this build of Pillow can open."""
-    Image.init()
-    return [name for name in FORMATS if name in Image.OPEN]
-
-
-@contextmanager
-def _limited(max_pixels: int) -> Iterator[None]:
-    """Make Pillow raise above ``max_pixels`` and keep quiet about oddities in the file's metadata."""
-    with _pillow_settings, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
-
-
-def _upright_srgb(image: Image.Image) -> Pixels:
-    image.load()  # first: Pillow turns a TIFF while it loads it, and then drops the tag
-    return np.asarray(to_srgb(_upright(image)))
-
-
 def _upright(image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation. Unreadable EXIF is common in the wild and means: no orientation."""
     try:
         return ImageOps.exif_transpose(image)
     except Exception:
         return image
-
-
-def to_srgb(image: Image.Image) -> Image.Image:
-    """Convert any Pillow image to mode RGB by the rules at the top of this file.
-
-    Raises:
-        ValueError: Pillow has no conversion for the image's mode.
-    """
-    if image.mode.startswith("I;16"):
-        return _grey(np.asarray(image).astype(np.uint16) >> 8)
-    if image.mode == "I":
-        return _grey(_integers_to_bytes(np.asarray(image)))
-    if image.mode == "F":
-        return _grey(_stretch(np.asarray(image).astype(np.float64)))
-    if image.mode == "LAB":
-        return _lab_to_srgb(image)
-    if image.has_transparency_data:
-        return _on_white(image.convert("RGBA"))
-    return image.convert("RGB")
-
-
-def _grey(levels: npt.NDArray[np.integer]) -> Image.Image:
-    return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
-
-
-def _integers_to_bytes(values: npt.NDArray[np.int32]) -> npt.NDArray[np.integer]:
-    if values.min() >= 0 and values.max() <= 0xFFFF:
-        return values >> 8
-    return _stretch(values.astype(np.float64))
-
-
-def _stretch(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    """Map the finite minimum .. maximum to 0 .. 255; what is not finite goes to the nearer end, NaN to 0."""
-    finite = values[np.isfinite(values)]
-    if finite.size == 0 or finite.max() == finite.min():
-        return np.zeros(values.shape, dtype=np.uint8)
-    low, high = finite.min(), finite.max()
-    bounded = np.clip(np.nan_to_num(values, nan=low, posinf=high, neginf=low), low, high)
-    return np.asarray(np.rint((bounded - low) / (high - low) * 255.0), dtype=np.uint8)
-
-
-def _lab_to_srgb(image: Image.Image) -> Image.Image:
-    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
-    converted = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
-    assert converted is not None  # None only when asked to work in place
-    return converted
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    canvas = Image.new("RGB", image.size, (255, 255, 255))
-    canvas.paste(image.convert("RGB"), mask=image.getchannel("A"))
-    return canvas

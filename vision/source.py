@@ -15,14 +15,16 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mm_megacontext.image_limits import DEFAULT_DECODED_PIXELS
+
 Pixels = npt.NDArray[np.uint8]
 """(height, width, 3), sRGB."""
 
 Rect = tuple[int, int, int, int]
 """(x, y, width, height) in pixels of one level."""
 
-DEFAULT_MAX_PIXELS = 2 * 89_478_485
-"""Images and pages with more are refused by default; it is where Pillow, too, suspects a decompression bomb."""
+DEFAULT_MAX_PIXELS = DEFAULT_DECODED_PIXELS
+"""Pages with more are refused by default, and images are not decoded whole."""
 
 _CHUNK_PX = 2048
 """Downsampling reads level 0 in squares of this side, so that memory does not grow with the region."""
@@ -175,6 +177,45 @@ class ArraySource:
     def _crop(self, region: Rect) -> Pixels:
         x, y, width, height = region
         return self._pixels[y : y + height, x : x + width]
+
+
+class FunctionSource:
+    """An image that a function computes: procedural canvases of any size.
+
+    Args:
+        size: Width and height of level 0.
+        compute: Gives the pixels of a level-0 region inside the image, (height, width, 3) uint8; for one region always
+            the same ones. Higher levels are their exact box filter, so a read calls it for all that lies under its
+            region, at most 2048 x 2048 pixels at a time.
+
+    Raises:
+        ValueError: The size is not positive; on reading, ``compute`` gives something else than such pixels.
+    """
+
+    def __init__(self, size: tuple[int, int], compute: Callable[[Rect], Pixels]) -> None:
+        if min(size) < 1:
+            raise ValueError(f"an image must have at least 1 x 1 pixels, got {size[0]} x {size[1]}")
+        self._size, self._compute = size, compute
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self._size
+
+    @property
+    def n_levels(self) -> int:
+        return count_levels(self._size)
+
+    def read(self, region: Rect, level: int = 0) -> Pixels:
+        return read_padded(self._computed, self._size, region, level)
+
+    def _computed(self, region: Rect) -> Pixels:
+        pixels = self._compute(region)
+        if pixels.dtype != np.uint8 or pixels.shape != (region[3], region[2], 3):
+            raise ValueError(
+                f"the function must give uint8 ({region[3]}, {region[2]}, 3) for the region {region}, "
+                f"got {pixels.dtype} {pixels.shape}"
+            )
+        return pixels
 
 
 class CropSource:

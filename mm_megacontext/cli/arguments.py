@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from mm_megacontext.cli.failure import UsageError
+from mm_megacontext.image_limits import ImageLimits
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf")
 
@@ -77,6 +79,30 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         help="how scanned pages become text: by Tesseract in English if it is installed (default), not at all, "
         "or in its languages LANG, such as eng+deu",
     )
+    parser.add_argument(
+        "--image-limit",
+        type=image_limit,
+        action="append",
+        default=[],
+        metavar="NAME=N",
+        help=f"another limit for images; NAME is one of {', '.join(f.name for f in fields(ImageLimits))}",
+    )
+
+
+def image_limit(text: str) -> tuple[str, int]:
+    """One limit of ``ImageLimits``, as in ``max_pixels=1000000``."""
+    name, _, value = text.partition("=")
+    known = [field.name for field in fields(ImageLimits)]
+    if name not in known:
+        raise argparse.ArgumentTypeError(f"{text}: must be NAME=N, where NAME is one of {', '.join(known)}")
+    if not value.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}: must be {name}=N, where N is a whole number")
+    return name, positive_int(value)
+
+
+def image_limits(args: argparse.Namespace) -> ImageLimits:
+    """The limits that ``--image-limit`` gives, the others as they are by default."""
+    return ImageLimits(**dict(args.image_limit))
 
 
 class ReadingOptions(TypedDict):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.vision.raster import PillowSource, to_srgb
+from mm_megacontext.vision.colour import to_srgb
+from mm_megacontext.vision.raster import PillowSource
 from mm_megacontext.vision.source import Pixels
 
 ORIENTATION = 0x0112

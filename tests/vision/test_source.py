@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from mm_megacontext.vision.source import (
     ArraySource,
     CropSource,
+    FunctionSource,
     ImageSource,
     Pixels,
     Rect,
+    box_filter,
     count_levels,
     level_size,
     read_padded,
@@ -133,3 +135,47 @@ def test_an_array_that_is_no_image_is_refused(array: Pixels) -> None:
 def test_sources_keep_the_protocol() -> None:
     source: ImageSource = CropSource(ArraySource(random_image(8, 4, 0)), (0, 0, 8, 4))
     assert source.size == (8, 4)
+
+
+def gradient(region: Rect) -> Pixels:
+    x, y, width, height = region
+    columns, rows = np.meshgrid(np.arange(x, x + width), np.arange(y, y + height))
+    return np.stack([columns * 7 + rows, columns ^ rows, rows * 3], axis=2).astype(np.uint8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(reads())
+def test_a_function_is_the_image_it_computes(case: tuple[Pixels, Rect, int]) -> None:
+    image, region, level = case
+    size = image.shape[1], image.shape[0]
+    whole = ArraySource(gradient((0, 0, *size)))
+    source: ImageSource = FunctionSource(size, gradient)
+    assert (source.size, source.n_levels) == (size, whole.n_levels)
+    np.testing.assert_array_equal(source.read(region, level), whole.read(region, level))
+
+
+def test_a_canvas_of_any_size_is_read_where_it_is_asked_for() -> None:
+    side = 10**6
+    seen: list[Rect] = []
+
+    def compute(region: Rect) -> Pixels:
+        seen.append(region)
+        return gradient(region)
+
+    source = FunctionSource((side, side), compute)
+    corner = (side - 300, side - 200, 300, 200)
+    np.testing.assert_array_equal(source.read(corner), gradient(corner))
+    np.testing.assert_array_equal(source.read((1000, 2000, 2, 2), 5), box_filter(gradient((32_000, 64_000, 64, 64)), 5))
+    assert seen == [corner, (32_000, 64_000, 64, 64)]
+
+
+@pytest.mark.parametrize("size", [(0, 1), (1, -1)])
+def test_a_canvas_has_pixels(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match="at least 1 x 1"):
+        FunctionSource(size, gradient)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((5, 5, 3), np.uint8), np.zeros((8, 9, 3)), np.zeros((8, 9, 4), np.uint8)])
+def test_a_function_must_give_the_pixels_asked_for(wrong: Pixels) -> None:
+    with pytest.raises(ValueError, match=r"must give uint8 \(8, 9, 3\)"):
+        FunctionSource((20, 20), lambda region: wrong).read((0, 0, 9, 8))

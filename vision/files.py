@@ -1,0 +1,60 @@
+"""Image files of any kind as sources: what is in them decides what reads them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from mm_megacontext.errors import IngestError
+from mm_megacontext.image_header import FORMATS, choose_reader, image_format, read_header
+from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.image_scale import PhysicalScale
+from mm_megacontext.vision.deep_zoom_source import DeepZoomSource
+from mm_megacontext.vision.raster import PillowSource
+from mm_megacontext.vision.source import ImageSource, Pixels, level_size
+from mm_megacontext.vision.vips import VipsSource
+
+
+class ImageFileSource(ImageSource, Protocol):
+    """An image source that comes from a file, and knows how large a pixel is if the file does."""
+
+    @property
+    def scale(self) -> PhysicalScale | None:
+        """Micrometres per pixel."""
+        ...
+
+
+def open_image(path: str | Path, limits: ImageLimits | None = None) -> ImageFileSource:
+    """Open an image file: through Pillow if it fits in memory, else through libvips, piece by piece.
+
+    The file's content and ``limits`` alone decide; what is installed does not.
+
+    Args:
+        path: The file, of any name.
+        limits: What is refused, and where memory ends.
+
+    Raises:
+        LimitExceeded: The image is larger than ``limits`` allow; the message names the limit.
+        IngestError: The file is missing, damaged, or no image that is read.
+        MissingExtra: It is for libvips, which is not installed.
+    """
+    path, limits = Path(path), limits or ImageLimits()
+    if not path.is_file():
+        raise IngestError("no such file", source=str(path))
+    name = image_format(path, has_signature=True) or image_format(path, has_signature=False)
+    if name is None:
+        raise IngestError(f"not an image in a format that is read ({', '.join(FORMATS)}, DZI)", source=str(path))
+    header = read_header(path, name)
+    reader = choose_reader(header, limits)
+    if reader == "pillow":
+        return PillowSource(path, max_pixels=limits.max_decoded_pixels)
+    if reader == "deep zoom":
+        return DeepZoomSource(path, limits=limits)
+    return VipsSource.of(header, reader)
+
+
+def read_overview(source: ImageSource, level: int) -> Pixels:
+    """A whole level for people to look at; of huge files quickly, see ``VipsSource.read_overview``."""
+    if isinstance(source, VipsSource):
+        return source.read_overview(level)
+    return source.read((0, 0, *level_size(source.size, level)), level)
