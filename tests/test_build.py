@@ -64,7 +64,9 @@ def figure(n_tiles: int) -> Region:
 class FakeFigures:
     """A flat tree of tiles with one to three leaves each."""
 
-    def rows(self, page: Page, region: Region, *, t: int, index_start: int) -> Iterator[NodeRow]:
+    def rows(
+        self, page: Page, region: Region, *, t: int, index_start: int, done: Sequence[NodeRow] = ()
+    ) -> Iterator[NodeRow]:
         n = int(region.bbox[2])
         if n == 0:
             raise IngestError("cannot be rendered", source="test.pdf", page=page.number)

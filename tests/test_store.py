@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from mm_megacontext.errors import CorruptStore, IncompatibleGists, MemoryLocked, NodeNotFound, StoreError
-from mm_megacontext.store import MEMORY_FILE, Identity, Store
+from mm_megacontext.store import FORMAT, MEMORY_FILE, Identity, Store
 from mm_megacontext.tree import NodeId, NodeRow
 from tests.store_worker import IDENTITY, parent_row, source_info, tree_rows
 
@@ -287,8 +287,8 @@ class TestOpening:
 
     def test_a_later_format_is_refused(self, memory: Path) -> None:
         fields = json.loads((memory / MEMORY_FILE).read_text())
-        (memory / MEMORY_FILE).write_text(json.dumps(fields | {"format": 2}))
-        with pytest.raises(StoreError, match="format 2, this version reads 1; upgrade"):
+        (memory / MEMORY_FILE).write_text(json.dumps(fields | {"format": FORMAT + 1}))
+        with pytest.raises(StoreError, match=f"format {FORMAT + 1}, this version reads {FORMAT}; upgrade"):
             Store.open(memory)
 
 

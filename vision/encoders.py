@@ -19,7 +19,8 @@ from mm_megacontext.tree import PATCH_PX
 ENTRY_POINTS = "mm_megacontext.encoders"
 
 TilePixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-"""(tiles, 3, height, width), sRGB from 0 to 255; height and width are multiples of the patch, 128 for whole tiles."""
+"""(tiles, 3, height, width), sRGB from 0 to 255; height and width are multiples of the patch, 128 for whole tiles.
+May be a view whose memory is laid out otherwise."""
 
 PatchVectors = npt.NDArray[np.float32]
 """(tiles, rows, columns, dim): one vector per patch, 8 x 8 for whole tiles."""
@@ -44,7 +45,10 @@ class PatchEncoder(Protocol):
         ...
 
     def encode(self, pixels: TilePixels) -> PatchVectors:
-        """Encode a batch of tiles. A tile's vectors do not depend on the rest of the batch (up to rounding)."""
+        """Encode a batch of tiles. A tile's vectors do not depend on the rest of the batch.
+
+        To the bit, if an interrupted ingest is to go on to the same tree; else up to rounding.
+        """
         ...
 
 
@@ -110,8 +114,10 @@ class DctEncoder:
             raise ValueError(f"pixels must be (tiles, 3, multiple of {PATCH_PX}, same), got {pixels.shape}")
         rows, columns = height // PATCH_PX, width // PATCH_PX
         patches = pixels.reshape(n, 3, rows, PATCH_PX, columns, PATCH_PX)
-        flat = patches.transpose(0, 2, 4, 1, 3, 5).reshape(n * rows * columns, -1)  # (patches, 3 * 16 * 16)
-        return (flat.astype(np.float32) @ self._matrix).reshape(n, rows, columns, self.dim)
+        flat = patches.transpose(0, 2, 4, 1, 3, 5).astype(np.float32, order="C")
+        flat = flat.reshape(n, rows * columns, -1)  # (tiles, patches, 3 * 16 * 16)
+        # One product per tile: of one product for all, the last bits would depend on how many there are.
+        return np.matmul(flat, self._matrix).reshape(n, rows, columns, self.dim)
 
 
 RGB_TO_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
