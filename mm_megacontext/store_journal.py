@@ -124,7 +124,7 @@ class Journal:
     def add(self, table: pa.Table) -> None:
         """Write the next rows; when this returns they are safe."""
         with translated(f"cannot write to {self._path}"):
-            for fragment in write_fragments(table, self._path):
+            for fragment in write_fragments(table, self._path, is_new=True):
                 for file in fragment.files:
                     fsync_path(self._path / _DATA / file.path)
                 fsync_path(self._path / _DATA)
@@ -134,6 +134,7 @@ class Journal:
     def hand_over(self, table_path: Path) -> list[FragmentMetadata]:
         """Make the files those of a table too; returns the fragments to commit there."""
         with translated(f"cannot write to {table_path}"):
+            (table_path / _DATA).mkdir(exist_ok=True)
             for fragment in self._fragments:
                 for file in fragment.files:
                     _link(self._path / _DATA / file.path, table_path / _DATA / file.path)

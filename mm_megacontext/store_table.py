@@ -22,11 +22,24 @@ COPIED_ROWS = 512
 the memory. Smaller ones would leave too many pages."""
 
 
-def write_fragments(table: pa.Table, path: Path) -> list[Any]:
-    """Write rows into the directory of a table, where they belong to no version yet; returns fragments to commit."""
+def write_fragments(table: pa.Table, path: Path, *, is_new: bool = False) -> list[Any]:
+    """Write rows into the directory of a table, where they belong to no version yet.
+
+    Args:
+        table: The rows.
+        path: The table's directory.
+        is_new: Whether there is no table there. Its columns are numbered as those of a new one.
+
+    Returns:
+        Fragments to commit.
+    """
     with translated(f"cannot write to {path}"):
         fragments: list[Any] = lance.fragment.write_fragments(
-            table, path, schema=table.schema, data_storage_version=STORAGE_VERSION
+            table,
+            path,
+            schema=table.schema,
+            mode="create" if is_new else "append",
+            data_storage_version=STORAGE_VERSION,
         )
         return fragments
 
