@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from mm_megacontext import __version__
 from mm_megacontext.bases.base import BaseTokenizer
 from mm_megacontext.build import Gister, TreeBuilder, is_one_figure
 from mm_megacontext.errors import IngestError
@@ -19,6 +18,7 @@ from mm_megacontext.store_catalogue import SourceInfo, SourceRecord
 from mm_megacontext.tree import NodeRow
 from mm_megacontext.vision.gists import TileGister
 from mm_megacontext.vision.pages import PageFigures, PageImages
+from mm_megacontext.vision.quadtree import BUILD
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Ingester:
     @property
     def fingerprint(self) -> str:
         """Names what the rows of an image depend on besides its file, so that one ingest can go on with another's."""
-        return f"mm-megacontext {__version__}, {self.tiles.fingerprint}"
+        return f"quad-tree {BUILD}, {self.tiles.fingerprint}"
 
     def _figures(self, document: Document, password: str | None, stack: ExitStack) -> PageFigures | None:
         if document.kind not in ("pdf", "image"):

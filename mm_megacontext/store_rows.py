@@ -136,7 +136,8 @@ def decode_leaves(packed: bytes) -> Leaves:
     n, n_tokens, t_start, packing = _LEAVES.unpack_from(packed)
     body = packed[_LEAVES.size :]
     if packing == _GRID:
-        return _leaves_of_grid(PatchGrid(*_PATCHES.unpack(body), t_start))
+        x, y, width, height, level, right, bottom, unit = _PATCHES.unpack(body)
+        return _leaves_of_grid(PatchGrid(x, y, width, height, level, right, bottom, unit, t_start))
     if packing == _DEFLATED:
         body = zlib.decompress(body)
     mu = np.empty((n, 3), dtype=np.float64)

@@ -117,7 +117,8 @@ class DctEncoder:
         flat = patches.transpose(0, 2, 4, 1, 3, 5).astype(np.float32, order="C")
         flat = flat.reshape(n, rows * columns, -1)  # (tiles, patches, 3 * 16 * 16)
         # One product per tile: of one product for all, the last bits would depend on how many there are.
-        return np.matmul(flat, self._matrix).reshape(n, rows, columns, self.dim)
+        vectors: PatchVectors = np.matmul(flat, self._matrix)
+        return vectors.reshape(n, rows, columns, self.dim)
 
 
 RGB_TO_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])

@@ -24,6 +24,9 @@ from mm_megacontext.vision.source import ImageSource, Rect, SparseSource, level_
 from mm_megacontext.vision.tiles import TILE_PX, Frame, GridNode, TileGrid, count_patches
 from mm_megacontext.vision.uniform import Uniform, UniformGists
 
+BUILD = 1
+"""Goes up when the same image would give other rows: no build goes on with rows of another one."""
+
 _NO_TOKENS = np.zeros(0, dtype=np.int32)
 _NO_ROLES = np.zeros(0, dtype=np.uint8)
 _NO_MU = np.zeros((0, 3), dtype=np.float64)
