@@ -94,18 +94,16 @@ class PatchGrid:
 
     def mu(self) -> npt.NDArray[np.float64]:
         """Centres (n, 3): t, and x and y in patches of the page."""
-        first = _patch_corners(self.columns, self.rows)[:, :2]
-        mu = np.empty((len(first), 3), dtype=np.float64)
-        mu[:, 0] = self.t
-        centre = np.array([self.x, self.y]) + PATCH_PX / 2
-        mu[:, 1:] = (first + centre) * (2.0**self.level / PATCH_PX)
-        return mu
+        scale = 2.0**self.level
+        corner = np.array([self.t, self.x * (scale / PATCH_PX), self.y * (scale / PATCH_PX)])
+        return _patch_layout(self.columns, self.rows, self.level).centres + corner
 
     def boxes(self) -> npt.NDArray[np.float32]:
         """Boxes (n, 4) in source units, cut at the edge of the image."""
-        corners = (_patch_corners(self.columns, self.rows) + np.array([self.x, self.y] * 2)) << self.level
-        ends = (self.right, self.bottom, self.right, self.bottom)
-        return np.asarray(np.minimum(corners, ends) * self.unit, dtype=np.float32)
+        x, y = self.x << self.level, self.y << self.level
+        edges = _patch_layout(self.columns, self.rows, self.level).edges + np.array([x, y, x, y])
+        np.minimum(edges, np.array([self.right, self.bottom, self.right, self.bottom]), out=edges)
+        return np.asarray(edges * self.unit, dtype=np.float32)
 
     def moments(self) -> Moments:
         """Those of ``mu``, in closed form: exact however many patches there are."""
@@ -115,12 +113,19 @@ class PatchGrid:
         return Moments(len(self), np.array(mean, dtype=np.float64), np.array(variance, dtype=np.float64))
 
 
-@lru_cache(maxsize=TILE_PATCHES**2)
-def _patch_corners(columns: int, rows: int) -> npt.NDArray[np.int64]:
-    """Corners (n, 4) of patches in pixels, from the first one's."""
+class _PatchLayout(NamedTuple):
+    """Patches of a tile from its corner: centres (n, 3) in patches of the page with t = 0, edges (n, 4) in pixels."""
+
+    centres: npt.NDArray[np.float64]
+    edges: npt.NDArray[np.int64]
+
+
+@lru_cache(maxsize=4 * TILE_PATCHES**2)
+def _patch_layout(columns: int, rows: int, level: int) -> _PatchLayout:
     y, x = np.divmod(np.arange(rows * columns), columns)
+    centres = np.stack([np.zeros(len(x)), x + 0.5, y + 0.5], axis=1) * 2.0**level
     first = np.stack([x, y], axis=1) * PATCH_PX
-    return np.concatenate([first, first + PATCH_PX], axis=1)
+    return _PatchLayout(centres, np.concatenate([first, first + PATCH_PX], axis=1) << level)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mm_megacontext.vision.ahead import run_ahead
-from mm_megacontext.vision.gists import Tile, TileGister
+from mm_megacontext.vision.gists import TileGister, Tiles
 from mm_megacontext.vision.source import ImageSource, Pixels
 from mm_megacontext.vision.tiles import GridNode, TileGrid
 
@@ -33,7 +33,7 @@ class Batch(NamedTuple):
     """Neighbours in post-order, and the pixels of the tiles among them that nothing is known of."""
 
     nodes: list[GridNode]
-    tiles: list[Tile]
+    tiles: Tiles
 
 
 def read_batches(source: ImageSource, grid: TileGrid, nodes: Iterable[GridNode], tiles: TileGister) -> Iterator[Batch]:
@@ -75,10 +75,8 @@ def plan_batches(nodes: Iterable[GridNode]) -> Iterator[Plan]:
 
 
 def _read(source: ImageSource, grid: TileGrid, tiles: TileGister, plan: Plan) -> Batch:
-    read = [
-        tiles.recognise(pixels) for square in plan.squares if square for pixels in _read_square(source, grid, square)
-    ]
-    return Batch(plan.nodes, read)
+    read = [pixels for square in plan.squares if square for pixels in _read_square(source, grid, square)]
+    return Batch(plan.nodes, tiles.recognise(read))
 
 
 def _read_square(source: ImageSource, grid: TileGrid, tiles: list[GridNode]) -> Iterator[Pixels]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +23,22 @@ CACHED_GISTS = 8192
 """Distinct tiles remembered for recognising repetitions: 6 MB at one slot of 192."""
 
 
-class Tile(NamedTuple):
-    """The real pixels of a tile, at most 128 x 128, and what tells it from others."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Tiles:
+    """Some tiles, ready to be encoded, and what tells each of them from others.
+
+    Attributes:
+        pixels: (tiles, 128, 128, 3): at the edge of the image its last pixels are repeated.
+        sizes: (width, height) that is real, of each.
+        keys: Equal for tiles with equal pixels and size.
+    """
 
     pixels: Pixels
-    key: bytes
+    sizes: Sequence[tuple[int, int]]
+    keys: Sequence[bytes]
+
+    def __len__(self) -> int:
+        return len(self.keys)
 
 
 class VisualGister(Protocol):
@@ -104,48 +116,49 @@ class TileGister:
         """Names everything that the gists of tiles depend on, as far as it has names."""
         return f"{self.encoder.name} {type(self.gister).__qualname__} near_blank={self.near_blank}"
 
-    def recognise(self, pixels: Pixels) -> Tile:
-        """What tells a tile from others; may be called from any thread."""
-        if self.near_blank and _spread(pixels) <= self.near_blank:
-            pixels = np.broadcast_to(np.rint(pixels.mean(axis=(0, 1))).astype(np.uint8), pixels.shape)
-        pixels = np.ascontiguousarray(pixels)
-        return Tile(pixels, _digest(pixels))
+    def recognise(self, tiles: Sequence[Pixels]) -> Tiles:
+        """Make tiles ready; each holds its real pixels only, at most 128 x 128. May be called from any thread."""
+        pixels = np.empty((len(tiles), TILE_PX, TILE_PX, 3), dtype=np.uint8)
+        for whole, tile in zip(pixels, tiles, strict=True):
+            if self.near_blank and _spread(tile) <= self.near_blank:
+                whole[:] = np.rint(tile.mean(axis=(0, 1)))
+            else:
+                whole[:] = repeat_edges(tile, width=TILE_PX, height=TILE_PX)
+        sizes = [(tile.shape[1], tile.shape[0]) for tile in tiles]
+        return Tiles(pixels, sizes, [_digest(*pair) for pair in zip(pixels, sizes, strict=True)])
 
     def gists(self, tiles: Sequence[Pixels]) -> list[Gist]:
         """One gist per tile; each tile holds its real pixels only, at most 128 x 128."""
-        return self.gists_of([self.recognise(pixels) for pixels in tiles])
+        return self.gists_of(self.recognise(tiles))
 
-    def gists_of(self, tiles: Sequence[Tile]) -> list[Gist]:
-        """One gist per tile that ``recognise`` made."""
-        keys = [tile.key for tile in tiles]
-        gists = {key: self._known[key] for key in keys if key in self._known}
-        new = {tile.key: tile.pixels for tile in tiles if tile.key not in gists}
+    def gists_of(self, tiles: Tiles) -> list[Gist]:
+        """One gist per tile."""
+        gists = {key: self._known[key] for key in tiles.keys if key in self._known}
+        new = {key: i for i, key in enumerate(tiles.keys) if key not in gists}
         if new:
-            gists.update(zip(new, self._encode(list(new.values())), strict=True))
-        for key in keys:
+            gists.update(zip(new, self._encode(tiles, list(new.values())), strict=True))
+        for key in tiles.keys:
             self._known[key] = gists[key]
             self._known.move_to_end(key)
         while len(self._known) > self._n_cached:
             self._known.popitem(last=False)
         self.n_tiles += len(tiles)
         self.n_encoded += len(new)
-        return [gists[key] for key in keys]
+        return [gists[key] for key in tiles.keys]
 
-    def _encode(self, tiles: list[Pixels]) -> list[Gist]:
-        whole = np.stack([repeat_edges(tile, width=TILE_PX, height=TILE_PX) for tile in tiles])
-        vectors = self.encoder.encode(whole.transpose(0, 3, 1, 2))
+    def _encode(self, tiles: Tiles, chosen: list[int]) -> list[Gist]:
+        pixels = tiles.pixels if len(chosen) == len(tiles) else tiles.pixels[chosen]
+        vectors = self.encoder.encode(pixels.transpose(0, 3, 1, 2))
         real = []
-        for tile, of_tile in zip(tiles, vectors, strict=True):
-            columns, rows = count_patches(tile.shape[1], tile.shape[0])
+        for i, of_tile in zip(chosen, vectors, strict=True):
+            columns, rows = count_patches(*tiles.sizes[i])
             real.append(of_tile[:rows, :columns])
         return self.gister.of_patches(real)
 
 
-def _digest(tile: Pixels) -> bytes:
-    """Identifies a tile's size and pixels."""
-    height, width, _ = tile.shape
+def _digest(pixels: Pixels, size: tuple[int, int]) -> bytes:
     # Not the last word in speed, but one in safety: no file can pass one of its tiles off as one of another file.
-    return bytes((height, width)) + hashlib.sha256(tile.data).digest()
+    return bytes(size) + hashlib.sha256(pixels.data).digest()
 
 
 def _spread(tile: Pixels) -> int:

@@ -106,7 +106,7 @@ def build_thumbnail_row(
     level = thumbnail_level(source.size)
     rect = (0, 0, *level_size(source.size, level))
     (gist,) = tiles.gists([source.read(rect, level)])
-    return _tile_row(_Place(source.size, page, frame, t), rect, level, index, gist)
+    return _row(_Place(source.size, page, frame, t), rect, index, gist, kind="tile", level=level)
 
 
 def thumbnail_level(size: tuple[int, int]) -> int:
@@ -162,25 +162,18 @@ class _Place:
         x1, y1 = ((x + width) << level, (y + height) << level)
         return self.frame.box(x << level, y << level, min(x1, self.size[0]), min(y1, self.size[1]))
 
-    def grid(self, rect: Rect, level: int) -> PatchGrid:
-        """The patches of ``rect`` of ``level``."""
-        ref = self.ref(rect, level)
+    def grid(self, ref: PixelRef) -> PatchGrid:
+        """The patches of some pixels of the page."""
         (left, top), (width, height) = self.frame.origin_px, self.size
         return PatchGrid(
-            *(ref.x, ref.y, ref.width, ref.height, level), left + width, top + height, self.frame.unit_per_px, self.t
+            *(ref.x, ref.y, ref.width, ref.height, ref.level),
+            *(left + width, top + height, self.frame.unit_per_px, self.t),
         )
-
-
-def _tile_row(place: _Place, rect: Rect, level: int, index: int, gist: Gist) -> NodeRow:
-    """The row of a tile whose pixels are ``rect`` of ``level``."""
-    grid = place.grid(rect, level)
-    return _row(place, rect, grid, index, gist, level=level, kind="tile", leaf_mu=grid.mu(), leaf_boxes=grid.boxes())
 
 
 def _row(
     place: _Place,
     rect: Rect,
-    grid: PatchGrid,
     index: int,
     gist: Gist,
     *,
@@ -188,10 +181,11 @@ def _row(
     level: int = 0,
     lod: int = 1,
     children: Sequence[NodeRow] = (),
-    leaf_mu: npt.NDArray[np.float64] = _NO_MU,
-    leaf_boxes: npt.NDArray[np.float32] = _NO_BOXES,
 ) -> NodeRow:
-    """A row that covers the patches of ``grid``: its moments follow from that, whatever lies between."""
+    """The row of a node that covers ``rect`` of ``level``: its moments follow from that, whatever lies between."""
+    ref = place.ref(rect, level)
+    grid = place.grid(ref)
+    is_tile = lod == 1
     n, mean, variance = grid.moments()
     return NodeRow(
         index=index,
@@ -208,12 +202,12 @@ def _row(
         mu=mean,
         sigma=np.sqrt(variance),
         gist=gist.astype(np.float16),
-        pixels=place.ref(rect, level),
+        pixels=ref,
         token_ids=_NO_TOKENS,
-        leaf_mu=leaf_mu,
-        leaf_boxes=leaf_boxes,
+        leaf_mu=grid.mu() if is_tile else _NO_MU,
+        leaf_boxes=grid.boxes() if is_tile else _NO_BOXES,
         leaf_roles=_NO_ROLES,
-        grid=grid if lod == 1 else None,
+        grid=grid if is_tile else None,
     )
 
 
@@ -244,17 +238,16 @@ class _Assembler:
             yield row
 
     def _tile(self, node: GridNode, gist: Gist) -> NodeRow:
-        return _tile_row(self.place, self.grid.rect(0, node.tx, node.ty), 0, self.n_rows, gist)
+        return _row(self.place, self.grid.rect(0, node.tx, node.ty), self.n_rows, gist, kind="tile")
 
     def _inner(self, node: GridNode) -> NodeRow:
         rect = self.grid.rect(node.level, node.tx, node.ty)
-        patches = self.place.grid(rect, 0)
         if isinstance(node.known, Uniform):
             gist = self.uniform.gist(node.known, node.level)
-            return _row(self.place, rect, patches, self.n_rows, gist, kind=UNIFORM, lod=node.level + 1)
+            return _row(self.place, rect, self.n_rows, gist, kind=UNIFORM, lod=node.level + 1)
         children = self.tops[-node.n_children :]
         del self.tops[-node.n_children :]
         gist = self.tiles.gister.of_gists(
             [child.gist.astype(np.float32) for child in children], [child.n_leaves for child in children]
         )
-        return _row(self.place, rect, patches, self.n_rows, gist, kind="tiles", lod=node.level + 1, children=children)
+        return _row(self.place, rect, self.n_rows, gist, kind="tiles", lod=node.level + 1, children=children)

@@ -154,7 +154,7 @@ class TestNearBlank:
         tile[64, 64, 1] = 235
         for threshold, is_blank in ((4, False), (5, True)):
             near = TileGister(ENCODER, near_blank=threshold)
-            assert (near.recognise(tile).pixels == 240).all() == is_blank
+            assert (near.recognise([tile]).pixels == 240).all() == is_blank
 
     @pytest.mark.parametrize("threshold", [-1, 256])
     def test_a_threshold_that_is_none_is_refused(self, threshold: int) -> None:
