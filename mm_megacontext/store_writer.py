@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -232,26 +233,26 @@ class Writer:
             raise
 
     def _write_rows(self, batches: Iterable[list[NodeRow]], journal: Journal | None) -> tuple[list[Any], Node]:
-        """Write fragments that belong to no version yet. Returns them and the source's root."""
+        """Write fragments that belong to no version yet. Returns them and the source's root.
+
+        Each is written in another thread while the rows of the next one are made.
+        """
         written = Written() if journal is None else journal.written(self._dim, self._slots)
         number = journal.number if journal is not None and journal.is_begun else self.snapshot.last_number + 1
-        fragments: list[Any] = []
         last = written.tops[-1] if written.tops else None
         n_rows = written.n_rows
+        writes: list[Future[list[Any]]] = []
         try:
-            for rows in self._chunks(batches):
-                for row in rows:
-                    check_row(row, n_rows, (self._slots, self._dim))
-                    n_rows += 1
-                last = rows[-1]
-                if journal is not None and not journal.is_begun and len(rows) == self._chunk_rows:
-                    self._commit_catalogue([counter_row(number)])  # nobody else may get it meanwhile
-                    journal.begin(number)
-                table = encode_rows(number, rows, self._schema)
-                if journal is not None and journal.is_begun:
-                    journal.add(table)
-                else:
-                    fragments += write_fragments(table, self._path / NODES)
+            with ThreadPoolExecutor(1, thread_name_prefix="write-behind") as pool:
+                for rows in self._chunks(batches):
+                    for row in rows:
+                        check_row(row, n_rows, (self._slots, self._dim))
+                        n_rows += 1
+                    last = rows[-1]
+                    if writes:
+                        writes[-1].result()
+                    writes.append(pool.submit(self._write_chunk, number, rows, journal))
+            fragments = [fragment for write in writes for fragment in write.result()]
             if last is None:
                 raise ValueError("a source without nodes cannot be stored")
             if last.first != 0:
@@ -264,6 +265,17 @@ class Writer:
             raise
         table = encode_rows(number, [last], self._schema)
         return fragments, decode_nodes([number], table, self._dim, self._slots)[0]
+
+    def _write_chunk(self, number: int, rows: list[NodeRow], journal: Journal | None) -> list[Any]:
+        """Write the rows of one fragment into the journal, or if there is none, the table; returns the table's."""
+        if journal is not None and not journal.is_begun and len(rows) == self._chunk_rows:
+            self._commit_catalogue([counter_row(number)])  # nobody else may get it meanwhile
+            journal.begin(number)
+        table = encode_rows(number, rows, self._schema)
+        if journal is None or not journal.is_begun:
+            return write_fragments(table, self._path / NODES)
+        journal.add(table)
+        return []
 
     @property
     def _chunk_rows(self) -> int:

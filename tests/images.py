@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import lance
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from mm_megacontext.build import TreeBuilder, is_one_figure
+from mm_megacontext.layout.document import Document, Page, Region
+from mm_megacontext.store import SourceInfo, Store
 from mm_megacontext.tree import NodeRow
 from mm_megacontext.vision.encoders import DctEncoder
-from mm_megacontext.vision.gists import TileGister
+from mm_megacontext.vision.gists import Gist, MeanPool, TileGister
 from mm_megacontext.vision.quadtree import build_image_nodes
 from mm_megacontext.vision.source import ArraySource, Colour, ImageSource, Pixels, Rect, count_levels, read_padded
 from mm_megacontext.vision.tiles import IMAGE_FRAME
@@ -69,6 +77,52 @@ def image_rows(
     """The rows of a whole image."""
     tiles = tiles or TileGister(ENCODER)
     return list(build_image_nodes(source, tiles, page=1, frame=IMAGE_FRAME, t=0, index_start=start, done=done))
+
+
+class SourceFigures:
+    """The quad-tree of one image, as the tree builder asks for it."""
+
+    def __init__(self, source: ImageSource, tiles: TileGister) -> None:
+        self._source, self._tiles = source, tiles
+
+    def rows(
+        self, page: Page, region: Region, *, t: int, index_start: int, done: Sequence[NodeRow] = ()
+    ) -> Iterator[NodeRow]:
+        return build_image_nodes(
+            self._source, self._tiles, page=page.number, frame=IMAGE_FRAME, t=t, index_start=index_start, done=done
+        )
+
+
+class NoWords:
+    """An image has none."""
+
+    def encode_word(self, word: str) -> list[int]:
+        raise AssertionError(word)
+
+    def of_tokens(self, blocks: Sequence[npt.NDArray[np.int64]]) -> list[Gist]:
+        raise AssertionError(blocks)
+
+    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
+        return MeanPool().of_gists(gists, n_leaves)
+
+
+def ingest_source(store: Store, uri: str, source: ImageSource, tiles: TileGister) -> int:
+    """Take up an image as an image file is taken up; returns how many rows were there from earlier tries."""
+    size = (float(source.size[0]), float(source.size[1]))
+    page = Page(1, size, (Region("figure", (0.0, 0.0, *size)),))
+    document = Document(uri, "image", "px", 1, "0" * 64, lambda: iter((page,)))
+    assert is_one_figure(document)
+    info = SourceInfo(uri=uri, kind="image", unit="px", n_pages=1, content_hash="0" * 64, page_sizes=[size])
+    written = store.written(info, tiles.fingerprint)
+    builder = TreeBuilder("px", NoWords(), NoWords(), SourceFigures(source, tiles))
+    store.add_source(info, builder.build(document, written=written), tiles.fingerprint)
+    return written.n_rows
+
+
+def stored_rows(path: Path, number: int = 1) -> pa.Table:
+    """All rows of a source as they are stored, apart from its number."""
+    table = lance.dataset(path / "nodes").to_table(filter=f"source = {number}")
+    return table.sort_by("node").drop_columns(["source"])
 
 
 def tops_of(rows: list[NodeRow]) -> tuple[NodeRow, ...]:

@@ -19,6 +19,7 @@ from mm_megacontext.errors import IngestError, StoreError
 from mm_megacontext.store import SourceInfo, Store
 from mm_megacontext.store_journal import UNFINISHED
 from mm_megacontext.tree import NodeRow
+from tests.images import stored_rows
 from tests.store_worker import IDENTITY, source_info, tree_rows
 
 PAGES = 60
@@ -35,14 +36,6 @@ def _small_fragments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def all_rows(seed: int = 1) -> list[NodeRow]:
     return [row for batch in tree_rows(seed, PAGES) for row in batch]
-
-
-def contents(path: Path, number: int) -> pa.Table:
-    """All rows of a source as they are stored, apart from its number."""
-    import lance
-
-    table = lance.dataset(path / "nodes").to_table(filter=f"source = {number}")
-    return table.sort_by("node").drop_columns(["source"])
 
 
 def breaking_off(rows: list[NodeRow], n: int, error: BaseException) -> Iterator[list[NodeRow]]:
@@ -65,7 +58,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
     path = tmp_path_factory.mktemp("whole") / "memory"
     with Store.create(path, IDENTITY) as store:
         store.add_source(source_info("big", 1), [all_rows()])
-    return contents(path, 1)
+    return stored_rows(path, 1)
 
 
 @pytest.fixture
@@ -92,7 +85,7 @@ def test_what_was_safe_is_not_written_again(memory: Path, whole: pa.Table, n: in
         assert go_on(store, source_info("big", 1), all_rows()) == 421 - n // CHUNK * CHUNK
     store = Store.open(memory)
     assert ([record.uri for record in store.sources()], store.verify()) == (["other", "big"], [])
-    assert contents(memory, 2).equals(whole)
+    assert stored_rows(memory, 2).equals(whole)
     assert list((memory / UNFINISHED).iterdir()) == []
 
 
@@ -117,7 +110,7 @@ def test_in_any_number_of_tries(tmp_path_factory: pytest.TempPathFactory, moment
     reference = path.parent / "reference"
     with Store.create(reference, IDENTITY) as store:
         store.add_source(info, [rows])
-    assert contents(path, number).equals(contents(reference, 1))
+    assert stored_rows(path, number).equals(stored_rows(reference, 1))
 
 
 def replayed(rows: list[NodeRow]) -> list[tuple[int, int, int]]:
@@ -138,7 +131,7 @@ def test_other_sources_may_come_in_between(memory: Path, whole: pa.Table) -> Non
     store = Store.open(memory)
     assert {record.uri: record.number for record in store.sources()} == {"big": 2, "between": 3}
     assert store.verify() == []
-    assert contents(memory, 2).equals(whole)
+    assert stored_rows(memory, 2).equals(whole)
 
 
 def journal_of(memory: Path) -> Path:
@@ -201,7 +194,7 @@ def test_a_damaged_journal_counts_as_far_as_it_is_whole(
         go_on(store, info, rows)
         assert store.verify() == []
         number = store.sources()[-1].number
-    assert contents(memory, number).equals(whole)
+    assert stored_rows(memory, number).equals(whole)
 
 
 class TestLeftovers:
@@ -293,7 +286,7 @@ def test_a_kill_between_any_two_steps_of_the_commit(
                 go_on(store, info, rows)
             assert store.verify() == []
         assert [record.uri for record in Store.open(path).sources()] == ["other", "big"]
-        assert contents(path, 2).equals(whole)
+        assert stored_rows(path, 2).equals(whole)
         assert not list((path / UNFINISHED).iterdir())
 
 
