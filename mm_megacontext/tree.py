@@ -96,7 +96,7 @@ class PatchGrid:
         """Centres (n, 3): t, and x and y in patches of the page."""
         scale = 2.0**self.level
         corner = np.array([self.t, self.x * (scale / PATCH_PX), self.y * (scale / PATCH_PX)])
-        return _patch_layout(self.columns, self.rows, self.level).centres + corner
+        return np.asarray(_patch_layout(self.columns, self.rows, self.level).centres + corner)
 
     def boxes(self) -> npt.NDArray[np.float32]:
         """Boxes (n, 4) in source units, cut at the edge of the image."""

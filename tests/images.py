@@ -96,7 +96,10 @@ class SourceFigures:
 class NoWords:
     """An image has none."""
 
-    def encode_word(self, word: str) -> list[int]:
+    def encode_word(self, word: str) -> tuple[int, ...]:
+        raise AssertionError(word)
+
+    def word_spans(self, word: str) -> tuple[tuple[int, int], ...]:
         raise AssertionError(word)
 
     def of_tokens(self, blocks: Sequence[npt.NDArray[np.int64]]) -> list[Gist]:

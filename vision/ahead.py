@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 Job = TypeVar("Job")
 
 
-def run_ahead(work: Callable[[Job], T], jobs: Iterable[Job], n_ahead: int) -> Iterator[T]:
+def run_ahead(work: Callable[[Job], T], jobs: Iterable[Job], n_ahead: int) -> Generator[T]:
     """Results of ``work`` on each job, in order, computed one after the other in one other thread.
 
     At most ``n_ahead`` results wait to be taken. ``jobs`` is iterated in the caller's thread. What ``work`` raises is

@@ -7,7 +7,7 @@ thread while the last one is encoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -36,7 +36,7 @@ class Batch(NamedTuple):
     tiles: Tiles
 
 
-def read_batches(source: ImageSource, grid: TileGrid, nodes: Iterable[GridNode], tiles: TileGister) -> Iterator[Batch]:
+def read_batches(source: ImageSource, grid: TileGrid, nodes: Iterable[GridNode], tiles: TileGister) -> Generator[Batch]:
     """All ``nodes``, which are in post-order, with the pixels of their tiles."""
     return run_ahead(partial(_read, source, grid, tiles), plan_batches(nodes), BATCHES_AHEAD)
 

@@ -6,6 +6,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -66,7 +67,8 @@ class MeanPool:
         self.slots = slots
 
     def of_patches(self, tiles: Sequence[npt.NDArray[np.float32]]) -> list[Gist]:
-        return [np.tile(tile.mean(axis=(0, 1), dtype=np.float32), (self.slots, 1)) for tile in tiles]
+        means = [tile.mean(axis=(0, 1), dtype=np.float32) for tile in tiles]
+        return [mean[None].repeat(self.slots, axis=0) for mean in means]
 
     def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
         weights = np.asarray(n_leaves, dtype=np.float32)
@@ -76,7 +78,8 @@ class MeanPool:
 class TileGister:
     """Gists of tiles, encoded in batches; a tile seen before, blank ones above all, is not encoded again.
 
-    Share one between all images and pages of an ingest, so that repeated logos and backgrounds cost nothing.
+    Share one between all images and pages of an ingest, so that repeated logos and backgrounds cost nothing. Threads
+    that use it take turns.
 
     Args:
         encoder: Makes the patch vectors.
@@ -109,6 +112,7 @@ class TileGister:
         self.n_tiles = 0
         self.n_encoded = 0
         self._n_cached = n_cached
+        self._turn = Lock()
         self._known: OrderedDict[bytes, Gist] = OrderedDict()
 
     @property
@@ -133,6 +137,10 @@ class TileGister:
 
     def gists_of(self, tiles: Tiles) -> list[Gist]:
         """One gist per tile."""
+        with self._turn:
+            return self._gists_of(tiles)
+
+    def _gists_of(self, tiles: Tiles) -> list[Gist]:
         gists = {key: self._known[key] for key in tiles.keys if key in self._known}
         new = {key: i for i, key in enumerate(tiles.keys) if key not in gists}
         if new:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from mm_megacontext.layout.document import Box
 from mm_megacontext.tree import PATCH_PX, UNIFORM, NodeRow, PatchGrid, PixelRef
+from mm_megacontext.vision.ahead import run_ahead
 from mm_megacontext.vision.batches import Batch, read_batches
 from mm_megacontext.vision.gists import Gist, TileGister
 from mm_megacontext.vision.source import ImageSource, Rect, SparseSource, level_size, repeat_edges
@@ -47,7 +49,7 @@ def build_image_nodes(
 
     Args:
         source: The pixels. Read in another thread than the caller's, never in two at a time.
-        tiles: Makes the gists.
+        tiles: Makes the gists, in a third thread.
         page: Page number the rows get, from 1.
         frame: Where the pixels lie on the page: see ``PageImages.region``.
         t: Timeline unit of all its patches.
@@ -66,8 +68,13 @@ def build_image_nodes(
     place = _Place(source.size, page, frame, t)
     assembler = _Assembler(grid, place, tiles, index_start)
     nodes = grid.postorder(_what_is_known(source, grid, place, done))
-    for batch in read_batches(source, grid, nodes, tiles):
-        yield from assembler.rows(batch)
+
+    def encode(batch: Batch) -> tuple[Batch, list[Gist]]:
+        return batch, tiles.gists_of(batch.tiles)
+
+    with closing(read_batches(source, grid, nodes, tiles)) as batches:
+        for batch, gists in run_ahead(encode, batches, 1):
+            yield from assembler.rows(batch.nodes, gists)
 
 
 def _what_is_known(
@@ -225,14 +232,14 @@ class _Assembler:
     def __post_init__(self) -> None:
         self.uniform = UniformGists(self.tiles)
 
-    def rows(self, batch: Batch) -> Iterator[NodeRow]:
-        """Rows of the next nodes; none of those that were made before."""
-        gists = iter(self.tiles.gists_of(batch.tiles))
-        for node in batch.nodes:
+    def rows(self, nodes: Sequence[GridNode], gists: Sequence[Gist]) -> Iterator[NodeRow]:
+        """Rows of the next ``nodes``, with the gists of the tiles among them; none of those that were made before."""
+        of_tiles = iter(gists)
+        for node in nodes:
             if isinstance(node.known, NodeRow):
                 self.tops.append(node.known)
                 continue
-            row = self._tile(node, next(gists)) if node.level == 0 else self._inner(node)
+            row = self._tile(node, next(of_tiles)) if node.level == 0 else self._inner(node)
             self.tops.append(row)
             self.n_rows += 1
             yield row

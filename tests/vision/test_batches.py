@@ -72,7 +72,7 @@ def test_a_huge_image_is_read_only_a_little_ahead() -> None:
     grid = TileGrid(*source.size)
     batches = read_batches(source, grid, grid.postorder(), TileGister(ENCODER))
     next(batches)
-    batches.close()  # type: ignore[attr-defined]  # a generator
+    batches.close()
     assert len(source.reads) <= 1 + BATCHES_AHEAD
     assert source.reads[0] == (0, 0, 1024, 1024)
 
@@ -111,6 +111,6 @@ class TestRunAhead:
         done: list[int] = []
         results = run_ahead(done.append, range(50), 2)
         next(results)
-        results.close()  # type: ignore[attr-defined]  # a generator
+        results.close()
         assert len(done) <= 3
         assert threading.active_count() == 1 or not any(t.name.startswith("read-ahead") for t in threading.enumerate())
