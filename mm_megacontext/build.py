@@ -51,8 +51,10 @@ class Figures(Protocol):
 
 
 FIGURE_ROWS = 4096
-"""Rows of a figure that are held back until it is known whether it can be read: 3 000 tiles, 50 megapixels. A
-larger one is handed on in batches of so many; if it then fails, it cannot be left out any more."""
+"""Rows of a figure that are held back until it is known whether it can be read: 3 000 tiles, 50 megapixels. A larger one
+is handed on as it comes; if it then fails, it cannot be left out any more."""
+BATCH_ROWS = 256
+"""Rows of a larger figure that are handed on together: what is not is lost when an ingest is killed."""
 
 Batches = Generator[list[NodeRow], None, NodeRow | None]
 """Rows of a part of the tree in post-order, in batches; returns the part's root, or None if it holds nothing."""
@@ -211,7 +213,7 @@ class TreeBuilder:
             root = batch[-1]
             self.n_rows += len(batch)
             yield batch
-            batch = list(islice(rows, FIGURE_ROWS))
+            batch = list(islice(rows, BATCH_ROWS))
         self.t += root is not None
         return root
 

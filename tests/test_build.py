@@ -319,12 +319,13 @@ class TestLargeFigures:
 
     def test_they_come_in_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("mm_megacontext.build.FIGURE_ROWS", 10)
+        monkeypatch.setattr("mm_megacontext.build.BATCH_ROWS", 7)
         rng = random.Random(8)
         pages = [Page(1, SIZE, (text_region(rng, 3), figure(25), figure(10), text_region(rng, 2)))]
         builder = TreeBuilder("pt", PairTokenizer(), MeanGistNet(embed), FakeFigures())
         batches = list(builder.build(document(pages)))
         sizes = [len(batch) for batch in batches if batch[0].modality == "image"]
-        assert sizes == [10, 10, 6, 10, 1]
+        assert sizes == [10, 7, 7, 2, 10, 1]
         rows = [row for batch in batches for row in batch]
         monkeypatch.undo()
         assert_rows_equal(rows, build(pages).rows)
@@ -332,6 +333,7 @@ class TestLargeFigures:
 
     def test_no_more_is_read_than_is_handed_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("mm_megacontext.build.FIGURE_ROWS", 10)
+        monkeypatch.setattr("mm_megacontext.build.BATCH_ROWS", 10)
 
         class Endless(FakeFigures):
             n_made = 0

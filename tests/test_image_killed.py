@@ -49,7 +49,7 @@ class SlowEncoder(DctEncoder):
 
 def take_up(path: Path, log: Path, seconds: float) -> int:
     """What is killed: one ingest, with small fragments. Returns how many rows were there already."""
-    store_writer.FRAGMENT_BYTES, build.FIGURE_ROWS = 1, 50
+    store_writer.FRAGMENT_BYTES, build.FIGURE_ROWS, build.BATCH_ROWS = 1, 50, 50
     os.fsync = lambda fd: None  # what a killed process wrote, the system keeps
     with Store.open(path, IDENTITY, mode="w") as store:
         return ingest_source(store, "texture", TexturedSource(*SIZE), TileGister(SlowEncoder(seconds, log)))
@@ -59,6 +59,7 @@ def take_up(path: Path, log: Path, seconds: float) -> int:
 def _small_fragments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_writer, "FRAGMENT_BYTES", 1)
     monkeypatch.setattr(build, "FIGURE_ROWS", 50)
+    monkeypatch.setattr(build, "BATCH_ROWS", 50)
     monkeypatch.setattr(os, "fsync", lambda descriptor: None)
 
 
