@@ -51,8 +51,8 @@ class Figures(Protocol):
 
 
 FIGURE_ROWS = 4096
-"""Rows of a figure that are held back until it is known whether it can be read: 3 000 tiles, 50 megapixels. A larger one
-is handed on as it comes; if it then fails, it cannot be left out any more."""
+"""Rows of a figure that are held back until it is known whether it can be read: 3 000 tiles, 50 megapixels. A larger
+one is handed on as it comes; if it then fails, it cannot be left out any more."""
 BATCH_ROWS = 256
 """Rows of a larger figure that are handed on together: what is not is lost when an ingest is killed."""
 

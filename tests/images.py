@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import lance
@@ -80,17 +81,26 @@ def image_rows(
 
 
 class SourceFigures:
-    """The quad-tree of one image, as the tree builder asks for it."""
+    """The quad-tree of one image, as the tree builder asks for it.
 
-    def __init__(self, source: ImageSource, tiles: TileGister) -> None:
-        self._source, self._tiles = source, tiles
+    Args:
+        source: The image.
+        tiles: Makes the gists.
+        n_rows: After so many rows it is interrupted, as by Ctrl-C.
+    """
+
+    def __init__(self, source: ImageSource, tiles: TileGister, n_rows: int | None = None) -> None:
+        self._source, self._tiles, self._n_rows = source, tiles, n_rows
 
     def rows(
         self, page: Page, region: Region, *, t: int, index_start: int, done: Sequence[NodeRow] = ()
     ) -> Iterator[NodeRow]:
-        return build_image_nodes(
+        rows = build_image_nodes(
             self._source, self._tiles, page=page.number, frame=IMAGE_FRAME, t=t, index_start=index_start, done=done
         )
+        yield from islice(rows, self._n_rows)
+        if self._n_rows is not None:
+            raise KeyboardInterrupt
 
 
 class NoWords:
@@ -109,7 +119,9 @@ class NoWords:
         return MeanPool().of_gists(gists, n_leaves)
 
 
-def ingest_source(store: Store, uri: str, source: ImageSource, tiles: TileGister) -> int:
+def ingest_source(
+    store: Store, uri: str, source: ImageSource, tiles: TileGister, *, interrupted_after: int | None = None
+) -> int:
     """Take up an image as an image file is taken up; returns how many rows were there from earlier tries."""
     size = (float(source.size[0]), float(source.size[1]))
     page = Page(1, size, (Region("figure", (0.0, 0.0, *size)),))
@@ -117,7 +129,7 @@ def ingest_source(store: Store, uri: str, source: ImageSource, tiles: TileGister
     assert is_one_figure(document)
     info = SourceInfo(uri=uri, kind="image", unit="px", n_pages=1, content_hash="0" * 64, page_sizes=[size])
     written = store.written(info, tiles.fingerprint)
-    builder = TreeBuilder("px", NoWords(), NoWords(), SourceFigures(source, tiles))
+    builder = TreeBuilder("px", NoWords(), NoWords(), SourceFigures(source, tiles, interrupted_after))
     store.add_source(info, builder.build(document, written=written), tiles.fingerprint)
     return written.n_rows
 
