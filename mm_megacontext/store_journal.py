@@ -79,11 +79,14 @@ class Journal:
             stamp = head.pop("stamp")
             number = int(head.pop("number"))
             journal = cls(path, _Key(**head, stamp=None if stamp is None else (stamp[0], stamp[1])))
-        except (StopIteration, KeyError, TypeError, ValueError):
+        except (StopIteration, AttributeError, KeyError, TypeError, ValueError):
             return None
         journal.number = number
         for line in lines:
-            fragment = FragmentMetadata.from_json(json.dumps(line))
+            try:
+                fragment = FragmentMetadata.from_json(json.dumps(line))
+            except (AttributeError, KeyError, TypeError, ValueError):
+                break
             if not all(_is_whole(path / _DATA / file.path, file.file_size_bytes) for file in fragment.files):
                 break
             journal._fragments.append(fragment)
@@ -177,12 +180,16 @@ class Journals:
 
     path: Path
 
-    def find(self, info: SourceInfo, fingerprint: str) -> Journal:
-        """The journal of a source, not begun if there is none; one of another version of it is removed."""
+    def find(self, info: SourceInfo, fingerprint: str, numbers: Collection[int]) -> Journal:
+        """The journal of a source, not begun if there is none; one of another version of it is removed.
+
+        So is one whose number is among ``numbers``, those of sources that are whole: after a power cut the catalogue
+        may have forgotten that it was given out.
+        """
         key = _Key.of(info, fingerprint)
         path = self.path / hashlib.sha256(info.uri.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         found = Journal.load(path) if path.exists() else None
-        if found is not None and found.key == key:
+        if found is not None and found.key == key and found.number not in numbers:
             found.tidy()
             return found
         _remove(path)

@@ -120,7 +120,7 @@ class Writer:
 
     def written(self, info: SourceInfo, fingerprint: str) -> Written:
         """What an earlier writer left of a source; see ``Store.written``."""
-        return self._journals.find(info, fingerprint).written(self._dim, self._slots)
+        return self._journal(info, fingerprint).written(self._dim, self._slots)
 
     def add(self, info: SourceInfo, batches: Iterable[list[NodeRow]], fingerprint: str | None = None) -> SourceRecord:
         """Write one source; see ``Store.add_source``."""
@@ -129,7 +129,7 @@ class Writer:
         old = self.snapshot.find(info.uri)
         if old is not None and old.content_hash == info.content_hash:
             return old
-        journal = None if fingerprint is None else self._journals.find(info, fingerprint)
+        journal = None if fingerprint is None else self._journal(info, fingerprint)
         with self._undone_on_error(journal):
             fragments, root = self._write_rows(batches, journal)
             number = root.id.source
@@ -276,6 +276,9 @@ class Writer:
             return write_fragments(table, self._path / NODES)
         journal.add(table)
         return []
+
+    def _journal(self, info: SourceInfo, fingerprint: str) -> Journal:
+        return self._journals.find(info, fingerprint, self.snapshot.records)
 
     @property
     def _chunk_rows(self) -> int:

@@ -163,6 +163,11 @@ def empty_journal(path: Path) -> None:
     (path / "journal.jsonl").write_bytes(b"")
 
 
+def put_nonsense_third(path: Path) -> None:
+    noted = (path / "journal.jsonl").read_text().splitlines()
+    (path / "journal.jsonl").write_text("\n".join([*noted[:3], "[1]", *noted[4:], ""]))
+
+
 def leave_a_file_unnoted(path: Path) -> None:
     (path / "data" / "stray.lance").write_bytes(b"half a fragment")
 
@@ -175,6 +180,7 @@ def leave_a_file_unnoted(path: Path) -> None:
         (shorten_third_file, 2 * CHUNK),
         (lose_first_file, 0),
         (empty_journal, 0),
+        (put_nonsense_third, 2 * CHUNK),
         (shutil.rmtree, 0),
         (leave_a_file_unnoted, 4 * CHUNK),
     ],
@@ -215,6 +221,16 @@ class TestLeftovers:
             change()
             Store.open(memory, mode="w").close()
             assert not list((memory / UNFINISHED).iterdir())
+
+    def test_one_whose_number_was_given_to_another_source(self, memory: Path) -> None:
+        """As after a power cut that cost the catalogue its last version."""
+        begin(memory, 300)
+        journal = journal_of(memory) / "journal.jsonl"
+        journal.write_text(journal.read_text().replace('{"number": 2', '{"number": 1'))
+        with Store.open(memory, mode="w") as store:
+            assert store.written(source_info("big", 1), PRINT).n_rows == 0
+            assert go_on(store, source_info("big", 1), all_rows()) == 421
+            assert store.verify() == []
 
     def test_vacuum_removes_them(self, memory: Path) -> None:
         begin(memory, 300)

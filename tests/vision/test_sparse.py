@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mm_megacontext.store import Identity, Store
 from mm_megacontext.tree import UNIFORM, NodeRow
 from mm_megacontext.vision.gists import Gist, MeanPool, TileGister
-from mm_megacontext.vision.source import ArraySource, CropSource, Pixels, SparseSource, crop
+from mm_megacontext.vision.source import ArraySource, Colour, CropSource, Pixels, Rect, SparseSource, crop
 from mm_megacontext.working_context import WorkingContext
-from tests.images import ENCODER, SparseArraySource, image_rows, patchwork
+from tests.images import ENCODER, SparseArraySource, image_rows, ingest_source, patchwork
 from tests.tiny import as_tree
 
 SIZES = st.tuples(st.integers(1, 1100), st.integers(1, 1100))
@@ -123,6 +125,44 @@ def test_an_image_of_one_colour_is_one_node() -> None:
     assert (row.kind, row.lod, row.n_leaves, row.first) == (UNIFORM, 4, 44 * 63, 0)
     entry = next(iter(WorkingContext.start(as_tree([row]), 1)))
     assert not entry.is_expandable
+
+
+class Plane:
+    """A white square of 10^12 pixels with some grey ones of 128."""
+
+    size = (10**6, 10**6)
+    n_levels = 21
+
+    def __init__(self, corners: list[tuple[int, int]]) -> None:
+        self._corners = corners
+
+    def uniform(self, region: Rect) -> Colour | None:
+        x, y, width, height = region
+        is_touched = any(x - 128 < left < x + width and y - 128 < top < y + height for left, top in self._corners)
+        return None if is_touched else (255, 255, 255)
+
+    def read(self, region: Rect, level: int = 0) -> Pixels:
+        x, y, width, height = region
+        assert max(width, height) <= 1024
+        pixels = np.full((height, width, 3), 255, dtype=np.uint8)
+        for left, top in self._corners:
+            pixels[max(0, top - y) : max(0, top + 128 - y), max(0, left - x) : max(0, left + 128 - x)] = 100
+        return pixels
+
+
+def test_a_plane_of_a_million_by_a_million_pixels_is_stored_and_verifies(tmp_path: Path) -> None:
+    rng = random.Random(4)
+    corners = [(rng.randrange(10**6), rng.randrange(10**6)) for _ in range(12)]
+    tiles = TileGister(ENCODER)
+    identity = Identity(base="none", gistnet="mean", encoder=ENCODER.name, dim=ENCODER.dim, slots=1)
+    with Store.create(tmp_path / "memory", identity) as store:
+        ingest_source(store, "plane", Plane(corners), tiles)
+        (record,) = store.sources()
+        assert store.verify() == []
+    assert record.n_leaves == 62_500**2
+    np.testing.assert_allclose(record.mu, [0, 31_250, 31_250])
+    np.testing.assert_allclose(record.sigma, [0, *[np.sqrt((62_500**2 - 1) / 12)] * 2])
+    assert record.n_nodes < 12 * 4 * (1 + 3 * 13)  # each touches at most four tiles, with three siblings on each level
 
 
 def test_a_crop_is_sparse_if_its_image_is() -> None:
