@@ -48,8 +48,8 @@ def build_image_nodes(
     """The rows of an image's or figure's quad-tree in post-order, root last.
 
     Args:
-        source: The pixels. Read in another thread than the caller's, never in two at a time.
-        tiles: Makes the gists, in a third thread.
+        source: The pixels. If there are many, they are read in another thread, never in two at a time.
+        tiles: Makes the gists; of many tiles in a third thread.
         page: Page number the rows get, from 1.
         frame: Where the pixels lie on the page: see ``PageImages.region``.
         t: Timeline unit of all its patches.

@@ -89,6 +89,10 @@ class TestRunAhead:
         assert len(threads) == 1
         assert threading.get_ident() not in threads
 
+    def test_one_job_is_done_without_a_thread(self) -> None:
+        assert list(run_ahead(lambda _: threading.get_ident(), [1], 3)) == [threading.get_ident()]
+        assert list(run_ahead(abs, [], 3)) == []
+
     def test_jobs_are_taken_no_further_ahead_than_said(self) -> None:
         taken = 0
 
