@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_megacontext.tree import NodeRow
+from mm_megacontext.vision.encoders import DctEncoder
 from mm_megacontext.vision.source import ArraySource
 from tests.images import (
     SparseArraySource,
@@ -45,6 +46,17 @@ def test_gists_do_not_depend_on_where_it_broke_off(n: int) -> None:
     source = TexturedSource(2600, 2100)
     rows = image_rows(source)
     assert_rows_equal(image_rows(source, n, stored(tops_of(rows[:n]))), rows[n:])
+
+
+@pytest.mark.parametrize("dim", [3, 24, 192, 768])
+def test_the_vectors_of_a_tile_have_the_same_bits_in_any_batch(dim: int) -> None:
+    tiles = np.random.default_rng(dim).integers(0, 256, (9, 3, 128, 128), dtype=np.uint8)
+    encoder = DctEncoder(dim)
+    together = encoder.encode(tiles)
+    for parts in ([1] * 9, [2, 7], [8, 1], [4, 5]):
+        starts = np.cumsum([0, *parts[:-1]])
+        apart = [encoder.encode(tiles[start : start + n]) for start, n in zip(starts, parts, strict=True)]
+        np.testing.assert_array_equal(np.concatenate(apart), together)
 
 
 def test_the_rows_of_another_image_are_refused() -> None:
