@@ -1,13 +1,14 @@
 """From a document to the rows of its gist tree, page by page, in post-order.
 
 Text regions become blocks, figures and scans become quad-trees; regions stand under their page, pages are grouped
-32-ary. Only one page and the roots of unfinished groups are in memory.
+32-ary. Only one region, of a large figure a part, and the roots of unfinished groups are in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from mm_megacontext.blocks import Block, Tokenizer, cut_region
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Box, Document, Page, Region, Unit, union
-from mm_megacontext.tree import GROUP_ARITY, PATCH_PT, PATCH_PX, Modality, Moments, NodeRow
+from mm_megacontext.tree import GROUP_ARITY, PATCH_PT, PATCH_PX, Modality, Moments, NodeRow, Written
 
 Gist = npt.NDArray[np.float32]
 """(slots, dim) float32."""
@@ -42,9 +43,28 @@ class Gister(Protocol):
 class Figures(Protocol):
     """What building needs of vision: the quad-tree of a figure, a scan or a whole image, in post-order."""
 
-    def rows(self, page: Page, region: Region, *, t: int, index_start: int) -> Iterator[NodeRow]:
-        """Rows numbered from ``index_start``, root last, all at time ``t``."""
+    def rows(
+        self, page: Page, region: Region, *, t: int, index_start: int, done: Sequence[NodeRow] = ()
+    ) -> Iterator[NodeRow]:
+        """Rows numbered from ``index_start``, root last, all at time ``t``; only those after the subtrees ``done``."""
         ...
+
+
+FIGURE_ROWS = 4096
+"""Rows of a figure that are held back until it is known whether it can be read: 3 000 tiles, 50 megapixels. A larger
+one is handed on as it comes; if it then fails, it cannot be left out any more."""
+BATCH_ROWS = 256
+"""Rows of a larger figure that are handed on together: what is not is lost when an ingest is killed."""
+
+Batches = Generator[list[NodeRow], None, NodeRow | None]
+"""Rows of a part of the tree in post-order, in batches; returns the part's root, or None if it holds nothing."""
+
+
+def is_one_figure(document: Document) -> bool:
+    """Whether a document is one page with one figure or scan and nothing else: what ``TreeBuilder`` can go on with."""
+    if document.n_pages != 1:
+        return False
+    return [region.kind in ("figure", "scan") for page in document.pages() for region in page.regions] == [True]
 
 
 def patch_size(unit: Unit) -> float:
@@ -118,59 +138,86 @@ class TreeBuilder:
     n_rows: int = 0
     t: int = 0
 
-    def build(self, document: Document, on_page: Callable[[Page], None] | None = None) -> Iterator[list[NodeRow]]:
+    def build(
+        self, document: Document, on_page: Callable[[Page], None] | None = None, written: Written | None = None
+    ) -> Iterator[list[NodeRow]]:
         """Rows of the whole document in post-order, in batches; the last row of all is the root.
 
         Yields no row at all if the document holds nothing that can be read.
+
+        Args:
+            document: What to read.
+            on_page: Told of every page before it is built.
+            written: The first rows, if an earlier build of the same document made them; the ones that come are those
+                after. Only for a document that ``is_one_figure``.
+
+        Raises:
+            IngestError: A figure cannot be read, and no ``on_problem`` is told, or part of it was handed on already.
         """
+        if written is not None:
+            self.n_rows = written.n_rows
+        done = () if written is None else written.tops
         pages = Grouper(lambda rows: self._parent(rows, "pages"))
         for page in document.pages():
             if on_page is not None:
                 on_page(page)
-            rows = pages.room() + self.page_rows(page)
-            if rows and rows[-1].kind == "page":
-                pages.add(rows[-1])
-            if rows:
-                yield rows
+            if closed := pages.room():
+                yield closed
+            root = yield from self._page(page, done)
+            if root is not None:
+                pages.add(root)
         closed, tops = pages.finish()
         if len(tops) > 1:
             closed.append(self._parent(tops, "document"))
         if closed:
             yield closed
 
-    def page_rows(self, page: Page) -> list[NodeRow]:
-        """Rows of one page, its root last; none for a page without content."""
-        rows: list[NodeRow] = []
+    def _page(self, page: Page, done: Sequence[NodeRow]) -> Batches:
+        if [top.kind for top in done] == ["page"]:
+            return done[0]
         regions = Grouper(lambda group: self._parent(group, "group"))
         for region in page.regions:
             if region.hidden is not None:
                 continue
-            closed = regions.room()
-            part = self._region_rows(page, region)
-            rows += closed + part
-            if part:
-                regions.add(part[-1])
-        closed, tops = regions.finish()
-        rows += closed
+            if closed := regions.room():
+                yield closed
+            root = yield from self._region(page, region, done)
+            if root is not None:
+                regions.add(root)
+        rows, tops = regions.finish()
         if tops:
             rows.append(self._parent(tops, "page", bbox=(0.0, 0.0, *page.size)))
-        return rows
+            yield rows
+            return rows[-1]
+        return None
 
-    def _region_rows(self, page: Page, region: Region) -> list[NodeRow]:
-        if region.kind not in ("figure", "scan"):
-            return self._text_rows(page, region)
+    def _region(self, page: Page, region: Region, done: Sequence[NodeRow]) -> Batches:
+        if region.kind in ("figure", "scan"):
+            return (yield from self._figure(page, region, done))
+        rows = self._text_rows(page, region)
+        if rows:
+            yield rows
+        return rows[-1] if rows else None
+
+    def _figure(self, page: Page, region: Region, done: Sequence[NodeRow]) -> Batches:
         if self.figures is None:
-            return []
+            return None
+        rows = self.figures.rows(page, region, t=self.t, index_start=self.n_rows, done=done)
         try:
-            rows = list(self.figures.rows(page, region, t=self.t, index_start=self.n_rows))
+            batch = list(islice(rows, FIGURE_ROWS))
         except IngestError as error:
-            if self.on_problem is None:
+            if self.on_problem is None or done:
                 raise
             self.on_problem(page.number, f"{region.kind}: {error}")
-            return []
-        self.n_rows += len(rows)
-        self.t += bool(rows)
-        return rows
+            return None
+        root = done[-1] if done else None
+        while batch:
+            root = batch[-1]
+            self.n_rows += len(batch)
+            yield batch
+            batch = list(islice(rows, BATCH_ROWS))
+        self.t += root is not None
+        return root
 
     def _text_rows(self, page: Page, region: Region) -> list[NodeRow]:
         blocks = cut_region(region, self.tokenizer)

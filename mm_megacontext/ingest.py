@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from mm_megacontext.bases.base import BaseTokenizer
-from mm_megacontext.build import Figures, Gister, TreeBuilder
+from mm_megacontext.build import Gister, TreeBuilder, is_one_figure
 from mm_megacontext.errors import IngestError
 from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.layout.document import Document, Page
@@ -19,6 +19,7 @@ from mm_megacontext.store_catalogue import SourceInfo, SourceRecord
 from mm_megacontext.tree import NodeRow
 from mm_megacontext.vision.gists import TileGister
 from mm_megacontext.vision.pages import PageFigures, PageImages
+from mm_megacontext.vision.quadtree import BUILD
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +122,22 @@ class Ingester:
             builder = TreeBuilder(
                 document.unit, self.tokenizer, self.gister, figures, on_problem=lambda *p: problems.append(p)
             )
-            batches = _at_least_one(builder.build(document, note), document, problems)
-            return self.writable().add_source(info, batches)
+            if figures is None or document.kind != "image" or not is_one_figure(document):
+                batches = _at_least_one(builder.build(document, note), document, problems)
+                return self.writable().add_source(info, batches)
+            figures.open(1)  # what cannot be opened leaves no trace
+            written = self.writable().written(info, self.fingerprint)
+            batches = builder.build(document, note, written)
+            if not written.n_rows:
+                batches = _at_least_one(batches, document, problems)
+            return self.writable().add_source(info, batches, self.fingerprint)
 
-    def _figures(self, document: Document, password: str | None, stack: ExitStack) -> Figures | None:
+    @property
+    def fingerprint(self) -> str:
+        """Names what the rows of an image depend on besides its file, so that one ingest can go on with another's."""
+        return f"quad-tree {BUILD}, {self.tiles.fingerprint}"
+
+    def _figures(self, document: Document, password: str | None, stack: ExitStack) -> PageFigures | None:
         if document.kind not in ("pdf", "image"):
             return None
         images = PageImages(document.uri, document.kind, password=password, limits=self.limits)

@@ -130,6 +130,6 @@ class Runtime:
 def _is_on_the_way(context: WorkingContext, lift: npt.NDArray[np.float64]) -> bool:
     """Whether a hint leads below some gist of gists, whatever the lens may say of it: its scores stay within 1."""
     return any(
-        lift[i] > 1 and entry.lod > 1 and entry.expansion_cost <= context.slack
+        lift[i] > 1 and entry.lod > 1 and entry.is_expandable and entry.expansion_cost <= context.slack
         for i, entry in enumerate(context.entries)
     )

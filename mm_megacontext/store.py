@@ -23,16 +23,19 @@ from mm_megacontext.errors import CorruptStore, IncompatibleGists, StoreError
 from mm_megacontext.store_cache import RowCache
 from mm_megacontext.store_catalogue import SourceInfo as SourceInfo
 from mm_megacontext.store_catalogue import SourceRecord as SourceRecord
+from mm_megacontext.store_journal import UNFINISHED
 from mm_megacontext.store_lock import LOCK_FILE, WriteLock
 from mm_megacontext.store_snapshot import NODES, SOURCES, Snapshot
 from mm_megacontext.store_verify import verify
 from mm_megacontext.store_writer import Writer, create_tables
-from mm_megacontext.tree import Leaves, Node, NodeId, NodeRow
+from mm_megacontext.tree import Leaves, Node, NodeId, NodeRow, Written
 
 T = TypeVar("T")
 
-FORMAT = 1
-"""Of the memory directory; a later one cannot be opened."""
+FORMAT = 2
+"""Of the memory directory; a later one cannot be opened. 1 had no uniform nodes and listed the patches of every tile: a
+memory of format 1 can be read, and becomes one of this format when it is opened for writing."""
+READABLE_FORMATS = (1, FORMAT)
 MEMORY_FILE = "memory.json"
 
 
@@ -90,7 +93,7 @@ class Store:
         """Names at ``path`` that belong to no memory, not even to one whose creation was killed."""
         with translated(f"cannot read {path}"):
             names = {entry.name for entry in Path(path).iterdir()} if Path(path).exists() else set()
-        return sorted(names - {NODES, SOURCES, LOCK_FILE, MEMORY_FILE, MEMORY_FILE + ".tmp"})
+        return sorted(names - {NODES, SOURCES, UNFINISHED, LOCK_FILE, MEMORY_FILE, MEMORY_FILE + ".tmp"})
 
     @classmethod
     def create(cls, path: str | Path, identity: Identity) -> Store:
@@ -112,9 +115,8 @@ class Store:
         try:
             _remove_leftovers(path)
             create_tables(path, identity.dim, identity.slots)
-            content = json.dumps({"format": FORMAT, **asdict(identity)}, indent=2) + "\n"
             with translated(f"cannot create a memory in {path}"):
-                write_whole(path / MEMORY_FILE, content.encode())
+                _write_identity(path, identity)
                 fsync_path(path.parent)
         finally:
             lock.release()
@@ -136,14 +138,19 @@ class Store:
             CorruptStore: It is damaged beyond what opening can repair.
         """
         path = Path(path)
-        found = _read_identity(path)
+        found, format = _read_identity(path)
         if identity is not None and identity != found:
             raise IncompatibleGists(
                 f"{path} holds gists of {found}; asked for {identity}; "
                 "open it with what made it, or ingest its sources into a new memory"
             )
         cache = RowCache()
-        writer = Writer(path, found.dim, found.slots, cache) if mode == "w" else None
+        writer = None
+        if mode == "w":
+            writer = Writer(path, found.dim, found.slots, cache)
+            if format != FORMAT:
+                with translated(f"cannot write to {path}"):
+                    _write_identity(path, found)
         return cls(path, found, writer, cache)
 
     def __enter__(self) -> Store:
@@ -220,7 +227,23 @@ class Store:
         """Read everything and check it: hashes, pointers, cover, counts, moments. Returns the problems."""
         return self._read(verify)
 
-    def add_source(self, info: SourceInfo, batches: Iterable[list[NodeRow]]) -> SourceRecord:
+    def written(self, info: SourceInfo, fingerprint: str) -> Written:
+        """What is left of a source whose writer was killed or interrupted, for ``add_source`` to go on after.
+
+        What is left of another version of the source is removed.
+
+        Args:
+            info: ``uri`` and ``content_hash`` say which source.
+            fingerprint: Names all else that its rows depend on.
+
+        Raises:
+            StoreError: The memory is open for reading, or the disk refuses.
+        """
+        return self._writing().written(info, fingerprint)
+
+    def add_source(
+        self, info: SourceInfo, batches: Iterable[list[NodeRow]], fingerprint: str | None = None
+    ) -> SourceRecord:
         """Write one source; when this returns it is durable and whole, if it raises nothing has changed.
 
         A source of the same uri and content hash is left as it is and ``batches`` is not touched; one of another hash
@@ -229,12 +252,15 @@ class Store:
         Args:
             info: What is known besides the tree.
             batches: All rows in post-order, the root last, in lists of any length; only a few megabytes are held.
+            fingerprint: If given, what has been written is kept in a journal, from which another call, of this or a
+                later process, goes on with the rows after ``written(info, fingerprint)``. It is kept as well when this
+                raises StoreError or is interrupted, and goes when ``batches`` raises any other error.
 
         Raises:
             StoreError: The disk is full or refuses.
             ValueError: The rows are no tree in post-order, or their gists have another shape.
         """
-        return self._writing().add(info, batches)
+        return self._writing().add(info, batches, fingerprint)
 
     def forget(self, uri: str) -> bool:
         """Remove a source: at once from sight, from disk at the next ``vacuum``. Returns whether there was one."""
@@ -273,7 +299,13 @@ class Store:
             return read(self._current)
 
 
-def _read_identity(path: Path) -> Identity:
+def _write_identity(path: Path, identity: Identity) -> None:
+    content = json.dumps({"format": FORMAT, **asdict(identity)}, indent=2) + "\n"
+    write_whole(path / MEMORY_FILE, content.encode())
+
+
+def _read_identity(path: Path) -> tuple[Identity, int]:
+    """Whose gists a memory holds, and its format."""
     try:
         content = (path / MEMORY_FILE).read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
@@ -283,15 +315,15 @@ def _read_identity(path: Path) -> Identity:
     try:
         fields = json.loads(content)
         found = fields.pop("format")
-        if found != FORMAT:
+        if found not in READABLE_FORMATS:
             raise StoreError(f"{path} has format {found}, this version reads {FORMAT}; upgrade mm-megacontext")
-        return Identity(**fields)
+        return Identity(**fields), found
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise CorruptStore(f"{path / MEMORY_FILE} is damaged ({error}); ingest into a new memory") from error
 
 
 def _remove_leftovers(path: Path) -> None:
     """Remove what a ``create`` that was killed has left; without ``memory.json`` it never held a source."""
-    for table in (NODES, SOURCES):
+    for table in (NODES, SOURCES, UNFINISHED):
         if (path / table).is_dir():
             shutil.rmtree(path / table)

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from mm_megacontext.tree import Leaves, Modality, Node, NodeId, NodeRow, PixelRef
+from mm_megacontext.tree import Leaves, Modality, Node, NodeId, NodeRow, PatchGrid, PixelRef
 
 MODALITIES: tuple[Modality, ...] = ("text", "image", "mixed")
 TEXT = MODALITIES.index("text")
@@ -34,7 +34,9 @@ _RECORD = struct.Struct("<iiBBii 4d 3q 6d B6i IIHI")
 _MOMENTS_AT = struct.calcsize("<iiBBii 4d 3q")
 # leaves, tokens, first t, packing of the geometry
 _LEAVES = struct.Struct("<IIqB")
-_RAW, _DEFLATED = 0, 1
+_RAW, _DEFLATED, _GRID = 0, 1, 2
+# x, y, width, height, level, right, bottom, unit of a tile's patches
+_PATCHES = struct.Struct("<7i d")
 _HASH_BYTES = 16
 
 
@@ -133,6 +135,9 @@ def decode_leaves(packed: bytes) -> Leaves:
     """The leaves of one block or tile; the pixels of a tile are elsewhere."""
     n, n_tokens, t_start, packing = _LEAVES.unpack_from(packed)
     body = packed[_LEAVES.size :]
+    if packing == _GRID:
+        x, y, width, height, level, right, bottom, unit = _PATCHES.unpack(body)
+        return _leaves_of_grid(PatchGrid(x, y, width, height, level, right, bottom, unit, t_start))
     if packing == _DEFLATED:
         body = zlib.decompress(body)
     mu = np.empty((n, 3), dtype=np.float64)
@@ -143,6 +148,12 @@ def decode_leaves(packed: bytes) -> Leaves:
         boxes=np.frombuffer(body, np.float32, 4 * n, 12 * n).reshape(n, 4),
         token_ids=np.frombuffer(body, np.int32, n_tokens, 28 * n).astype(np.int64),
         roles=np.frombuffer(body, np.uint8, n_tokens, 28 * n + 4 * n_tokens),
+    )
+
+
+def _leaves_of_grid(grid: PatchGrid) -> Leaves:
+    return Leaves(
+        mu=grid.mu(), boxes=grid.boxes(), token_ids=np.zeros(0, dtype=np.int64), roles=np.zeros(0, dtype=np.uint8)
     )
 
 
@@ -166,6 +177,7 @@ def check_row(row: NodeRow, index: int, shape: tuple[int, int]) -> None:
         0 < len(row.leaf_mu) == len(row.leaf_boxes) == row.n_leaves
         and len(row.leaf_roles) == n_tokens
         and n_tokens in (0, row.n_leaves)
+        and (row.grid is None or len(row.grid) == row.n_leaves)
     ):
         raise ValueError(f"node {index}: its {row.n_leaves} leaves and its leaf arrays differ in length")
 
@@ -190,6 +202,10 @@ def _pack_record(row: NodeRow) -> bytes:
 
 
 def _pack_leaves(row: NodeRow) -> bytes:
+    if row.grid is not None:
+        g = row.grid
+        place = _PATCHES.pack(g.x, g.y, g.width, g.height, g.level, g.right, g.bottom, g.unit)
+        return _LEAVES.pack(len(g), 0, g.t, _GRID) + place
     t = row.leaf_mu[:, 0].astype(np.int64)
     t_start = int(t.min(initial=row.t_span[0]))
     body = b"".join(
@@ -203,7 +219,7 @@ def _pack_leaves(row: NodeRow) -> bytes:
         )
     )
     packing = _RAW
-    if not len(row.token_ids):  # the grid of a tile shrinks to a tenth; the geometry of text hardly
+    if not len(row.token_ids):  # patches shrink to a tenth; the geometry of text hardly
         body, packing = zlib.compress(body, 1), _DEFLATED
     return _LEAVES.pack(len(t), len(row.token_ids), t_start, packing) + body
 

@@ -29,7 +29,7 @@ READ_BYTES = 65_536
 """Reads nearer to each other than this become one: 64 nodes of a source take half the time."""
 PROBES = 16
 """Partitions of the vector index that a search looks into; each holds some 4 000 vectors."""
-_BLOCKS_ONLY = f"lod = 1 AND modality = {TEXT}"
+BLOCKS_ONLY = f"lod = 1 AND modality = {TEXT}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -175,7 +175,7 @@ class Snapshot:
                 columns=["_distance"],
                 with_row_id=True,
                 nearest=nearest,
-                filter=" AND ".join(filter(None, [_BLOCKS_ONLY, self._visible(within)])),
+                filter=" AND ".join(filter(None, [BLOCKS_ONLY, self._visible(within)])),
                 prefilter=True,
             ).to_table()
         return self._ranked(table, 1.0 - table.column("_distance").to_numpy())

@@ -8,6 +8,7 @@ from typing import Any
 
 import lance
 import numpy as np
+import pyarrow as pa
 from lance.optimize import Compaction, CompactionOptions
 
 from mm_megacontext.durable import SyncedDirectory, translated
@@ -19,6 +20,28 @@ FRAGMENT_ROWS = 65_536
 COPIED_ROWS = 512
 """Fragments of more rows than this are joined as they are: three times quicker than encoding them anew, in a tenth of
 the memory. Smaller ones would leave too many pages."""
+
+
+def write_fragments(table: pa.Table, path: Path, *, is_new: bool = False) -> list[Any]:
+    """Write rows into the directory of a table, where they belong to no version yet.
+
+    Args:
+        table: The rows.
+        path: The table's directory.
+        is_new: Whether there is no table there. Its columns are numbered as those of a new one.
+
+    Returns:
+        Fragments to commit.
+    """
+    with translated(f"cannot write to {path}"):
+        fragments: list[Any] = lance.fragment.write_fragments(
+            table,
+            path,
+            schema=table.schema,
+            mode="create" if is_new else "append",
+            data_storage_version=STORAGE_VERSION,
+        )
+        return fragments
 
 
 class WritableTable:

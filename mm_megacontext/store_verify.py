@@ -10,7 +10,7 @@ import numpy.typing as npt
 from mm_megacontext.store_catalogue import SourceRecord
 from mm_megacontext.store_rows import MODALITIES, decode_leaves, decode_node, gists_of, row_hash
 from mm_megacontext.store_snapshot import Snapshot
-from mm_megacontext.tree import Moments, Node
+from mm_megacontext.tree import UNIFORM, Moments, Node, PatchGrid
 
 _BATCH = 1024
 _MAX_PER_SOURCE = 20
@@ -87,8 +87,10 @@ class _SourceCheck:
             children = self._finished[len(self._finished) - n :]
             del self._finished[len(self._finished) - n :]
             self._check_family(node, children)
-        elif node.lod != 1 or node.first != node.id:
+        elif node.first != node.id or not (node.lod == 1 or node.kind == UNIFORM):
             self._report(index, "covers nodes that are not its children")
+        elif node.lod > 1:
+            self._check_uniform(node)
         self._finished.append(node)
 
     def _check_family(self, node: Node, children: list[Node]) -> None:
@@ -106,6 +108,19 @@ class _SourceCheck:
             self._report(index, "its time does not cover its children's")
         merged = Moments.merge([Moments(child.n_leaves, child.mu, child.sigma**2) for child in children])
         self._check_moments(node, merged)
+
+    def _check_uniform(self, node: Node) -> None:
+        """What has no children covers exactly the patches of its pixels."""
+        ref = node.pixels
+        if ref is None or node.modality != "image":
+            self._report(node.id.index, "has neither children nor pixels")
+            return
+        ends = (ref.x + ref.width, ref.y + ref.height)
+        place = (ref.x, ref.y, ref.width, ref.height, ref.level)
+        moments = PatchGrid(*place, *ends, unit=1.0, t=node.t_span[0]).moments()
+        if node.n_leaves != moments.n:
+            self._report(node.id.index, f"counts {node.n_leaves} leaves, its pixels are {moments.n} patches")
+        self._check_moments(node, moments)
 
     def _check_leaves(self, node: Node, packed: bytes | None) -> None:
         index = node.id.index

@@ -2,13 +2,15 @@
 
 A source is written in two commits: its nodes, which nobody sees yet, then its row in the catalogue, which makes all of
 it visible at once and, if it replaces an older version, retires that in the same commit. Whatever a writer that was
-killed in between leaves behind is invisible, and removed by the next one.
+killed in between leaves behind is invisible, and removed by the next one; unless it kept a journal, from which the next
+one can go on.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,18 +31,20 @@ from mm_megacontext.store_catalogue import (
     source_row,
     sources_schema,
 )
+from mm_megacontext.store_journal import UNFINISHED, Journal, Journals
 from mm_megacontext.store_lock import WriteLock
 from mm_megacontext.store_rows import check_row, decode_nodes, encode_rows, nodes_schema
-from mm_megacontext.store_snapshot import NODES, SOURCES, Snapshot
-from mm_megacontext.store_table import STORAGE_VERSION, WritableTable
-from mm_megacontext.tree import Node, NodeRow
+from mm_megacontext.store_snapshot import BLOCKS_ONLY, NODES, SOURCES, Snapshot
+from mm_megacontext.store_table import STORAGE_VERSION, WritableTable, write_fragments
+from mm_megacontext.tree import Node, NodeRow, Written
 
 FRAGMENT_BYTES = 4 * 2**20
 """Rows are held back until about this much is to be written."""
 SESSION_ROWS, SESSION_SOURCES = 20_000, 64
 """Indexes and fragments are tidied up after so many, at the latest: searching rows without an index is slow."""
 VECTOR_INDEX_ROWS = 50_000
-"""Above, comparing a vector with all blocks takes longer than 25 ms, and an index is built."""
+"""With more blocks of text, comparing a vector with all takes longer than 25 ms, and an index is built. Tiles do not
+count: they are not searched, and building an index over millions of them takes minutes and gigabytes."""
 PARTITION_ROWS = 4096
 GRACE = timedelta(minutes=10)
 """A reader may go on for this long with what it opened; then its files are removed."""
@@ -89,6 +93,7 @@ class Writer:
         self._sources = WritableTable(path / SOURCES, max_small_fragments=8)
         self._tables = (self._nodes, self._sources)
         self._schema = nodes_schema(dim, slots)
+        self._journals = Journals(path / UNFINISHED)
         self._rows_since_tidy = self._sources_since_tidy = 0
         self._lock = WriteLock(path)
         try:
@@ -113,21 +118,29 @@ class Writer:
         """Give the lock back."""
         self._lock.release()
 
-    def add(self, info: SourceInfo, batches: Iterable[list[NodeRow]]) -> SourceRecord:
+    def written(self, info: SourceInfo, fingerprint: str) -> Written:
+        """What an earlier writer left of a source; see ``Store.written``."""
+        return self._journal(info, fingerprint).written(self._dim, self._slots)
+
+    def add(self, info: SourceInfo, batches: Iterable[list[NodeRow]], fingerprint: str | None = None) -> SourceRecord:
         """Write one source; see ``Store.add_source``."""
         if info.uri == COUNTER_URI:
             raise ValueError("a source needs a uri")
         old = self.snapshot.find(info.uri)
         if old is not None and old.content_hash == info.content_hash:
             return old
-        number = self.snapshot.last_number + 1
-        with self._undone_on_error():
-            fragments, root = self._write_rows(number, batches)
+        journal = None if fingerprint is None else self._journal(info, fingerprint)
+        with self._undone_on_error(journal):
+            fragments, root = self._write_rows(batches, journal)
+            number = root.id.source
             row_start = self._append(fragments, root.id.index + 1)
             n_bytes = sum(file.file_size_bytes for fragment in fragments for file in fragment.files)
             row = source_row(info, root, n_bytes=n_bytes, row_start=row_start)
-            self._commit_catalogue([counter_row(number), row])
+            self._commit_catalogue([counter_row(max(number, self.snapshot.last_number)), row])
         self._refresh()
+        if journal is not None:
+            with contextlib.suppress(StoreError):  # the next writer removes it
+                journal.remove()
         self._rows_since_tidy += root.id.index + 1
         self._sources_since_tidy += 1
         # The source is in and safe. If the disk refuses to be tidied, closing tries again and tells.
@@ -164,6 +177,7 @@ class Writer:
         """Give back the space of removed sources and old versions at once, and build the indexes anew."""
         with translated(f"cannot vacuum {self._path}"):
             self._delete_hidden()
+            self._journals.remove_all()
             for table in self._tables:
                 table.compact(all=True)
             self._index(anew=True)
@@ -187,6 +201,7 @@ class Writer:
                 self._sources.delete(f"number IN ({numbers}) AND {_NOT_COUNTER}")
             self._refresh()
         self._delete_hidden()
+        self._journals.remove_stale({(record.uri, record.content_hash) for record in self.snapshot.records.values()})
 
     def _tidy(self) -> None:
         """What is worth doing after each source."""
@@ -200,38 +215,50 @@ class Writer:
         self.snapshot = Snapshot.take(self._path, self._dim, self._slots, self._cache)
 
     @contextlib.contextmanager
-    def _undone_on_error(self) -> Iterator[None]:
-        """Leave nothing behind when writing a source fails, as far as the disk lets us."""
+    def _undone_on_error(self, journal: Journal | None = None) -> Iterator[None]:
+        """Leave nothing behind when writing a source fails, as far as the disk lets us.
+
+        A journal stays if the source was not to blame: after an interruption, or when the disk is full.
+        """
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(StoreError):
+                if journal is not None and isinstance(error, Exception) and not isinstance(error, StoreError):
+                    journal.remove()
                 self._refresh()
                 self._delete_hidden()
                 for table in self._tables:
                     table.clean(GRACE)
             raise
 
-    def _write_rows(self, number: int, batches: Iterable[list[NodeRow]]) -> tuple[list[Any], Node]:
-        """Write fragments that belong to no version yet. Returns them and the source's root."""
-        fragments: list[Any] = []
-        last: NodeRow | None = None
-        n_rows = 0
+    def _write_rows(self, batches: Iterable[list[NodeRow]], journal: Journal | None) -> tuple[list[Any], Node]:
+        """Write fragments that belong to no version yet. Returns them and the source's root.
+
+        Each is written in another thread while the rows of the next one are made.
+        """
+        written = Written() if journal is None else journal.written(self._dim, self._slots)
+        number = journal.number if journal is not None and journal.is_begun else self.snapshot.last_number + 1
+        last = written.tops[-1] if written.tops else None
+        n_rows = written.n_rows
+        writes: list[Future[list[Any]]] = []
         try:
-            for rows in self._chunks(batches):
-                for row in rows:
-                    check_row(row, n_rows, (self._slots, self._dim))
-                    n_rows += 1
-                last = rows[-1]
-                with translated(f"cannot write to {self._path}"):
-                    table = encode_rows(number, rows, self._schema)
-                    fragments += lance.fragment.write_fragments(
-                        table, self._path / NODES, schema=table.schema, data_storage_version=STORAGE_VERSION
-                    )
+            with ThreadPoolExecutor(1, thread_name_prefix="write-behind") as pool:
+                for rows in self._chunks(batches):
+                    for row in rows:
+                        check_row(row, n_rows, (self._slots, self._dim))
+                        n_rows += 1
+                    last = rows[-1]
+                    if writes:
+                        writes[-1].result()
+                    writes.append(pool.submit(self._write_chunk, number, rows, journal))
+            fragments = [fragment for write in writes for fragment in write.result()]
             if last is None:
                 raise ValueError("a source without nodes cannot be stored")
             if last.first != 0:
                 raise ValueError(f"the last node must stand above all others, but {last.index} begins at {last.first}")
+            if journal is not None and journal.is_begun:
+                fragments = journal.hand_over(self._path / NODES)
         except BaseException:
             for file in self._nodes.files.new_files("data"):
                 file.unlink(missing_ok=True)
@@ -239,9 +266,28 @@ class Writer:
         table = encode_rows(number, [last], self._schema)
         return fragments, decode_nodes([number], table, self._dim, self._slots)[0]
 
+    def _write_chunk(self, number: int, rows: list[NodeRow], journal: Journal | None) -> list[Any]:
+        """Write the rows of one fragment into the journal, or if there is none, the table; returns the table's."""
+        if journal is not None and not journal.is_begun and len(rows) == self._chunk_rows:
+            self._commit_catalogue([counter_row(number)])  # nobody else may get it meanwhile
+            journal.begin(number)
+        table = encode_rows(number, rows, self._schema)
+        if journal is None or not journal.is_begun:
+            return write_fragments(table, self._path / NODES)
+        journal.add(table)
+        return []
+
+    def _journal(self, info: SourceInfo, fingerprint: str) -> Journal:
+        return self._journals.find(info, fingerprint, self.snapshot.records)
+
+    @property
+    def _chunk_rows(self) -> int:
+        """Rows of a fragment: enough to be worth one, few enough to be held in memory."""
+        return max(64, FRAGMENT_BYTES // (2 * self._dim * self._slots + 2048))
+
     def _chunks(self, batches: Iterable[list[NodeRow]]) -> Iterator[list[NodeRow]]:
-        """Rows in lists big enough to be worth a fragment, small enough to be held in memory."""
-        at_most = max(64, FRAGMENT_BYTES // (2 * self._dim * self._slots + 2048))
+        """Rows in lists of ``_chunk_rows``, the last one shorter."""
+        at_most = self._chunk_rows
         held: list[NodeRow] = []
         for batch in batches:
             held += batch
@@ -257,11 +303,15 @@ class Writer:
             before = {fragment.fragment_id for fragment in self._nodes.open().get_fragments()}
             dataset = self._nodes.commit(lance.LanceOperation.Append(fragments))
             added = [fragment for fragment in dataset.get_fragments() if fragment.fragment_id not in before]
-            table = dataset.scanner(columns=["node"], fragments=added, with_row_id=True, scan_in_order=True).to_table()
-            ids, nodes = table.column("_rowid").to_numpy(), table.column("node").to_numpy()
-            if len(ids) != n_rows or np.any(ids.astype(np.int64) - nodes != ids[0]):
+            scanner = dataset.scanner(columns=["node"], fragments=added, with_row_id=True, scan_in_order=True)
+            found, starts = 0, set[int]()
+            for batch in scanner.to_batches():
+                found += len(batch)
+                ids, nodes = (batch.column(name).to_numpy().astype(np.int64) for name in ("_rowid", "node"))
+                starts.update(np.unique(ids - nodes).tolist())
+            if found != n_rows or len(starts) != 1:
                 raise ValueError("Lance did not give the rows consecutive ids")
-            return int(ids[0])
+            return starts.pop()
 
     def _commit_catalogue(self, rows: list[dict[str, Any]]) -> None:
         """Insert or replace rows by uri: all of them at once, or none."""
@@ -297,7 +347,8 @@ class Writer:
             create_text_index(self._nodes.open())
         if anew and _VECTOR_INDEX in names:
             self._nodes.open().drop_index(_VECTOR_INDEX)
-        if n_rows >= VECTOR_INDEX_ROWS and (anew or _VECTOR_INDEX not in names):
+        needs_index = n_rows >= VECTOR_INDEX_ROWS and dataset.count_rows(BLOCKS_ONLY) >= VECTOR_INDEX_ROWS
+        if needs_index and (anew or _VECTOR_INDEX not in names):
             partitions = max(1, n_rows // PARTITION_ROWS)
             self._nodes.open().create_index(
                 "gist", "IVF_FLAT", name=_VECTOR_INDEX, metric="cosine", num_partitions=partitions

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_megacontext.blocks import Block
-from mm_megacontext.build import Gist, Grouper, TreeBuilder, patch_size
+from mm_megacontext.build import Gist, Grouper, TreeBuilder, is_one_figure, patch_size
 from mm_megacontext.errors import IngestError
 from mm_megacontext.gists import MeanGistNet
 from mm_megacontext.layout.document import Cell, Document, Line, Page, Region, RegionKind, Table, Word
-from mm_megacontext.tree import GROUP_ARITY, PATCH_PT, PATCH_PX, NodeRow
+from mm_megacontext.tree import GROUP_ARITY, PATCH_PT, PATCH_PX, NodeRow, Written
+from tests.images import assert_rows_equal, tops_of
 from tests.test_blocks import PairTokenizer
 
 SIZE = (612.0, 792.0)
@@ -64,7 +65,9 @@ def figure(n_tiles: int) -> Region:
 class FakeFigures:
     """A flat tree of tiles with one to three leaves each."""
 
-    def rows(self, page: Page, region: Region, *, t: int, index_start: int) -> Iterator[NodeRow]:
+    def rows(
+        self, page: Page, region: Region, *, t: int, index_start: int, done: Sequence[NodeRow] = ()
+    ) -> Iterator[NodeRow]:
         n = int(region.bbox[2])
         if n == 0:
             raise IngestError("cannot be rendered", source="test.pdf", page=page.number)
@@ -309,6 +312,95 @@ def test_a_figure_that_fails_is_left_out_and_told() -> None:
     assert page == 2
     assert "figure" in why
     assert "cannot be rendered" in why
+
+
+class TestLargeFigures:
+    """More rows than are held back."""
+
+    def test_they_come_in_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("mm_megacontext.build.FIGURE_ROWS", 10)
+        monkeypatch.setattr("mm_megacontext.build.BATCH_ROWS", 7)
+        rng = random.Random(8)
+        pages = [Page(1, SIZE, (text_region(rng, 3), figure(25), figure(10), text_region(rng, 2)))]
+        builder = TreeBuilder("pt", PairTokenizer(), MeanGistNet(embed), FakeFigures())
+        batches = list(builder.build(document(pages)))
+        sizes = [len(batch) for batch in batches if batch[0].modality == "image"]
+        assert sizes == [10, 7, 7, 2, 10, 1]
+        rows = [row for batch in batches for row in batch]
+        monkeypatch.undo()
+        assert_rows_equal(rows, build(pages).rows)
+        assert_is_tree(rows)
+
+    def test_no_more_is_read_than_is_handed_on(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("mm_megacontext.build.FIGURE_ROWS", 10)
+        monkeypatch.setattr("mm_megacontext.build.BATCH_ROWS", 10)
+
+        class Endless(FakeFigures):
+            n_made = 0
+
+            def rows(
+                self, page: Page, region: Region, *, t: int, index_start: int, done: Sequence[NodeRow] = ()
+            ) -> Iterator[NodeRow]:
+                for index in itertools.count(index_start):
+                    self.n_made += 1
+                    yield self._tile(page.number, t, index)
+
+        figures = Endless()
+        builder = TreeBuilder("pt", PairTokenizer(), MeanGistNet(embed), figures)
+        batches = builder.build(document([Page(1, SIZE, (figure(1),))]))
+        for n in range(1, 6):
+            assert [row.index for row in next(batches)] == list(range(10 * n - 10, 10 * n))
+            assert figures.n_made == 10 * n
+
+    @pytest.mark.parametrize(("n_good", "is_left_out"), [(9, True), (10, False)])
+    def test_one_that_fails_is_left_out_unless_it_was_begun(
+        self, monkeypatch: pytest.MonkeyPatch, n_good: int, is_left_out: bool
+    ) -> None:
+        monkeypatch.setattr("mm_megacontext.build.FIGURE_ROWS", 10)
+
+        class Failing(FakeFigures):
+            def rows(
+                self, page: Page, region: Region, *, t: int, index_start: int, done: Sequence[NodeRow] = ()
+            ) -> Iterator[NodeRow]:
+                yield from (self._tile(page.number, t, index_start + i) for i in range(n_good))
+                raise IngestError("cannot be decoded", source="test.pdf", page=page.number)
+
+        problems: list[tuple[int, str]] = []
+        builder = TreeBuilder(
+            "pt", PairTokenizer(), MeanGistNet(embed), Failing(), on_problem=lambda *p: problems.append(p)
+        )
+        batches = builder.build(document([Page(1, SIZE, (figure(1),))]))
+        if is_left_out:
+            assert list(batches) == []
+            assert len(problems) == 1
+        else:
+            with pytest.raises(IngestError, match="cannot be decoded"):
+                list(batches)
+
+
+@pytest.mark.parametrize("n", [0, 1, 24, 25, 26, 27])
+def test_a_document_that_is_one_figure_is_gone_on_with_after_any_row(n: int) -> None:
+    class Resumable(FakeFigures):
+        def rows(
+            self, page: Page, region: Region, *, t: int, index_start: int, done: Sequence[NodeRow] = ()
+        ) -> Iterator[NodeRow]:
+            whole = super().rows(page, region, t=t, index_start=0)
+            return itertools.islice(whole, sum(top.index - top.first + 1 for top in done), None)
+
+    pages = [Page(1, SIZE, (figure(25),))]
+    assert is_one_figure(document(pages))
+    rows = build(pages).rows
+    builder = TreeBuilder("pt", PairTokenizer(), MeanGistNet(embed), Resumable())
+    rest = builder.build(document(pages), written=Written(n, tops_of(rows[:n])))
+    assert_rows_equal([row for batch in rest for row in batch], rows[n:])
+    assert len(rows) == 27
+
+
+def test_what_is_not_one_figure() -> None:
+    rng = random.Random(9)
+    several = (figure(2), figure(2)), (figure(2), text_region(rng, 1)), (text_region(rng, 1),), ()
+    assert not any(is_one_figure(document([Page(1, SIZE, regions)])) for regions in several)
+    assert not is_one_figure(document([Page(1, SIZE, (figure(2),)), Page(2, SIZE, ())]))
 
 
 def test_a_figure_that_fails_raises_where_nobody_is_told() -> None:

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from mm_megacontext.errors import CorruptStore, IncompatibleGists, MemoryLocked, NodeNotFound, StoreError
-from mm_megacontext.store import MEMORY_FILE, Identity, Store
-from mm_megacontext.tree import NodeId, NodeRow
+from mm_megacontext.store import FORMAT, MEMORY_FILE, Identity, Store
+from mm_megacontext.tree import NodeId, NodeRow, PixelRef
+from tests.images import SparseArraySource, image_rows
 from tests.store_worker import IDENTITY, parent_row, source_info, tree_rows
 
 
@@ -287,9 +288,19 @@ class TestOpening:
 
     def test_a_later_format_is_refused(self, memory: Path) -> None:
         fields = json.loads((memory / MEMORY_FILE).read_text())
-        (memory / MEMORY_FILE).write_text(json.dumps(fields | {"format": 2}))
-        with pytest.raises(StoreError, match="format 2, this version reads 1; upgrade"):
+        (memory / MEMORY_FILE).write_text(json.dumps(fields | {"format": FORMAT + 1}))
+        with pytest.raises(StoreError, match=f"format {FORMAT + 1}, this version reads {FORMAT}; upgrade"):
             Store.open(memory)
+
+    def test_a_memory_of_format_1_is_read_and_becomes_one_of_this_format(self, memory: Path) -> None:
+        """As it was before: patches of tiles were listed, which all of these sources do."""
+        fields = json.loads((memory / MEMORY_FILE).read_text())
+        (memory / MEMORY_FILE).write_text(json.dumps(fields | {"format": 1}))
+        assert Store.open(memory, IDENTITY).verify() == []
+        assert json.loads((memory / MEMORY_FILE).read_text())["format"] == 1
+        Store.open(memory, mode="w").close()
+        assert json.loads((memory / MEMORY_FILE).read_text()) == fields
+        assert Store.open(memory, IDENTITY).verify() == []
 
 
 class TestOthersAtTheSameTime:
@@ -376,6 +387,27 @@ class TestVerify:
         rows[index] = dataclasses.replace(rows[index], **change)  # type: ignore[arg-type]
         problems = self.problems(tmp_path, rows)
         assert any(message in problem and f"node {index} " in problem for problem in problems), problems
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            ({}, None),
+            ({"n_leaves": 95}, "counts 95 leaves, its pixels are 96 patches"),
+            ({"mu": np.array([0.0, 6.0, 4.5])}, "mu or sigma"),
+            ({"sigma": np.array([0.0, 3.0, 2.0])}, "mu or sigma"),
+            ({"pixels": None}, "neither children nor pixels"),
+            ({"kind": "tiles"}, "not its children"),
+            ({"pixels": PixelRef(1, 0, 0, 0, 193, 128)}, "its pixels are 104 patches"),
+        ],
+    )
+    def test_a_node_of_one_colour_covers_its_pixels(
+        self, tmp_path: Path, change: dict[str, object], message: str | None
+    ) -> None:
+        """The only node of an image of 192 x 128 pixels: 12 x 8 patches with centres from 0.5 to 11.5 and 7.5."""
+        (row,) = image_rows(SparseArraySource(np.zeros((128, 192, 3), np.uint8)))
+        row = dataclasses.replace(row, gist=np.zeros((1, 16), np.float16), **change)  # type: ignore[arg-type]
+        problems = self.problems(tmp_path, [row])
+        assert problems == [] if message is None else message in problems[0]
 
     def test_leaves_that_no_root_covers_are_found(self, tmp_path: Path) -> None:
         rows = all_rows(1)

@@ -146,7 +146,7 @@ def test_what_is_no_source_is_never_found(memory: Path, tmp_path: Path, indexed:
     rows = [dataclasses.replace(row, text=row.text and "quetzal harbour") for b in tree_rows(5) for row in b]
     store = Store.open(path, mode="w")
     assert store._writer is not None
-    fragments, _ = store._writer._write_rows(3, [rows])
+    fragments, _ = store._writer._write_rows([rows], None)
     store._writer._append(fragments, len(rows))  # killed before the catalogue knew
     if indexed:
         store._writer._index()

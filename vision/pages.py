@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 
@@ -15,7 +15,7 @@ from mm_megacontext.vision.files import open_image
 from mm_megacontext.vision.gists import TileGister
 from mm_megacontext.vision.pdf import PdfPageSource, PdfRenderer
 from mm_megacontext.vision.quadtree import build_image_nodes, build_thumbnail_row
-from mm_megacontext.vision.source import CropSource, ImageSource
+from mm_megacontext.vision.source import ImageSource, crop
 from mm_megacontext.vision.tiles import IMAGE_FRAME, PDF_FRAME, Frame
 
 _OPEN_PAGES = 2
@@ -68,7 +68,7 @@ class PageImages:
         rect = self.frame.pixels_in(bbox, page.size)
         if rect is None:
             return None
-        return CropSource(page, rect), replace(self.frame, origin_px=rect[:2])
+        return crop(page, rect), replace(self.frame, origin_px=rect[:2])
 
     def close(self) -> None:
         """Let go of the file."""
@@ -104,13 +104,23 @@ class PageFigures:
     def __init__(self, images: PageImages, tiles: TileGister) -> None:
         self._images, self._tiles = images, tiles
 
-    def rows(self, page: Page, region: Region, *, t: int, index_start: int) -> Iterator[NodeRow]:
-        """Rows of a region in post-order, root last; none for a region outside its page. Raises IngestError."""
+    def open(self, number: int) -> None:
+        """Make sure that a page can be opened. Raises IngestError."""
+        self._images.page(number)
+
+    def rows(
+        self, page: Page, region: Region, *, t: int, index_start: int, done: Sequence[NodeRow] = ()
+    ) -> Iterator[NodeRow]:
+        """Rows of a region in post-order, root last; none for a region outside its page. Raises IngestError.
+
+        Args:
+            done: Roots of the subtrees that were made before: see ``build_image_nodes``.
+        """
         found = self._images.region(page.number, region.bbox)
         if found is not None:
             source, frame = found
             yield from build_image_nodes(
-                source, self._tiles, page=page.number, frame=frame, t=t, index_start=index_start
+                source, self._tiles, page=page.number, frame=frame, t=t, index_start=index_start, done=done
             )
 
     def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow:

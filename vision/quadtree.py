@@ -2,26 +2,32 @@
 
 Pixels of a row are addressed in the raster of the whole page (``PixelRef``), never of the figure they were read
 through, so whoever opens the page later reads the same ones.
+
+The gist of a parent is made of its children's as they are stored, in float16, so that an interrupted build goes on from
+stored rows to the same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.layout.document import Box
-from mm_megacontext.tree import PATCH_PX, TILE_PATCHES, Moments, NodeRow, PixelRef
-from mm_megacontext.vision.gists import Gist, TileGister, VisualGister
-from mm_megacontext.vision.source import ImageSource, Pixels, Rect, level_size, repeat_edges
+from mm_megacontext.tree import PATCH_PX, UNIFORM, NodeRow, PatchGrid, PixelRef
+from mm_megacontext.vision.ahead import run_ahead
+from mm_megacontext.vision.batches import Batch, read_batches
+from mm_megacontext.vision.gists import Gist, TileGister
+from mm_megacontext.vision.source import ImageSource, Rect, SparseSource, level_size, repeat_edges
 from mm_megacontext.vision.tiles import TILE_PX, Frame, GridNode, TileGrid, count_patches
+from mm_megacontext.vision.uniform import Uniform, UniformGists
 
-BATCH_TILES = 64
-"""Tiles read before they are encoded together: 3 MB of pixels."""
+BUILD = 1
+"""Goes up when the same image would give other rows: no build goes on with rows of another one."""
 
 _NO_TOKENS = np.zeros(0, dtype=np.int32)
 _NO_ROLES = np.zeros(0, dtype=np.uint8)
@@ -30,33 +36,68 @@ _NO_BOXES = np.zeros((0, 4), dtype=np.float32)
 
 
 def build_image_nodes(
-    source: ImageSource, tiles: TileGister, *, page: int, frame: Frame, t: int, index_start: int
+    source: ImageSource,
+    tiles: TileGister,
+    *,
+    page: int,
+    frame: Frame,
+    t: int,
+    index_start: int,
+    done: Sequence[NodeRow] = (),
 ) -> Iterator[NodeRow]:
     """The rows of an image's or figure's quad-tree in post-order, root last.
 
     Args:
-        source: The pixels.
-        tiles: Makes the gists.
+        source: The pixels. If there are many, they are read in another thread, never in two at a time.
+        tiles: Makes the gists; of many tiles in a third thread.
         page: Page number the rows get, from 1.
         frame: Where the pixels lie on the page: see ``PageImages.region``.
         t: Timeline unit of all its patches.
         index_start: Index of the first row.
+        done: Where an earlier build of the same image broke off: roots of the subtrees that were made, in order, as
+            ``Written.tops``. The rows that come are those after the last of them.
 
     Yields:
-        Rows of kind "tile" (LOD 1) and "tiles" (LOD 2 and above).
+        Rows of kind "tile" (LOD 1), "tiles" (LOD 2 and above), and ``UNIFORM`` for parts of more than a tile that a
+        ``SparseSource`` says have one colour.
+
+    Raises:
+        ValueError: ``done`` is of another image.
     """
     grid = TileGrid(*source.size)
-    assembler = _Assembler(grid, _Place(source.size, page, frame, t), tiles.gister, index_start)
-    waiting: list[GridNode] = []
-    pixels: list[Pixels] = []
-    for node in grid.postorder():
-        waiting.append(node)
-        if node.level == 0:
-            pixels.append(source.read(grid.rect(0, node.tx, node.ty)))
-        if len(pixels) == BATCH_TILES:
-            yield from assembler.rows(waiting, tiles.gists(pixels))
-            waiting, pixels = [], []
-    yield from assembler.rows(waiting, tiles.gists(pixels))
+    place = _Place(source.size, page, frame, t)
+    assembler = _Assembler(grid, place, tiles, index_start)
+    nodes = grid.postorder(_what_is_known(source, grid, place, done))
+
+    def encode(batch: Batch) -> tuple[Batch, list[Gist]]:
+        return batch, tiles.gists_of(batch.tiles)
+
+    with closing(read_batches(source, grid, nodes, tiles)) as batches:
+        for batch, gists in run_ahead(encode, batches, 1):
+            yield from assembler.rows(batch.nodes, gists)
+
+
+def _what_is_known(
+    source: ImageSource, grid: TileGrid, place: _Place, done: Sequence[NodeRow]
+) -> Callable[[int, int, int], NodeRow | Uniform | None] | None:
+    """Says of a node in the walk that it was made before, or has one colour."""
+    sparse = source if isinstance(source, SparseSource) else None
+    if sparse is None and not done:
+        return None
+    left = deque(done)
+
+    def known(level: int, tx: int, ty: int) -> NodeRow | Uniform | None:
+        rect = grid.rect(level, tx, ty)
+        if left:
+            if left[0].lod == level + 1 and left[0].pixels == place.ref(rect, 0):
+                return left.popleft()
+            if level == 0:
+                raise ValueError(f"the image was begun with {left[0].pixels}, which is none of its parts in this order")
+            return None  # begun, and not of one colour, or it would have been made as a whole
+        colour = sparse.uniform(rect) if level and sparse is not None else None
+        return None if colour is None else Uniform(colour, rect[2], rect[3])
+
+    return known
 
 
 def build_thumbnail_row(
@@ -72,7 +113,7 @@ def build_thumbnail_row(
     level = thumbnail_level(source.size)
     rect = (0, 0, *level_size(source.size, level))
     (gist,) = tiles.gists([source.read(rect, level)])
-    return _tile_row(_Place(source.size, page, frame, t), rect, level, index, gist)
+    return _row(_Place(source.size, page, frame, t), rect, index, gist, kind="tile", level=level)
 
 
 def thumbnail_level(size: tuple[int, int]) -> int:
@@ -128,72 +169,53 @@ class _Place:
         x1, y1 = ((x + width) << level, (y + height) << level)
         return self.frame.box(x << level, y << level, min(x1, self.size[0]), min(y1, self.size[1]))
 
-    def leaf_boxes(self, rect: Rect, level: int) -> npt.NDArray[np.float32]:
-        """Boxes of the patches of a tile, (n, 4), cut at the edge of the image."""
-        corners = _patch_layout(rect).corners
-        offset = np.array(rect[:2] * 2)
-        edges = np.minimum((offset + corners) << level, np.array(self.size * 2))
-        boxes = (np.array(self.frame.origin_px * 2) + edges) * self.frame.unit_per_px
-        return np.asarray(boxes, dtype=np.float32)
-
-    def leaf_mu(self, rect: Rect, level: int) -> npt.NDArray[np.float64]:
-        """Positions of the patches of a tile, (n, 3): their centres, in patches of the page."""
-        centres = _patch_layout(rect).centres
-        mu = np.full((len(centres), 3), float(self.t))
-        mu[:, 1:] = (np.array(self.frame.origin_px) + (np.array(rect[:2]) + centres) * 2.0**level) / PATCH_PX
-        return mu
+    def grid(self, ref: PixelRef) -> PatchGrid:
+        """The patches of some pixels of the page."""
+        (left, top), (width, height) = self.frame.origin_px, self.size
+        return PatchGrid(
+            *(ref.x, ref.y, ref.width, ref.height, ref.level),
+            *(left + width, top + height, self.frame.unit_per_px, self.t),
+        )
 
 
-class _PatchLayout(NamedTuple):
-    """Patches of a tile, row-major, in pixels from its corner: (n, 2) centres and (n, 4) corners."""
-
-    centres: npt.NDArray[np.float64]
-    corners: npt.NDArray[np.int64]
-
-
-def _patch_layout(rect: Rect) -> _PatchLayout:
-    return _grid_layout(*count_patches(rect[2], rect[3]))
-
-
-@lru_cache(maxsize=TILE_PATCHES**2)
-def _grid_layout(columns: int, rows: int) -> _PatchLayout:
-    y, x = np.divmod(np.arange(rows * columns), columns)
-    first = np.stack([x, y], axis=1) * PATCH_PX
-    return _PatchLayout(first + PATCH_PX / 2, np.concatenate([first, first + PATCH_PX], axis=1))
-
-
-def _tile_row(place: _Place, rect: Rect, level: int, index: int, gist: Gist) -> NodeRow:
-    """The row of a tile whose pixels are ``rect`` of ``level``."""
-    leaf_mu = place.leaf_mu(rect, level)
-    moments = Moments.of(leaf_mu)
+def _row(
+    place: _Place,
+    rect: Rect,
+    index: int,
+    gist: Gist,
+    *,
+    kind: str,
+    level: int = 0,
+    lod: int = 1,
+    children: Sequence[NodeRow] = (),
+) -> NodeRow:
+    """The row of a node that covers ``rect`` of ``level``: its moments follow from that, whatever lies between."""
+    ref = place.ref(rect, level)
+    grid = place.grid(ref)
+    is_tile = lod == 1
+    n, mean, variance = grid.moments()
     return NodeRow(
         index=index,
-        first=index,
-        children=(),
-        lod=1,
+        first=children[0].first if children else index,
+        children=tuple([child.index for child in children]),
+        lod=lod,
         modality="image",
-        kind="tile",
+        kind=kind,
         page=place.page,
         last_page=place.page,
         bbox=place.box(rect, level),
         t_span=(place.t, place.t + 1),
-        n_leaves=moments.n,
-        mu=moments.mean,
-        sigma=np.sqrt(moments.variance),
+        n_leaves=n,
+        mu=mean,
+        sigma=np.sqrt(variance),
         gist=gist.astype(np.float16),
-        pixels=place.ref(rect, level),
+        pixels=ref,
         token_ids=_NO_TOKENS,
-        leaf_mu=leaf_mu,
-        leaf_boxes=place.leaf_boxes(rect, level),
+        leaf_mu=grid.mu() if is_tile else _NO_MU,
+        leaf_boxes=grid.boxes() if is_tile else _NO_BOXES,
         leaf_roles=_NO_ROLES,
+        grid=grid if is_tile else None,
     )
-
-
-class _Top(NamedTuple):
-    """The root of a finished subtree: its row, and its gist before rounding to float16."""
-
-    row: NodeRow
-    gist: Gist
 
 
 @dataclass(slots=True)
@@ -202,47 +224,36 @@ class _Assembler:
 
     grid: TileGrid
     place: _Place
-    gister: VisualGister
+    tiles: TileGister
     n_rows: int
-    tops: list[_Top] = field(default_factory=list)
+    tops: list[NodeRow] = field(default_factory=list)
+    uniform: UniformGists = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.uniform = UniformGists(self.tiles)
 
     def rows(self, nodes: Sequence[GridNode], gists: Sequence[Gist]) -> Iterator[NodeRow]:
-        """Rows of the next ``nodes``, with the gists of the tiles among them."""
+        """Rows of the next ``nodes``, with the gists of the tiles among them; none of those that were made before."""
         of_tiles = iter(gists)
         for node in nodes:
-            rect = self.grid.rect(node.level, node.tx, node.ty)
-            if node.level == 0:
-                gist = next(of_tiles)
-                row = _tile_row(self.place, rect, 0, self.n_rows, gist)
-            else:
-                children = self.tops[-node.n_children :]
-                del self.tops[-node.n_children :]
-                gist = self.gister.of_gists([c.gist for c in children], [c.row.n_leaves for c in children])
-                row = self._parent_row(rect, [c.row for c in children], gist)
-            self.tops.append(_Top(row, gist))
+            if isinstance(node.known, NodeRow):
+                self.tops.append(node.known)
+                continue
+            row = self._tile(node, next(of_tiles)) if node.level == 0 else self._inner(node)
+            self.tops.append(row)
             self.n_rows += 1
             yield row
 
-    def _parent_row(self, rect: Rect, children: Sequence[NodeRow], gist: Gist) -> NodeRow:
-        moments = Moments.merge([child.moments for child in children])
-        return NodeRow(
-            index=self.n_rows,
-            first=children[0].first,
-            children=tuple(child.index for child in children),
-            lod=children[0].lod + 1,
-            modality="image",
-            kind="tiles",
-            page=self.place.page,
-            last_page=self.place.page,
-            bbox=self.place.box(rect, 0),
-            t_span=(self.place.t, self.place.t + 1),
-            n_leaves=moments.n,
-            mu=moments.mean,
-            sigma=np.sqrt(moments.variance),
-            gist=gist.astype(np.float16),
-            pixels=self.place.ref(rect, 0),
-            token_ids=_NO_TOKENS,
-            leaf_mu=_NO_MU,
-            leaf_boxes=_NO_BOXES,
-            leaf_roles=_NO_ROLES,
-        )
+    def _tile(self, node: GridNode, gist: Gist) -> NodeRow:
+        return _row(self.place, self.grid.rect(0, node.tx, node.ty), self.n_rows, gist, kind="tile")
+
+    def _inner(self, node: GridNode) -> NodeRow:
+        rect = self.grid.rect(node.level, node.tx, node.ty)
+        if isinstance(node.known, Uniform):
+            gist = self.uniform.gist(node.known, node.level)
+            return _row(self.place, rect, self.n_rows, gist, kind=UNIFORM, lod=node.level + 1)
+        children = self.tops[-node.n_children :]
+        del self.tops[-node.n_children :]
+        gists = [child.gist.astype(np.float32) for child in children]
+        gist = self.tiles.gister.of_gists(gists, [child.n_leaves for child in children], self.grid.cells(node))
+        return _row(self.place, rect, self.n_rows, gist, kind="tiles", lod=node.level + 1, children=children)

@@ -10,7 +10,7 @@ A region may reach past the edges of its level: there it repeats the nearest edg
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from mm_megacontext.image_limits import DEFAULT_DECODED_PIXELS
 
 Pixels = npt.NDArray[np.uint8]
 """(height, width, 3), sRGB."""
+
+Colour = tuple[int, int, int]
+"""sRGB, 0 to 255."""
 
 Rect = tuple[int, int, int, int]
 """(x, y, width, height) in pixels of one level."""
@@ -45,6 +48,21 @@ class ImageSource(Protocol):
 
     def read(self, region: Rect, level: int = 0) -> Pixels:
         """The pixels of ``region``, given in pixels of ``level``; edges are repeated beyond the image."""
+        ...
+
+
+@runtime_checkable
+class SparseSource(ImageSource, Protocol):
+    """An image that knows of large parts of itself, without reading them, that they have one colour.
+
+    What it says so of becomes one node of the quad-tree: the cost of an image is then that of its content.
+    """
+
+    def uniform(self, region: Rect) -> Colour | None:
+        """The colour of every pixel of a level-0 region inside the image, or None: it has several, or is not known.
+
+        May be called while another thread is in ``read``.
+        """
         ...
 
 
@@ -249,3 +267,21 @@ class CropSource:
     def _read_inside(self, region: Rect) -> Pixels:
         x, y, width, height = region
         return self._source.read((x + self._corner[0], y + self._corner[1], width, height))
+
+
+class SparseCropSource(CropSource):
+    """A rectangle of a sparse source; sparse too."""
+
+    def __init__(self, source: SparseSource, rect: Rect) -> None:
+        super().__init__(source, rect)
+        self._sparse = source
+
+    def uniform(self, region: Rect) -> Colour | None:
+        """See ``SparseSource.uniform``."""
+        x, y, width, height = region
+        return self._sparse.uniform((x + self._corner[0], y + self._corner[1], width, height))
+
+
+def crop(source: ImageSource, rect: Rect) -> CropSource:
+    """A rectangle of ``source`` as an image of its own, sparse if that is. Raises as ``CropSource`` does."""
+    return SparseCropSource(source, rect) if isinstance(source, SparseSource) else CropSource(source, rect)

@@ -8,7 +8,7 @@ Above the tiles (level 0) each level halves both sides of the grid, rounding up,
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -77,13 +77,15 @@ PDF_FRAME = Frame(unit_per_px=PATCH_PT / PATCH_PX)
 class GridNode(NamedTuple):
     """A node of the quad-tree: level 0 is a tile; (tx, ty) counts nodes of that level.
 
-    ``n_children`` nodes came before it and not yet under another parent; a tile has none.
+    ``n_children`` nodes came before it and not yet under another parent; a tile has none, nor has a node of which
+    something was ``known`` that made it needless to go below it.
     """
 
     level: int
     tx: int
     ty: int
     n_children: int
+    known: object = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +144,25 @@ class TileGrid:
         across = min(2, -(-self.columns >> (node.level - 1)) - 2 * node.tx)
         return [divmod(i, across) for i in range(node.n_children)]
 
-    def postorder(self) -> Iterator[GridNode]:
-        """All nodes in Morton (Z) order, each parent right after its last descendant; memory O(depth)."""
-        return self._walk(self.top_level, 0, 0)
+    def postorder(self, known: Callable[[int, int, int], object] | None = None) -> Iterator[GridNode]:
+        """All nodes in Morton (Z) order, each parent right after its last descendant; memory O(depth).
 
-    def _walk(self, level: int, tx: int, ty: int) -> Iterator[GridNode]:
+        Args:
+            known: Asked about (level, tx, ty) of each node before what is below it is walked. If it answers, the node
+                comes with that answer and nothing below it does; None goes on.
+        """
+        return self._walk(self.top_level, 0, 0, known)
+
+    def _walk(
+        self, level: int, tx: int, ty: int, known: Callable[[int, int, int], object] | None
+    ) -> Iterator[GridNode]:
+        answer = None if known is None else known(level, tx, ty)
         n_children = 0
-        if level:
+        if level and answer is None:
             below = level - 1
             columns, rows = -(-self.columns >> below), -(-self.rows >> below)
             for y in range(2 * ty, min(2 * ty + 2, rows)):
                 for x in range(2 * tx, min(2 * tx + 2, columns)):
                     n_children += 1
-                    yield from self._walk(below, x, y)
-        yield GridNode(level, tx, ty, n_children)
+                    yield from self._walk(below, x, y, known)
+        yield GridNode(level, tx, ty, n_children, answer)

@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mm_megacontext.cli import terminal
-from mm_megacontext.cli.arguments import add_json, add_reading, picture_path, positive_int, reading_options
+from mm_megacontext.cli.arguments import (
+    add_json,
+    add_reading,
+    image_limits,
+    picture_path,
+    positive_int,
+    reading_options,
+)
 from mm_megacontext.cli.failure import PARTIAL, UNUSABLE, UsageError
 
 if TYPE_CHECKING:
@@ -45,12 +52,12 @@ def run(args: argparse.Namespace) -> int:
     from mm_megacontext.layout.export import document_to_json, page_to_markdown
     from mm_megacontext.layout.reader import read
 
-    document = read(args.file.resolve(), **options)
+    document = read(args.file.resolve(), **options, limits=image_limits(args))
     if args.page is not None and args.page > document.n_pages:
         raise UsageError(f"{args.file}: there is no page {args.page}, it has {document.n_pages}")
     pages = list(_pages(document, args.page))
     if args.show is not None:
-        _draw(args.show, document, pages[0], args.password)
+        _draw(args, document, pages[0])
     if args.json:
         terminal.print_json(document_to_json(document, pages))
     elif args.markdown:
@@ -72,14 +79,14 @@ def _pages(document: Document, only: int | None) -> Iterator[Page]:
             return
 
 
-def _draw(path: Path, document: Document, page: Page, password: str | None) -> None:
+def _draw(args: argparse.Namespace, document: Document, page: Page) -> None:
     from mm_megacontext.page_picture import draw_regions, render_page
 
     if min(page.size) <= 0:
         raise UsageError(f"{document.uri}, page {page.number}: cannot be drawn, it could not be read: {page.problem}")
-    picture = draw_regions(render_page(document.uri, document.kind, page.number, password), page)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path)
+    image = render_page(document.uri, document.kind, page.number, args.password, image_limits(args))
+    args.show.parent.mkdir(parents=True, exist_ok=True)
+    draw_regions(image, page).save(args.show)
 
 
 def exit_code(pages: list[Page]) -> int:

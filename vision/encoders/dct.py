@@ -40,8 +40,11 @@ class DctEncoder:
             raise ValueError(f"pixels must be (tiles, 3, multiple of {PATCH_PX}, same), got {pixels.shape}")
         rows, columns = height // PATCH_PX, width // PATCH_PX
         patches = pixels.reshape(n, 3, rows, PATCH_PX, columns, PATCH_PX)
-        flat = patches.transpose(0, 2, 4, 1, 3, 5).reshape(n * rows * columns, 3 * PATCH_PX**2)
-        return (flat.astype(np.float32) @ self._matrix).reshape(n, rows, columns, self.dim)
+        flat = patches.transpose(0, 2, 4, 1, 3, 5).astype(np.float32, order="C")
+        flat = flat.reshape(n, rows * columns, -1)  # (tiles, patches, 3 * 16 * 16)
+        # One product per tile: of one product for all, the last bits would depend on how many there are.
+        vectors: PatchVectors = np.matmul(flat, self._matrix)
+        return vectors.reshape(n, rows, columns, self.dim)
 
 
 RGB_TO_YCBCR = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])

@@ -10,7 +10,8 @@ import numpy.typing as npt
 TilePixels = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 """(tiles, 3, height, width), sRGB from 0 to 255; 128 x 128 for whole tiles.
 
-An encoder that looks at each patch alone also takes other multiples of the patch.
+An encoder that looks at each patch alone also takes other multiples of the patch. May be a view whose memory is laid
+out otherwise.
 """
 
 PatchVectors = npt.NDArray[np.float32]
@@ -36,5 +37,8 @@ class PatchEncoder(Protocol):
         ...
 
     def encode(self, pixels: TilePixels) -> PatchVectors:
-        """Encode a batch of tiles. A tile's vectors do not depend on the rest of the batch (up to rounding)."""
+        """Encode a batch of tiles. A tile's vectors do not depend on the rest of the batch.
+
+        To the bit, if an interrupted ingest is to go on to the same tree; else up to rounding.
+        """
         ...
