@@ -88,6 +88,7 @@ class VipsFile:
         self._tile = header.pages[page].tile_size if loader == "tiffload" and subpage < 0 else None
         self._kept: set[tuple[int, int]] = set()
         self._open()
+        self._size = self.size
 
     def _open(self) -> None:
         """Open the file, or open it anew and let go of the tiles that libvips kept."""
@@ -139,6 +140,8 @@ class VipsFile:
 
     def _fetch(self, x: int, y: int, width: int, height: int) -> Samples:
         with self._lock:
+            if self.size != self._size:  # it was opened anew in the meantime
+                raise IngestError("the file has changed while it was read: ingest it again", source=str(self._path))
             try:
                 buffer = self._region().fetch(x, y, width, height)
             except self._vips.Error as e:  # libvips keeps a tile that failed as a black one, and would give that next

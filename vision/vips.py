@@ -47,6 +47,8 @@ class VipsSource:
     def __init__(self, path: str | Path, *, page: int = 0, limits: ImageLimits | None = None) -> None:
         limits = limits or ImageLimits()
         header = _header(Path(path))
+        if not 0 <= page < max(1, len(header.pages)):
+            raise IngestError(f"there is no page {page}; the file has {max(1, len(header.pages))}", source=str(path))
         self._open(header, choose_vips_reader(header, limits), page=page, subpage=-1)
         if self.size[0] * self.size[1] > limits.max_pixels:
             raise LimitExceeded(

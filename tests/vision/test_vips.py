@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mm_megacontext import vips_file
 from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
 from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.vision.raster import PillowSource
@@ -259,6 +260,25 @@ def test_a_file_that_changed_is_read_anew(tmp_path: Path) -> None:
     for seed in (1, 2):
         tiled(path, picture(seed=seed))
         np.testing.assert_array_equal(whole(VipsSource(path)), picture(seed=seed))
+
+
+def test_a_file_that_changes_while_it_is_open_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vips_file, "_CACHE_BYTES", 1)  # open it anew after every read
+    path = tiled(tmp_path / "a.tif", picture(300, 200))
+    source = VipsSource(path)
+    np.testing.assert_array_equal(whole(source), picture(300, 200))
+    np.testing.assert_array_equal(whole(source), picture(300, 200))
+    tiled(path, picture(100, 100))
+    for said in ("do not match", "has changed while it was read", "has changed while it was read"):
+        with pytest.raises(IngestError, match=said):
+            source.read((0, 0, 9, 9))
+
+
+def test_pages_that_are_not_there(tmp_path: Path) -> None:
+    path = tiled(tmp_path / "a.tif", picture())
+    for page in (-1, 1):
+        with pytest.raises(IngestError, match=f"there is no page {page}; the file has 1"):
+            VipsSource(path, page=page)
 
 
 def test_an_overview_comes_from_a_reduced_copy_and_has_the_size_of_its_level(tmp_path: Path) -> None:
