@@ -162,8 +162,8 @@ class TileGister:
 
     @property
     def fingerprint(self) -> str:
-        """Names everything that the gists of tiles depend on, as far as it has names."""
-        return f"{self.encoder.name} {type(self.gister).__qualname__} near_blank={self.near_blank}"
+        """Names everything that the gists of tiles depend on."""
+        return f"{self.encoder.name} {self.gister.id} near_blank={self.near_blank}"
 
     def recognise(self, tiles: Sequence[Pixels]) -> Tiles:
         """Make tiles ready; each holds its real pixels only, at most 128 x 128. May be called from any thread."""
