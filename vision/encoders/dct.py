@@ -41,7 +41,7 @@ class DctEncoder:
         rows, columns = height // PATCH_PX, width // PATCH_PX
         patches = pixels.reshape(n, 3, rows, PATCH_PX, columns, PATCH_PX)
         flat = patches.transpose(0, 2, 4, 1, 3, 5).astype(np.float32, order="C")
-        flat = flat.reshape(n, rows * columns, -1)  # (tiles, patches, 3 * 16 * 16)
+        flat = flat.reshape(n, rows * columns, 3 * PATCH_PX**2)
         # One product per tile: of one product for all, the last bits would depend on how many there are.
         vectors: PatchVectors = np.matmul(flat, self._matrix)
         return vectors.reshape(n, rows, columns, self.dim)
