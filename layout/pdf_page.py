@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from mm_megacontext.layout.document import Page, Region
 from mm_megacontext.layout.engines import OpenPdf, RawPage
-from mm_megacontext.layout.ocr import DPI, Ocr
+from mm_megacontext.layout.ocr import DPI, Ocr, OcrFailed
 from mm_megacontext.layout.regions import find_regions
 from mm_megacontext.layout.visibility import split_hidden
 
@@ -36,10 +36,19 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None) -> Page:
         problem = f"whether text on it is hidden could not be found out ({_what(e)})"
         seen, hidden = raw, ()
     try:
-        regions = _regions(seen, ocr)
+        regions, unread = _regions_and_problem(seen, ocr)
     except Exception as e:
-        return Page(number, raw.size, (*_as_picture(seen), *hidden), engine, problem=_what(e))
+        return Page(number, raw.size, hidden, engine, problem=_what(e))
+    problem = problem or unread
     return Page(number, raw.size, (*regions, *hidden), engine, problem=problem)
+
+
+def _regions_and_problem(page: RawPage, ocr: Ocr | None) -> tuple[tuple[Region, ...], str | None]:
+    """The regions, and why a scan is left as it is if it cannot be read."""
+    try:
+        return _regions(page, ocr), None
+    except OcrFailed as e:
+        return find_regions(page), _what(e)
 
 
 def _regions(page: RawPage, ocr: Ocr | None) -> tuple[Region, ...]:

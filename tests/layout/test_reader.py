@@ -10,9 +10,11 @@ import pytest
 from PIL import Image
 
 from mm_megacontext.errors import IngestError, MissingExtra
-from mm_megacontext.layout import engines, reader
+from mm_megacontext.layout import engines, pdf_page, reader
+from mm_megacontext.layout.document import Region
 from mm_megacontext.layout.engines import OpenPdf, RawPage
 from mm_megacontext.layout.reader import read
+from mm_megacontext.layout.regions import find_regions
 from tests.layout.conftest import WritePdf
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
@@ -168,3 +170,17 @@ def test_a_page_that_fails_is_a_problem_of_that_page_and_the_file_is_closed(
     assert [page.problem for page in pages] == [None, "RuntimeError: broken stream", None]
     assert [page.regions for page in pages] == [(), (), ()]
     assert len(closed) == 2, "once after counting the pages, once after reading them"
+
+
+def test_a_page_whose_layout_breaks_down_does_not_stop_the_others(
+    write_pdf: WritePdf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_on_second(page: RawPage) -> tuple[Region, ...]:
+        if page.number == 2:
+            raise ZeroDivisionError("a table without columns")
+        return find_regions(page)
+
+    monkeypatch.setattr(pdf_page, "find_regions", break_on_second)
+    pages = list(read(write_pdf(*hello(3))).pages())
+    assert [page.status for page in pages] == ["ok", "failed", "ok"]
+    assert pages[1].problem == "ZeroDivisionError: a table without columns"
