@@ -1,0 +1,305 @@
+"""The picture of a zoom: a large image as an overview, the way into it, and what was found there at full size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from mm_megacontext.layout.document import Box
+from mm_megacontext.lettering import (
+    BACKGROUND_COLOR,
+    EVIDENCE_COLOR,
+    INK_COLOR,
+    MUTED_COLOR,
+    RULE_COLOR,
+    Rgb,
+    font_of,
+    line_height,
+    one_line,
+    write_label,
+)
+from mm_megacontext.pixel_boxes import PixelBox, grown, moved, overlap, to_pixels
+from mm_megacontext.show import EvidenceBox
+from mm_megacontext.vision.files import read_overview
+from mm_megacontext.vision.source import ImageSource
+from mm_megacontext.zoom import ZoomStep, path_to
+from mm_megacontext.zoom_layout import (
+    BAR_PX,
+    MARGIN_PX,
+    ROW_PX,
+    CloseUp,
+    ZoomLayout,
+    choose_close_up,
+    lay_out,
+    overview_level,
+)
+
+PATH_COLORS: tuple[Rgb, ...] = ((37, 52, 148), (34, 110, 175), (65, 182, 196), (161, 218, 180), (255, 237, 110))
+"""From the whole image to the last step, steps between in between; told apart with any kind of colour vision."""
+OTHER_COLOR: Rgb = (190, 194, 201)
+"""What was looked into besides."""
+VEIL_COLOR: Rgb = (150, 152, 156)
+VEIL_OPACITY = 0.5
+"""Of the veil over what lies outside the first step into the image; it gets thinner from step to step."""
+
+LINE_PX = 4
+RIM_PX = 2
+"""Of black or white along a line, so that it is seen on an image of its own colour."""
+MIN_BOX_PX = 12
+"""Smaller steps are not drawn in the overview; the notes name them, and the close-up shows the last ones."""
+MIN_MARKER_PX = 18
+"""The place of the close-up is marked at least this large."""
+TEXT_PX = 20
+TITLE_PX = 24
+
+
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """A line of the notes: a swatch, what stands in it, and what it means."""
+
+    text: str
+    fill: Rgb
+    outline: Rgb
+    tag: str = ""
+
+
+def draw_zoom(
+    source: ImageSource, steps: Sequence[ZoomStep], evidence: Sequence[EvidenceBox], title: str
+) -> Image.Image:
+    """Draw an image of any size with the zoom path to the evidence, and the evidence at full size.
+
+    Reads the level of the overview and the pixels of the close-up, nothing else. An image that is shown at full size
+    as it is gets no close-up.
+
+    Args:
+        source: The image.
+        steps: What focus looked into, in level-0 pixels; see ``zoom.zoom_steps``.
+        evidence: Boxes in level-0 pixels, the strongest first: the path and the close-up lead to that one.
+        title: The caption, cut to one line.
+
+    Returns:
+        An RGB image; ``zoom_layout.lay_out`` says where in it the parts lie.
+
+    Raises:
+        IngestError: The image cannot be read any more.
+    """
+    level = overview_level(source.size)
+    overview = Image.fromarray(read_overview(source, level))
+    close_up = choose_close_up(evidence[0].bbox, source.size) if evidence and level else None
+    path = path_to(evidence[0].bbox, steps) if evidence else ()
+    on_path = {step.bbox for step in path}
+    others = [step for step in steps if step.bbox not in on_path]
+    notes = _notes(path, others, evidence, close_up)
+    layout = lay_out(overview.size, None if close_up is None else close_up.size, len(notes))
+    scale = 1 / (1 << level)
+    picture = Image.new("RGB", layout.size, BACKGROUND_COLOR)
+    draw = ImageDraw.Draw(picture)
+    _write_title(draw, title, layout)
+    _write_notes(draw, notes, layout)
+    boxes = {i: box for i, step in enumerate(path) if (box := _visible_box(step.bbox, scale, overview.size))}
+    hints = [box for step in others if (box := _visible_box(step.bbox, scale, overview.size))]
+    draw.rectangle(grown(layout.overview, 1), outline=RULE_COLOR)
+    picture.paste(_drawn_overview(overview, boxes, len(path), hints), layout.overview[:2])
+    places = [box for item in evidence if (box := to_pixels(item.bbox, (scale, scale), overview.size))]
+    frames = [moved(grown(box, LINE_PX), *layout.overview[:2]) for box in places]
+    if close_up is not None and layout.close_up is not None:
+        picture.paste(_drawn_close_up(source, close_up, path, evidence), layout.close_up[:2])
+        marker = _marker(close_up.bbox, layout.overview, scale)
+        _join(draw, marker, layout.close_up, layout)
+        _frame(draw, grown(layout.close_up, LINE_PX), EVIDENCE_COLOR, LINE_PX)
+        frames = [marker, *frames[1:]]
+    for frame in reversed(frames):
+        _frame(draw, frame, EVIDENCE_COLOR, LINE_PX)
+    if frames:
+        on_picture = {i: moved(box, *layout.overview[:2]) for i, box in boxes.items()}
+        _write_numbers(draw, on_picture, len(path), frames, frames[0])
+    return picture
+
+
+def path_color(index: int, n: int) -> Rgb:
+    """The colour of step ``index`` of a path of ``n``."""
+    at = (len(PATH_COLORS) - 1) * (index / (n - 1) if n > 1 else 0.0)
+    first = min(int(at), len(PATH_COLORS) - 2)
+    red, green, blue = (
+        round(a + (b - a) * (at - first)) for a, b in zip(PATH_COLORS[first], PATH_COLORS[first + 1], strict=True)
+    )
+    return red, green, blue
+
+
+def _drawn_overview(
+    image: Image.Image, boxes: Mapping[int, PixelBox], n: int, others: Sequence[PixelBox]
+) -> Image.Image:
+    """The overview, veiled ever less from step to step of a path of ``n``, with the boxes of the steps by index."""
+    drawn = _veiled(image, list(boxes.values()))
+    draw = ImageDraw.Draw(drawn)
+    for box in others:
+        _frame(draw, box, OTHER_COLOR, 1)
+    for index, box in boxes.items():
+        _frame(draw, box, path_color(index, n), LINE_PX)
+    return drawn
+
+
+def _visible_box(bbox: Box, scale: float, size: tuple[int, int]) -> PixelBox | None:
+    box = to_pixels(bbox, (scale, scale), size)
+    return box if box is not None and max(box[2] - box[0], box[3] - box[1]) + 1 >= MIN_BOX_PX else None
+
+
+def _veiled(image: Image.Image, boxes: Sequence[PixelBox]) -> Image.Image:
+    if len(boxes) < 2:
+        return image.copy()
+    opacity = Image.new("L", image.size, 0)
+    draw = ImageDraw.Draw(opacity)
+    for index, box in enumerate(boxes):
+        draw.rectangle(box, fill=round(255 * VEIL_OPACITY * (1 - index / (len(boxes) - 1))))
+    return Image.composite(Image.new("RGB", image.size, VEIL_COLOR), image, opacity)
+
+
+def _drawn_close_up(
+    source: ImageSource, close_up: CloseUp, path: Sequence[ZoomStep], evidence: Sequence[EvidenceBox]
+) -> Image.Image:
+    pixels = source.read(close_up.area, close_up.level)
+    times = close_up.magnification
+    image = Image.fromarray(np.repeat(np.repeat(pixels, times, axis=0), times, axis=1))
+    draw = ImageDraw.Draw(image)
+    left, top, right, bottom = close_up.bbox
+    boxes = {
+        i: _in_close_up(step.bbox, close_up)
+        for i, step in enumerate(path)
+        if not (step.bbox[0] <= left and step.bbox[1] <= top and right <= step.bbox[2] and bottom <= step.bbox[3])
+    }
+    for i, box in boxes.items():
+        _frame(draw, box, path_color(i, len(path)), 2)
+    frames = [grown(_in_close_up(item.bbox, close_up), LINE_PX + 1) for item in evidence]
+    for frame in reversed(frames):
+        _frame(draw, frame, EVIDENCE_COLOR, LINE_PX)
+    taken = list(frames)
+    for item, frame in zip(evidence, frames, strict=True):
+        if item.label and overlap(frame, (0, 0, image.width - 1, image.height - 1)):
+            taken.append(write_label(draw, item.label, frame, taken, font_of(TEXT_PX), image.size))
+    in_sight = {i: cut for i, box in boxes.items() if (cut := _cut(box, image.size))}
+    _write_numbers(draw, in_sight, len(path), taken, frames[0])
+    return image
+
+
+def _in_close_up(bbox: Box, close_up: CloseUp) -> PixelBox:
+    """A box of level-0 pixels on the close-up; may reach past it."""
+    left, top, _, _ = close_up.bbox
+    x0, y0, x1, y1 = (round((edge - at) * close_up.scale) for edge, at in zip(bbox, (left, top) * 2, strict=True))
+    return (x0, y0, max(x1 - 1, x0), max(y1 - 1, y0))
+
+
+def _cut(box: PixelBox, size: tuple[int, int]) -> PixelBox | None:
+    """The part of a box on a picture of ``size``."""
+    return to_pixels((box[0], box[1], box[2] + 1, box[3] + 1), (1.0, 1.0), size)
+
+
+def _marker(bbox: Box, overview: PixelBox, scale: float) -> PixelBox:
+    """Where the close-up is in the overview: a box on the picture around it, large enough to be seen."""
+    x0, y0, x1, y1 = (edge * scale for edge in bbox)
+    box = (round(x0), round(y0), max(round(x1) - 1, round(x0)), max(round(y1) - 1, round(y0)))
+    lacking = (MIN_MARKER_PX - (box[2] - box[0]) + 1) // 2, (MIN_MARKER_PX - (box[3] - box[1]) + 1) // 2
+    across, down = (max(side, 0) for side in lacking)
+    return moved(grown((box[0] - across, box[1] - down, box[2] + across, box[3] + down), LINE_PX), *overview[:2])
+
+
+def _join(draw: ImageDraw.ImageDraw, marker: PixelBox, close_up: PixelBox, layout: ZoomLayout) -> None:
+    """Two lines from the marker to the near corners of the close-up."""
+    if layout.is_below:
+        pairs = [((marker[0], marker[3]), close_up[:2]), ((marker[2], marker[3]), (close_up[2], close_up[1]))]
+    else:
+        pairs = [((marker[2], marker[1]), close_up[:2]), ((marker[2], marker[3]), (close_up[0], close_up[3]))]
+    for width, color in ((2 + 2 * RIM_PX, BACKGROUND_COLOR), (2, EVIDENCE_COLOR)):
+        for start, end in pairs:
+            draw.line((*start, *end), fill=color, width=width)
+
+
+def _frame(draw: ImageDraw.ImageDraw, box: PixelBox, color: Rgb, width: int) -> None:
+    """A frame just inside a box, with a rim that sets it off from an image of its own colour."""
+    draw.rectangle(box, outline=color, width=width)
+    if min(box[2] - box[0], box[3] - box[1]) > 2 * (width + RIM_PX):
+        draw.rectangle(grown(box, -width), outline=_ink_on(color), width=RIM_PX)
+
+
+def _write_numbers(
+    draw: ImageDraw.ImageDraw, boxes: Mapping[int, PixelBox], n: int, taken: Sequence[PixelBox], away_from: PixelBox
+) -> None:
+    """The number of every step of a path of ``n``, in a free corner of its box, if it has one."""
+    hidden = list(taken)
+    for index, box in boxes.items():
+        tag = _free_corner(draw, str(index + 1), box, hidden, away_from)
+        if tag is not None:
+            _write_tag(draw, str(index + 1), tag, path_color(index, n))
+            hidden.append(tag)
+
+
+def _free_corner(
+    draw: ImageDraw.ImageDraw, text: str, box: PixelBox, taken: Sequence[PixelBox], away_from: PixelBox
+) -> PixelBox | None:
+    """Where in a corner of its box a number hides nothing of ``taken``, far away from something else; None: nowhere."""
+    width, height = _tag_size(draw, text)
+    x0, y0, x1, y1 = box
+    if x1 - x0 < 2 * width or y1 - y0 < 2 * height:
+        return None
+    corners = [(x, y, x + width, y + height) for y in (y0, y1 - height) for x in (x0, x1 - width)]
+    corners.sort(key=lambda tag: -abs(tag[0] - away_from[0]) - abs(tag[1] - away_from[1]))
+    return next((tag for tag in corners if not any(overlap(tag, other) for other in taken)), None)
+
+
+def _tag_size(draw: ImageDraw.ImageDraw, text: str) -> tuple[int, int]:
+    font = font_of(TEXT_PX)
+    return round(draw.textlength(text, font=font)) + 12, line_height(font) + 8
+
+
+def _write_tag(draw: ImageDraw.ImageDraw, text: str, box: PixelBox, color: Rgb) -> None:
+    draw.rectangle(box, fill=color)
+    middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+    draw.text(middle, text, font=font_of(TEXT_PX), fill=_ink_on(color), anchor="mm")
+
+
+def _ink_on(color: Rgb) -> Rgb:
+    """Black or white, whichever is read more easily."""
+    return INK_COLOR if 0.3 * color[0] + 0.6 * color[1] + 0.1 * color[2] > 120 else BACKGROUND_COLOR
+
+
+def _notes(
+    path: Sequence[ZoomStep], others: Sequence[ZoomStep], evidence: Sequence[EvidenceBox], close_up: CloseUp | None
+) -> list[_Note]:
+    """What the close-up shows, the evidence's box, and the steps on the way, as lines."""
+    notes = []
+    if evidence:
+        box = " ".join(f"{edge:g}" for edge in evidence[0].bbox)
+        notes.append(_Note(f"evidence [{box}] px", BACKGROUND_COLOR, EVIDENCE_COLOR))
+    if close_up is not None:
+        x0, y0, x1, y1 = close_up.bbox
+        size = f"{close_up.magnification}:1" if close_up.level == 0 else f"1:{1 << close_up.level}"
+        notes.append(_Note(f"shown at {size}: [{x0:g} {y0:g} {x1:g} {y1:g}] px", BACKGROUND_COLOR, BACKGROUND_COLOR))
+    for index, step in enumerate(path):
+        x0, y0, x1, y1 = step.bbox
+        color = path_color(index, len(path))
+        text = f"{x1 - x0:g} × {y1 - y0:g} px at ({x0:g}, {y0:g}), LOD {step.lod}, step {step.step}"
+        notes.append(_Note(text, color, color, str(index + 1)))
+    if others:
+        notes.append(_Note(f"looked into as well: {len(others)}", BACKGROUND_COLOR, OTHER_COLOR))
+    return notes
+
+
+def _write_title(draw: ImageDraw.ImageDraw, title: str, layout: ZoomLayout) -> None:
+    font = font_of(TITLE_PX)
+    text = one_line(draw, title, font, layout.size[0] - 2 * MARGIN_PX)
+    draw.text((MARGIN_PX, BAR_PX / 2), text, font=font, fill=INK_COLOR, anchor="lm")
+
+
+def _write_notes(draw: ImageDraw.ImageDraw, notes: Sequence[_Note], layout: ZoomLayout) -> None:
+    x, y = layout.notes
+    font = font_of(TEXT_PX)
+    for row, note in enumerate(notes):
+        top = y + row * ROW_PX
+        swatch = (x, top, x + ROW_PX, top + ROW_PX - 8)
+        draw.rectangle(swatch, fill=note.fill, outline=note.outline, width=LINE_PX - 1)
+        middle = (swatch[1] + swatch[3]) / 2
+        draw.text((x + ROW_PX / 2, middle), note.tag, font=font, fill=_ink_on(note.fill), anchor="mm")
+        text = one_line(draw, note.text, font, layout.size[0] - MARGIN_PX - x - ROW_PX - 12)
+        draw.text((x + ROW_PX + 12, middle), text, font=font, fill=MUTED_COLOR, anchor="lm")
