@@ -172,15 +172,15 @@ def _drawn_close_up(
     }
     for i, box in boxes.items():
         _frame(draw, box, path_color(i, len(path)), 2)
-    frames = [grown(_in_close_up(item.bbox, close_up), LINE_PX + 1) for item in evidence]
+    frames = [grown(_in_close_up(item.bbox, close_up), LINE_PX + RIM_PX) for item in evidence]
     for frame in reversed(frames):
         _frame(draw, frame, EVIDENCE_COLOR, LINE_PX)
     taken = list(frames)
     for item, frame in zip(evidence, frames, strict=True):
         if item.label and overlap(frame, (0, 0, image.width - 1, image.height - 1)):
             taken.append(write_label(draw, item.label, frame, taken, font_of(TEXT_PX), image.size))
-    in_sight = {i: cut for i, box in boxes.items() if (cut := _cut(box, image.size))}
-    _write_numbers(draw, in_sight, len(path), taken, frames[0])
+    last = {i: cut for i, box in list(boxes.items())[-1:] if (cut := _cut(box, image.size))}
+    _write_numbers(draw, last, len(path), taken, frames[0])
     return image
 
 

@@ -55,6 +55,6 @@ def open_image(path: str | Path, limits: ImageLimits | None = None) -> ImageFile
 
 def read_overview(source: ImageSource, level: int) -> Pixels:
     """A whole level for people to look at; of huge files quickly, see ``VipsSource.read_overview``."""
-    if isinstance(source, VipsSource):
+    if isinstance(source, (VipsSource, DeepZoomSource)):
         return source.read_overview(level)
     return source.read((0, 0, *level_size(source.size, level)), level)
