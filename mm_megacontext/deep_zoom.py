@@ -1,7 +1,7 @@
 """Deep Zoom images (DZI): a descriptor in XML, and beside it a folder of tiles for every level.
 
-What is read is read from the tiles of the full resolution; only overviews come from smaller levels. A tile holds its own square and ``overlap`` pixels of its neighbours on
-every side that has one.
+Pixels are read from the tiles of the full resolution; smaller levels serve for overviews only. A tile holds its own
+square and ``overlap`` pixels of its neighbours on every side that has one.
 """
 
 from __future__ import annotations

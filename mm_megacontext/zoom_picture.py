@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -17,9 +18,7 @@ from mm_megacontext.lettering import (
     RULE_COLOR,
     Rgb,
     font_of,
-    line_height,
     one_line,
-    write_label,
 )
 from mm_megacontext.pixel_boxes import PixelBox, grown, moved, overlap, to_pixels
 from mm_megacontext.show import EvidenceBox
@@ -36,23 +35,27 @@ from mm_megacontext.zoom_layout import (
     lay_out,
     overview_level,
 )
+from mm_megacontext.zoom_marks import (
+    LINE_PX,
+    RIM_PX,
+    TEXT_PX,
+    draw_frame,
+    ink_on,
+    path_color,
+    write_labels,
+    write_numbers,
+)
 
-PATH_COLORS: tuple[Rgb, ...] = ((37, 52, 148), (34, 110, 175), (65, 182, 196), (161, 218, 180), (255, 237, 110))
-"""From the whole image to the last step, steps between in between; told apart with any kind of colour vision."""
 OTHER_COLOR: Rgb = (190, 194, 201)
 """What was looked into besides."""
 VEIL_COLOR: Rgb = (150, 152, 156)
 VEIL_OPACITY = 0.5
 """Of the veil over what lies outside the first step into the image; it gets thinner from step to step."""
 
-LINE_PX = 4
-RIM_PX = 2
-"""Of black or white along a line, so that it is seen on an image of its own colour."""
 MIN_BOX_PX = 12
 """Smaller steps are not drawn in the overview; the notes name them, and the close-up shows the last ones."""
 MIN_MARKER_PX = 18
 """The place of the close-up is marked at least this large."""
-TEXT_PX = 20
 TITLE_PX = 24
 
 
@@ -71,8 +74,8 @@ def draw_zoom(
 ) -> Image.Image:
     """Draw an image of any size with the zoom path to the evidence, and the evidence at full size.
 
-    Reads the level of the overview and the pixels of the close-up, nothing else. An image that is shown at full size
-    as it is gets no close-up.
+    Reads the level of the overview and the pixels of the close-up, nothing else. There is no close-up where the
+    overview is as sharp: of a small image, or of evidence that takes most of a large one.
 
     Args:
         source: The image.
@@ -88,7 +91,9 @@ def draw_zoom(
     """
     level = overview_level(source.size)
     overview = Image.fromarray(read_overview(source, level))
-    close_up = choose_close_up(evidence[0].bbox, source.size) if evidence and level else None
+    close_up = choose_close_up(evidence[0].bbox, source.size) if evidence else None
+    if close_up is not None and close_up.level >= level:  # it would show nothing that the overview does not
+        close_up = None
     path = path_to(evidence[0].bbox, steps) if evidence else ()
     on_path = {step.bbox for step in path}
     others = [step for step in steps if step.bbox not in on_path]
@@ -103,30 +108,21 @@ def draw_zoom(
     hints = [box for step in others if (box := _visible_box(step.bbox, scale, overview.size))]
     draw.rectangle(grown(layout.overview, 1), outline=RULE_COLOR)
     picture.paste(_drawn_overview(overview, boxes, len(path), hints), layout.overview[:2])
-    places = [box for item in evidence if (box := to_pixels(item.bbox, (scale, scale), overview.size))]
-    frames = [moved(grown(box, LINE_PX), *layout.overview[:2]) for box in places]
+    frames = [_marker(item.bbox, layout.overview, scale, at_least=1) for item in evidence]
     if close_up is not None and layout.close_up is not None:
         picture.paste(_drawn_close_up(source, close_up, path, evidence), layout.close_up[:2])
-        marker = _marker(close_up.bbox, layout.overview, scale)
+        marker = _marker(close_up.bbox, layout.overview, scale, at_least=MIN_MARKER_PX)
         _join(draw, marker, layout.close_up, layout)
-        _frame(draw, grown(layout.close_up, LINE_PX), EVIDENCE_COLOR, LINE_PX)
+        draw_frame(draw, grown(layout.close_up, LINE_PX), EVIDENCE_COLOR, LINE_PX)
         frames = [marker, *frames[1:]]
     for frame in reversed(frames):
-        _frame(draw, frame, EVIDENCE_COLOR, LINE_PX)
+        draw_frame(draw, frame, EVIDENCE_COLOR, LINE_PX)
+    if close_up is None:
+        frames += write_labels(draw, evidence, frames, (layout.overview[2] + 1, layout.overview[3] + 1))
     if frames:
         on_picture = {i: moved(box, *layout.overview[:2]) for i, box in boxes.items()}
-        _write_numbers(draw, on_picture, len(path), frames, frames[0])
+        write_numbers(draw, on_picture, len(path), frames, frames[0])
     return picture
-
-
-def path_color(index: int, n: int) -> Rgb:
-    """The colour of step ``index`` of a path of ``n``."""
-    at = (len(PATH_COLORS) - 1) * (index / (n - 1) if n > 1 else 0.0)
-    first = min(int(at), len(PATH_COLORS) - 2)
-    red, green, blue = (
-        round(a + (b - a) * (at - first)) for a, b in zip(PATH_COLORS[first], PATH_COLORS[first + 1], strict=True)
-    )
-    return red, green, blue
 
 
 def _drawn_overview(
@@ -136,9 +132,9 @@ def _drawn_overview(
     drawn = _veiled(image, list(boxes.values()))
     draw = ImageDraw.Draw(drawn)
     for box in others:
-        _frame(draw, box, OTHER_COLOR, 1)
+        draw_frame(draw, box, OTHER_COLOR, 2)
     for index, box in boxes.items():
-        _frame(draw, box, path_color(index, n), LINE_PX)
+        draw_frame(draw, box, path_color(index, n), LINE_PX)
     return drawn
 
 
@@ -171,16 +167,15 @@ def _drawn_close_up(
         if not (step.bbox[0] <= left and step.bbox[1] <= top and right <= step.bbox[2] and bottom <= step.bbox[3])
     }
     for i, box in boxes.items():
-        _frame(draw, box, path_color(i, len(path)), 2)
+        draw_frame(draw, box, path_color(i, len(path)), 2)
     frames = [grown(_in_close_up(item.bbox, close_up), LINE_PX + RIM_PX) for item in evidence]
     for frame in reversed(frames):
-        _frame(draw, frame, EVIDENCE_COLOR, LINE_PX)
-    taken = list(frames)
-    for item, frame in zip(evidence, frames, strict=True):
-        if item.label and overlap(frame, (0, 0, image.width - 1, image.height - 1)):
-            taken.append(write_label(draw, item.label, frame, taken, font_of(TEXT_PX), image.size))
+        draw_frame(draw, frame, EVIDENCE_COLOR, LINE_PX)
+    in_sight = [overlap(frame, (0, 0, image.width - 1, image.height - 1)) for frame in frames]
+    seen, frames = list(compress(evidence, in_sight)), list(compress(frames, in_sight))
+    taken = [*frames, *write_labels(draw, seen, frames, image.size)]
     last = {i: cut for i, box in list(boxes.items())[-1:] if (cut := _cut(box, image.size))}
-    _write_numbers(draw, last, len(path), taken, frames[0])
+    write_numbers(draw, last, len(path), taken, frames[0])
     return image
 
 
@@ -196,13 +191,12 @@ def _cut(box: PixelBox, size: tuple[int, int]) -> PixelBox | None:
     return to_pixels((box[0], box[1], box[2] + 1, box[3] + 1), (1.0, 1.0), size)
 
 
-def _marker(bbox: Box, overview: PixelBox, scale: float) -> PixelBox:
-    """Where the close-up is in the overview: a box on the picture around it, large enough to be seen."""
-    x0, y0, x1, y1 = (edge * scale for edge in bbox)
-    box = (round(x0), round(y0), max(round(x1) - 1, round(x0)), max(round(y1) - 1, round(y0)))
-    lacking = (MIN_MARKER_PX - (box[2] - box[0]) + 1) // 2, (MIN_MARKER_PX - (box[3] - box[1]) + 1) // 2
-    across, down = (max(side, 0) for side in lacking)
-    return moved(grown((box[0] - across, box[1] - down, box[2] + across, box[3] + down), LINE_PX), *overview[:2])
+def _marker(bbox: Box, overview: PixelBox, scale: float, *, at_least: int) -> PixelBox:
+    """The frame around a place in the overview, on the picture; it has ``at_least`` so many pixels inside."""
+    x0, y0, x1, y1 = (round(edge * scale) for edge in bbox)
+    across, down = max(at_least - (x1 - x0) + 1, 0) // 2, max(at_least - (y1 - y0) + 1, 0) // 2
+    inside = (x0 - across, y0 - down, max(x1 - 1, x0) + across, max(y1 - 1, y0) + down)
+    return moved(grown(inside, LINE_PX + RIM_PX), *overview[:2])
 
 
 def _join(draw: ImageDraw.ImageDraw, marker: PixelBox, close_up: PixelBox, layout: ZoomLayout) -> None:
@@ -216,54 +210,6 @@ def _join(draw: ImageDraw.ImageDraw, marker: PixelBox, close_up: PixelBox, layou
             draw.line((*start, *end), fill=color, width=width)
 
 
-def _frame(draw: ImageDraw.ImageDraw, box: PixelBox, color: Rgb, width: int) -> None:
-    """A frame just inside a box, with a rim that sets it off from an image of its own colour."""
-    draw.rectangle(box, outline=color, width=width)
-    if min(box[2] - box[0], box[3] - box[1]) > 2 * (width + RIM_PX):
-        draw.rectangle(grown(box, -width), outline=_ink_on(color), width=RIM_PX)
-
-
-def _write_numbers(
-    draw: ImageDraw.ImageDraw, boxes: Mapping[int, PixelBox], n: int, taken: Sequence[PixelBox], away_from: PixelBox
-) -> None:
-    """The number of every step of a path of ``n``, in a free corner of its box, if it has one."""
-    hidden = list(taken)
-    for index, box in boxes.items():
-        tag = _free_corner(draw, str(index + 1), box, hidden, away_from)
-        if tag is not None:
-            _write_tag(draw, str(index + 1), tag, path_color(index, n))
-            hidden.append(tag)
-
-
-def _free_corner(
-    draw: ImageDraw.ImageDraw, text: str, box: PixelBox, taken: Sequence[PixelBox], away_from: PixelBox
-) -> PixelBox | None:
-    """Where in a corner of its box a number hides nothing of ``taken``, far away from something else; None: nowhere."""
-    width, height = _tag_size(draw, text)
-    x0, y0, x1, y1 = box
-    if x1 - x0 < 2 * width or y1 - y0 < 2 * height:
-        return None
-    corners = [(x, y, x + width, y + height) for y in (y0, y1 - height) for x in (x0, x1 - width)]
-    corners.sort(key=lambda tag: -abs(tag[0] - away_from[0]) - abs(tag[1] - away_from[1]))
-    return next((tag for tag in corners if not any(overlap(tag, other) for other in taken)), None)
-
-
-def _tag_size(draw: ImageDraw.ImageDraw, text: str) -> tuple[int, int]:
-    font = font_of(TEXT_PX)
-    return round(draw.textlength(text, font=font)) + 12, line_height(font) + 8
-
-
-def _write_tag(draw: ImageDraw.ImageDraw, text: str, box: PixelBox, color: Rgb) -> None:
-    draw.rectangle(box, fill=color)
-    middle = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
-    draw.text(middle, text, font=font_of(TEXT_PX), fill=_ink_on(color), anchor="mm")
-
-
-def _ink_on(color: Rgb) -> Rgb:
-    """Black or white, whichever is read more easily."""
-    return INK_COLOR if 0.3 * color[0] + 0.6 * color[1] + 0.1 * color[2] > 120 else BACKGROUND_COLOR
-
-
 def _notes(
     path: Sequence[ZoomStep], others: Sequence[ZoomStep], evidence: Sequence[EvidenceBox], close_up: CloseUp | None
 ) -> list[_Note]:
@@ -272,6 +218,8 @@ def _notes(
     if evidence:
         box = " ".join(f"{edge:g}" for edge in evidence[0].bbox)
         notes.append(_Note(f"evidence [{box}] px", BACKGROUND_COLOR, EVIDENCE_COLOR))
+    if len(evidence) > 1:
+        notes.append(_Note(f"weaker evidence: {len(evidence) - 1} more", BACKGROUND_COLOR, EVIDENCE_COLOR))
     if close_up is not None:
         x0, y0, x1, y1 = close_up.bbox
         size = f"{close_up.magnification}:1" if close_up.level == 0 else f"1:{1 << close_up.level}"
@@ -300,6 +248,6 @@ def _write_notes(draw: ImageDraw.ImageDraw, notes: Sequence[_Note], layout: Zoom
         swatch = (x, top, x + ROW_PX, top + ROW_PX - 8)
         draw.rectangle(swatch, fill=note.fill, outline=note.outline, width=LINE_PX - 1)
         middle = (swatch[1] + swatch[3]) / 2
-        draw.text((x + ROW_PX / 2, middle), note.tag, font=font, fill=_ink_on(note.fill), anchor="mm")
+        draw.text((x + ROW_PX / 2, middle), note.tag, font=font, fill=ink_on(note.fill), anchor="mm")
         text = one_line(draw, note.text, font, layout.size[0] - MARGIN_PX - x - ROW_PX - 12)
         draw.text((x + ROW_PX + 12, middle), text, font=font, fill=MUTED_COLOR, anchor="lm")
