@@ -156,10 +156,12 @@ class VipsFile:
         by_loader = min(factor, _JPEG_SHRINK) if self._loader == "jpegload" else 1
         if by_loader > 1:
             options["shrink"] = by_loader
+        size = [-(-side // by_loader) for side in (self._stored.width, self._stored.height)]
         rest = factor // by_loader
         try:
             stored = getattr(self._vips.Image, self._loader)(str(self._path), **options)
-            image = stored.shrink(rest, rest, ceil=True).copy_memory().autorot()
+            whole = stored.embed(0, 0, *size, extend="copy")  # the JPEG decoder leaves out what is no whole square
+            image = whole.shrink(rest, rest, ceil=True).copy_memory().autorot()
             buffer = image.write_to_memory()
         except self._vips.Error as e:
             raise self._damaged(e) from e
