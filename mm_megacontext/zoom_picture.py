@@ -158,7 +158,8 @@ def _drawn_close_up(
 ) -> Image.Image:
     pixels = source.read(close_up.area, close_up.level)
     times = close_up.magnification
-    image = Image.fromarray(np.repeat(np.repeat(pixels, times, axis=0), times, axis=1))
+    plain = Image.fromarray(np.repeat(np.repeat(pixels, times, axis=0), times, axis=1))
+    image = plain.copy()
     draw = ImageDraw.Draw(image)
     left, top, right, bottom = close_up.bbox
     boxes = {
@@ -168,11 +169,17 @@ def _drawn_close_up(
     }
     for i, box in boxes.items():
         draw_frame(draw, box, path_color(i, len(path)), 2)
-    frames = [grown(_in_close_up(item.bbox, close_up), LINE_PX + RIM_PX) for item in evidence]
+    places = [_in_close_up(item.bbox, close_up) for item in evidence]
+    in_sight = [overlap(place, (0, 0, image.width - 1, image.height - 1)) for place in places]
+    seen, places = list(compress(evidence, in_sight)), list(compress(places, in_sight))
+    for place in places:
+        if cut := _cut(
+            place, image.size
+        ):  # the edge of a step is often that of the evidence, and shall hide none of it
+            image.paste(plain.crop((cut[0], cut[1], cut[2] + 1, cut[3] + 1)), cut[:2])
+    frames = [grown(place, LINE_PX + RIM_PX) for place in places]
     for frame in reversed(frames):
         draw_frame(draw, frame, EVIDENCE_COLOR, LINE_PX)
-    in_sight = [overlap(frame, (0, 0, image.width - 1, image.height - 1)) for frame in frames]
-    seen, frames = list(compress(evidence, in_sight)), list(compress(frames, in_sight))
     taken = [*frames, *write_labels(draw, seen, frames, image.size)]
     last = {i: cut for i, box in list(boxes.items())[-1:] if (cut := _cut(box, image.size))}
     write_numbers(draw, last, len(path), taken, frames[0])
