@@ -46,7 +46,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--memory", type=Path, metavar="DIR", help="memory that takes up FILE (default: in your cache directory)"
     )
     parser.add_argument(
-        "--show", type=picture_path, metavar="OUT.png", help="draw the evidence and where the model looked sharply"
+        "--show", type=picture_path, metavar="OUT.png", help="draw the evidence and where the model looked"
     )
     parser.add_argument("--trace", type=Path, metavar="OUT.jsonl", help="write every step of the reading")
     add_reading(parser)
@@ -111,7 +111,8 @@ def render(result: dict[str, Any]) -> str:
     lines = [result["answer"]]
     for evidence in result["evidence"]:
         box = " ".join(f"{edge:.1f}" for edge in evidence["bbox"])
-        lines.append(f"  {evidence['source']}, page {evidence['page']}, [{box}] {evidence['unit']}: {evidence['text']}")
+        place = f"{evidence['source']}, page {evidence['page']}, [{box}] {evidence['unit']}"
+        lines.append(f"  {place}: {evidence['text']}" if evidence["text"] else f"  {place}")
     usage = result["usage"]
     lines.append(
         f"  read {usage['cost']} of {usage['budget']} allowed: {usage['entries']} entries for {usage['leaves']} leaves "
