@@ -28,6 +28,7 @@ from mm_megacontext.ingest import (
     find_files,
     summarise,
 )
+from mm_megacontext.inspection import inspect_store
 from mm_megacontext.layout.document import Page
 from mm_megacontext.layout.reader import content_hash
 from mm_megacontext.lens import Lens
@@ -292,25 +293,23 @@ class MegaContext:
 
     def inspect(self) -> dict[str, Any]:
         """The documented JSON of ``mmctx inspect``."""
-        store = self._store
-        return {
-            "sources": [{"uri": r.uri, "kind": r.kind, "pages": r.n_pages, "nodes": r.n_nodes} for r in self.sources],
-            "nodes_per_lod": {} if store is None else {str(lod): n for lod, n in sorted(store.counts().items())},
-            "bytes": 0 if store is None else store.size_bytes(),
-            "base": self.identity.base,
-            "gistnet": self.identity.gistnet,
-        }
+        return inspect_store(self._store, self.identity)
 
     def verify(self) -> list[str]:
         """Read everything and check it; returns the problems, none if all is well."""
         return [] if self._store is None else self._store.verify()
 
 
-def memory_for_file(path: str | Path) -> Path:
-    """The memory in the user's cache directory that a single asked file is taken up into."""
+def memory_for_file(path: str | Path, encoder: str = "") -> Path:
+    """The memory in the user's cache directory that a single asked file is taken up into.
+
+    Args:
+        path: The file.
+        encoder: Name of the encoder of image patches, if it is not that of the default base.
+    """
     import platformdirs
 
-    name = hashlib.sha256(os.fsencode(Path(path).resolve())).hexdigest()[:24]
+    name = hashlib.sha256(os.fsencode(Path(path).resolve()) + encoder.encode()).hexdigest()[:24]
     return Path(platformdirs.user_cache_dir("mm-megacontext")) / "memories" / name
 
 

@@ -16,6 +16,7 @@ from mm_megacontext.cli.arguments import (
     positive_int,
     reading_options,
 )
+from mm_megacontext.cli.encoder_choice import add_encoder, chosen_base
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.cli.ingest import warn_of_pages
 
@@ -50,6 +51,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--trace", type=Path, metavar="OUT.jsonl", help="write every step of the reading")
     add_reading(parser)
+    add_encoder(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -77,9 +79,10 @@ def _ask_memory(args: argparse.Namespace) -> Answer:
     if args.memory is not None:
         raise UsageError(f"--memory goes with a file, and {args.target} is a directory")
     directory = existing_memory(args.target)
+    base = chosen_base(args)
     from mm_megacontext.memory import MegaContext
 
-    with MegaContext.open(directory, create=False, limits=image_limits(args)) as memory:
+    with MegaContext.open(directory, create=False, base=base, limits=image_limits(args)) as memory:
         return memory.ask(args.question, budget=args.budget)
 
 
@@ -87,10 +90,12 @@ def _ask_file(args: argparse.Namespace) -> Answer:
     if not args.target.is_file():
         raise UsageError(f"{args.target}: no such file or memory")
     options = reading_options(args)
+    base = chosen_base(args)
     from mm_megacontext.memory import MegaContext, memory_for_file
 
-    directory = memory_for_file(args.target) if args.memory is None else args.memory
-    with MegaContext.open(directory, limits=image_limits(args)) as memory:
+    of_encoder = "" if base is None else base.encoder.name
+    directory = memory_for_file(args.target, of_encoder) if args.memory is None else args.memory
+    with MegaContext.open(directory, base=base, limits=image_limits(args)) as memory:
         memory.prompt_cost(args.question, args.budget)  # a question that cannot be asked shall leave nothing behind
         uri = _take_up(memory, args.target, options)
         return memory.ask(args.question, budget=args.budget, source=uri)
