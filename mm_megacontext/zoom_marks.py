@@ -28,6 +28,16 @@ def path_color(index: int, n: int) -> Rgb:
     return red, green, blue
 
 
+def in_full(*edges: float) -> str:
+    """Coordinates as they are, to a hundredth of a pixel.
+
+    Example:
+        >>> in_full(1_234_567.0, 0.5, 16.0, 7.125)
+        '1234567 0.5 16 7.12'
+    """
+    return " ".join(f"{edge:.2f}".rstrip("0").rstrip(".") for edge in edges)
+
+
 def draw_frame(draw: ImageDraw.ImageDraw, box: PixelBox, color: Rgb, width: int) -> None:
     """A frame just inside a box, with a rim that sets it off from an image of its own colour."""
     draw.rectangle(box, outline=color, width=width)

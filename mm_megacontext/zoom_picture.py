@@ -40,6 +40,7 @@ from mm_megacontext.zoom_marks import (
     RIM_PX,
     TEXT_PX,
     draw_frame,
+    in_full,
     ink_on,
     path_color,
     write_labels,
@@ -223,21 +224,19 @@ def _notes(
     """What the close-up shows, the evidence's box, and the steps on the way, as lines."""
     notes = []
     if evidence:
-        box = " ".join(f"{edge:g}" for edge in evidence[0].bbox)
-        notes.append(_Note(f"evidence [{box}] px", BACKGROUND_COLOR, EVIDENCE_COLOR))
+        notes.append(_Note(f"evidence [{in_full(*evidence[0].bbox)}] px", BACKGROUND_COLOR, EVIDENCE_COLOR))
     if len(evidence) > 1:
         notes.append(_Note(f"weaker evidence: {len(evidence) - 1} more", BACKGROUND_COLOR, EVIDENCE_COLOR))
     if close_up is not None:
-        x0, y0, x1, y1 = close_up.bbox
         size = f"{close_up.magnification}:1" if close_up.level == 0 else f"1:{1 << close_up.level}"
-        notes.append(_Note(f"shown at {size}: [{x0:g} {y0:g} {x1:g} {y1:g}] px", BACKGROUND_COLOR, BACKGROUND_COLOR))
+        notes.append(_Note(f"shown at {size}: [{in_full(*close_up.bbox)}] px", BACKGROUND_COLOR, BACKGROUND_COLOR))
     for index, step in enumerate(path):
         x0, y0, x1, y1 = step.bbox
         color = path_color(index, len(path))
-        text = f"{x1 - x0:g} × {y1 - y0:g} px at ({x0:g}, {y0:g}), LOD {step.lod}, step {step.step}"
-        notes.append(_Note(text, color, color, str(index + 1)))
+        size = f"{in_full(x1 - x0)} × {in_full(y1 - y0)} px at ({in_full(x0)}, {in_full(y0)})"
+        notes.append(_Note(f"{size}, LOD {step.lod}, step {step.step}", color, color, str(index + 1)))
     if others:
-        notes.append(_Note(f"looked into as well: {len(others)}", BACKGROUND_COLOR, OTHER_COLOR))
+        notes.append(_Note(f"looked into{' as well' * bool(path)}: {len(others)}", BACKGROUND_COLOR, OTHER_COLOR))
     return notes
 
 

@@ -13,7 +13,7 @@ from mm_megacontext.show import EvidenceBox
 from mm_megacontext.vision.source import Pixels, Rect, level_size
 from mm_megacontext.zoom import ZoomStep
 from mm_megacontext.zoom_layout import BAR_PX, MARGIN_PX, choose_close_up, lay_out, overview_level
-from mm_megacontext.zoom_marks import LINE_PX, PATH_COLORS, RIM_PX, path_color
+from mm_megacontext.zoom_marks import LINE_PX, PATH_COLORS, RIM_PX, in_full, path_color
 from mm_megacontext.zoom_picture import draw_zoom
 from tests.images import TexturedSource
 
@@ -182,6 +182,10 @@ def test_images_of_any_shape_can_be_drawn(size: tuple[int, int]) -> None:
     picture = draw_zoom(TexturedSource(*size), [ZoomStep(box, 3, 0)], [EvidenceBox(corner, "x" * 99)], "Ünïcode? " * 99)
     assert picture.mode == "RGB"
     assert picture.getpixel((0, 0)) == BACKGROUND_COLOR
+
+
+def test_coordinates_are_written_in_full() -> None:
+    assert in_full(1_234_567.0, 0.5, 16.0, 7.125) == "1234567 0.5 16 7.12"
 
 
 def test_steps_can_be_told_apart_in_black_and_white() -> None:

@@ -36,6 +36,9 @@ UNPREMULTIPLY_TOLERANCE = 1
 SHRINK_TOLERANCE = 12
 """Levels, on average: libvips drops odd rows and columns at every step of a pyramid, which shifts small ones."""
 
+FLAT_TOLERANCE = 3
+"""Levels, on average: the mean is taken before the samples are converted to sRGB, and a JPEG's in its own transform."""
+
 SIDES = st.one_of(st.integers(1, 8), st.integers(1, 150))
 
 
@@ -320,6 +323,19 @@ def test_an_overview_of_a_flat_file_is_its_level(tmp_path: Path, writer: str, si
         np.testing.assert_allclose(
             found[:whole_rows, :whole_columns].astype(int), expected[:whole_rows, :whole_columns], atol=1
         )
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("suffix", ["tif", "png", "jpg"])
+def test_an_overview_of_a_flat_file_has_the_colours_of_its_level(tmp_path: Path, mode: str, suffix: str) -> None:
+    if (mode, suffix) == ("CMYK", "png") or (suffix == "jpg" and mode not in ("L", "RGB", "CMYK")):
+        pytest.skip(f"{suffix} has no {mode}")
+    smooth = Image.effect_mandelbrot((160, 96), (-2, -1.5, 1, 1.5), 60)
+    image = smooth.convert("I").point(lambda v: v * 257).convert("I;16") if mode == "I;16" else smooth.convert(mode)
+    image.save(tmp_path / f"a.{suffix}")
+    source = VipsSource(tmp_path / f"a.{suffix}")
+    exact = source.read((0, 0, *level_size(source.size, 2)), 2)
+    assert np.abs(source.read_overview(2).astype(int) - exact).mean() < FLAT_TOLERANCE
 
 
 @pytest.mark.parametrize("orientation", TURNED)
