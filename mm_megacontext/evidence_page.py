@@ -11,7 +11,7 @@ from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.page_picture import render_page
 from mm_megacontext.show import EvidenceBox, Footprint, caption, draw_evidence_page
 from mm_megacontext.store_catalogue import SourceRecord
-from mm_megacontext.vision.pages import PageImages
+from mm_megacontext.vision.files import open_to_look_at
 from mm_megacontext.working_context import WorkingContext
 from mm_megacontext.zoom import zoom_steps
 from mm_megacontext.zoom_picture import draw_zoom
@@ -44,9 +44,8 @@ def draw_answer(
     title = caption(answer.question, answer.text, cost=answer.usage.cost, budget=answer.usage.budget)
     boxes = [EvidenceBox(e.bbox, e.text) for e in evidence]
     if record.kind == "image":
-        with PageImages(record.uri, record.kind, limits=limits) as images:
-            steps = zoom_steps(context, answer.trace, record.number, number)
-            return draw_zoom(images.page(number), steps, boxes, title)
+        steps = zoom_steps(context, answer.trace, record.number, number)
+        return draw_zoom(open_to_look_at(record.uri, limits), steps, boxes, title)
     image = render_page(record.uri, record.kind, number, passwords.get(record.uri), limits)
     size = record.page_sizes[number - 1]
     return draw_evidence_page(
