@@ -149,6 +149,8 @@ def test_memory_does_not_grow_with_the_image(tiff: Path, kind: str) -> None:
         path = tiff.with_suffix(".png")
         pyvips.Image.new_from_file(str(tiff), access="sequential").pngsave(str(path), compression=1)
     done = subprocess.run([sys.executable, "-c", MEASURED, str(path)], capture_output=True, text=True, check=True)
+    if kind == "png":
+        path.unlink()  # pytest keeps its directories, and this takes half a gigabyte
     found = re.search(r"MiB: ([\d.]+)", done.stdout)
     assert found is not None
     assert float(found[1]) < MOST_MIB * (1 if kind == "pyramid" else 2)
