@@ -11,7 +11,7 @@ from pathlib import Path
 from mm_megacontext.bases.base import BaseTokenizer
 from mm_megacontext.build import Gister, TreeBuilder, is_one_figure
 from mm_megacontext.errors import IngestError
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.document import Document, Page
 from mm_megacontext.layout.reader import is_supported_name, read
 from mm_megacontext.store import Store
@@ -84,7 +84,7 @@ class Ingester:
     gister: Gister
     tiles: TileGister
     writable: Callable[[], Store]
-    limits: ImageLimits = field(default_factory=ImageLimits)
+    limits: IngestLimits = field(default_factory=IngestLimits)
 
     def open(self, path: Path, *, engine: str, password: str | None, ocr: str) -> Document:
         """Open a file. Raises IngestError."""
@@ -153,7 +153,11 @@ def _at_least_one(
         if first:
             return chain([first], batches)
     why = f" (page {problems[0][0]}: {problems[0][1]})" if problems else ""
-    raise IngestError(f"nothing in it can be read{why}: give a file with text or pictures", source=document.uri)
+    raise IngestError(
+        f"nothing in it can be read{why}: give a file with text or pictures",
+        source=document.uri,
+        code="nothing_readable",
+    )
 
 
 def summarise(record: SourceRecord) -> SourceSummary:

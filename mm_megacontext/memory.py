@@ -19,7 +19,7 @@ from mm_megacontext.errors import BudgetTooSmall, IncompatibleGists, IngestError
 from mm_megacontext.evidence import collect_evidence
 from mm_megacontext.evidence_page import draw_answer
 from mm_megacontext.gists import MeanGistNet
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.ingest import (
     Ingester,
     IngestFailure,
@@ -66,7 +66,7 @@ class MegaContext:
         lens: Lens | None = None,
         config: ReadingConfig | None = None,
         gister: VisualGister | None = None,
-        limits: ImageLimits | None = None,
+        limits: IngestLimits | None = None,
     ) -> None:
         self.directory = Path(directory)
         self.base: Base = base or NativeBase.from_pretrained()
@@ -88,7 +88,7 @@ class MegaContext:
         self._is_writing = False
         self._tree: tuple[list[int], CollectionTree] | None = None
         self._passwords: dict[str, str] = {}
-        self._limits = limits or ImageLimits()
+        self._limits = limits or IngestLimits()
 
     @classmethod
     def open(
@@ -100,7 +100,7 @@ class MegaContext:
         lens: Lens | None = None,
         config: ReadingConfig | None = None,
         gister: VisualGister | None = None,
-        limits: ImageLimits | None = None,
+        limits: IngestLimits | None = None,
     ) -> MegaContext:
         """Open a memory, or with ``create`` name one that the first ingest will make.
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import TracebackType
 
 from mm_megacontext.errors import IngestError
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.document import Box, Page, Region, SourceKind
 from mm_megacontext.tree import NodeRow
 from mm_megacontext.vision.files import open_image
@@ -36,11 +36,11 @@ class PageImages:
     """
 
     def __init__(
-        self, uri: str, kind: SourceKind, *, password: str | None = None, limits: ImageLimits | None = None
+        self, uri: str, kind: SourceKind, *, password: str | None = None, limits: IngestLimits | None = None
     ) -> None:
         if kind not in ("pdf", "image"):
             raise ValueError(f"only a pdf or an image has pixels, {uri} is of kind {kind!r}")
-        self._uri, self._kind, self._password, self._limits = uri, kind, password, limits or ImageLimits()
+        self._uri, self._kind, self._password, self._limits = uri, kind, password, limits or IngestLimits()
         self._renderer: PdfRenderer | None = None
         self._pages: OrderedDict[int, ImageSource] = OrderedDict()
 

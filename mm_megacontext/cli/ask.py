@@ -11,7 +11,7 @@ from mm_megacontext.cli.arguments import (
     add_json,
     add_reading,
     existing_memory,
-    image_limits,
+    ingest_limits,
     picture_path,
     positive_int,
     reading_options,
@@ -79,7 +79,7 @@ def _ask_memory(args: argparse.Namespace) -> Answer:
     directory = existing_memory(args.target)
     from mm_megacontext.memory import MegaContext
 
-    with MegaContext.open(directory, create=False, limits=image_limits(args)) as memory:
+    with MegaContext.open(directory, create=False, limits=ingest_limits(args)) as memory:
         return memory.ask(args.question, budget=args.budget)
 
 
@@ -90,7 +90,7 @@ def _ask_file(args: argparse.Namespace) -> Answer:
     from mm_megacontext.memory import MegaContext, memory_for_file
 
     directory = memory_for_file(args.target) if args.memory is None else args.memory
-    with MegaContext.open(directory, limits=image_limits(args)) as memory:
+    with MegaContext.open(directory, limits=ingest_limits(args)) as memory:
         memory.prompt_cost(args.question, args.budget)  # a question that cannot be asked shall leave nothing behind
         uri = _take_up(memory, args.target, options)
         return memory.ask(args.question, budget=args.budget, source=uri)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.cli import failure, terminal
-from mm_megacontext.cli.arguments import add_json, add_reading, image_limits, reading_options
+from mm_megacontext.cli.arguments import add_json, add_reading, ingest_limits, reading_options
 from mm_megacontext.cli.failure import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     from mm_megacontext.memory import MegaContext
 
     started = time.monotonic()
-    with MegaContext.open(args.memory, limits=image_limits(args)) as memory:
+    with MegaContext.open(args.memory, limits=ingest_limits(args)) as memory:
         report = _ingest_all(memory, args.paths, options)
     seconds = time.monotonic() - started
 

@@ -16,7 +16,7 @@ from mm_megacontext.vision.pages import PageImages
 from tests.vision.test_hostile import gif_bytes
 from tests.vision.test_raster import picture
 
-SMALL = ["--image-limit", "max_decoded_pixels=1000"]
+SMALL = ["--limit", "max_decoded_pixels=1000"]
 
 
 def tiled_tiff(path: Path) -> Path:
@@ -49,7 +49,7 @@ def test_ingest_ask_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 )
 def test_limits_that_are_none(argument: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tiled_tiff(tmp_path / "a.tif")
-    assert main(["ingest", str(path), "--memory", str(tmp_path / "memory"), "--image-limit", argument]) == 2
+    assert main(["ingest", str(path), "--memory", str(tmp_path / "memory"), "--limit", argument]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -58,7 +58,7 @@ def test_a_bomb_is_one_line_that_names_its_limit(tmp_path: Path, capsys: pytest.
     path.write_bytes(gif_bytes(65_535, 65_535))
     for options, said in (
         ([], "raise max_expansion"),
-        (["--image-limit", "max_expansion=1000000000"], "raise max_decoded_pixels"),
+        (["--limit", "max_expansion=1000000000"], "raise max_decoded_pixels"),
     ):
         assert main(["ingest", str(path), "--memory", str(memory), *options]) == 2
         (line,) = capsys.readouterr().err.splitlines()

@@ -1,0 +1,199 @@
+"""The process that opens PDFs for another one: reads pages, renders parts of them, and is expendable.
+
+It is started by ``worker_process`` and answers the requests of ``pdf_messages`` on the socket that is its standard
+input. The kernel ends it when a request takes too long or too much: what a hostile file can do to it ends with it. It
+imports nothing but the layout and, when one is asked for, an engine, so that it starts quickly.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import signal
+import socket
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from mm_megacontext.errors import IngestError, MissingExtra
+from mm_megacontext.layout import frames, wire
+from mm_megacontext.layout.document import Page
+from mm_megacontext.layout.engines import OpenPdf, load_engine
+from mm_megacontext.layout.ocr import TIMEOUT_SECONDS, NoOcr, Ocr, Tesseract
+from mm_megacontext.layout.pdf_messages import (
+    EXIT_NO_MEMORY,
+    RENDERER,
+    REQUESTS,
+    Count,
+    Counted,
+    Failure,
+    Measure,
+    Measured,
+    PdfFile,
+    Pixels,
+    ReadPage,
+    Render,
+    Request,
+)
+from mm_megacontext.layout.pdf_page import read_page
+
+if TYPE_CHECKING:
+    from mm_megacontext.layout.pdf_raster import RasterFile
+
+_OPEN_FILES = 128
+_OCR_SHARE = 0.8  # of the time for a page: what OCR did not finish shall leave time to keep the page as a picture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """What a worker may use; see ``IngestLimits``. ``preload`` names an engine to import at once, or is empty."""
+
+    page_seconds: float
+    page_cpu_seconds: float
+    worker_bytes: int
+    max_decoded_pixels: int
+    preload: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A file that is held open, and what told it apart from an earlier one of that name."""
+
+    file: PdfFile
+    stamp: tuple[int, int, int, int]
+    reader: OpenPdf | RasterFile
+    engine: str
+
+
+class Worker:
+    """Answers requests one after the other; holds the last file open."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        self._held: _Held | None = None
+
+    def answer(self, request: Request) -> Counted | Page | Measured | Pixels | Failure:
+        """The answer; what is wrong with the file or the page is one too."""
+        try:
+            return self._answer(request)
+        except IngestError as e:
+            return Failure("ingest", e.code, e.reason)
+        except MissingExtra as e:
+            return Failure("missing extra", "missing_extra", str(e))
+        except MemoryError:
+            raise
+        except Exception as e:  # engines raise anything on damaged files
+            first = (str(e).splitlines() or [""])[0]
+            return Failure("ingest", "corrupt", f"the PDF cannot be read ({type(e).__name__}: {first}): export it anew")
+
+    def _answer(self, request: Request) -> Counted | Page | Measured | Pixels:
+        held = self._open(request.file)
+        if isinstance(request, Count):
+            return Counted(held.reader.n_pages)
+        if isinstance(request, ReadPage):
+            pdf = cast("OpenPdf", held.reader)  # pages are asked of engines, pixels of the renderer
+            return read_page(pdf, held.engine, request.number, self._ocr(request), self._settings.max_decoded_pixels)
+        raster = cast("RasterFile", held.reader)
+        if isinstance(request, Measure):
+            return Measured(*raster.measure(request.number))
+        return Pixels(raster.render(request.number, request.rect, request.px_per_pt))
+
+    def _open(self, file: PdfFile) -> _Held:
+        path = Path(os.fsdecode(file.path))
+        try:
+            stat = path.stat()
+        except OSError as e:
+            raise IngestError(f"cannot be read ({e.strerror})", source=str(path), code="not_found") from e
+        stamp = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        if self._held is None or (self._held.file, self._held.stamp) != (file, stamp):
+            if self._held is not None:
+                held, self._held = self._held, None
+                held.reader.close()
+            password = None if file.password is None else file.password.decode("utf-8", "surrogatepass")
+            self._held = _Held(file, stamp, *_reader(file.engine, path, password))
+        return self._held
+
+    def _ocr(self, request: ReadPage) -> Ocr | None:
+        if request.ocr is None:
+            return None
+        executable, languages = request.ocr
+        seconds = min(TIMEOUT_SECONDS, _OCR_SHARE * self._settings.page_seconds)
+        return Tesseract(executable, languages, seconds) if executable else NoOcr()
+
+
+def _reader(engine: str, path: Path, password: str | None) -> tuple[OpenPdf | RasterFile, str]:
+    """The file as ``engine`` opens it, and what the engine calls itself. Raises IngestError, MissingExtra."""
+    if engine == RENDERER:
+        from mm_megacontext.layout.pdf_raster import RasterFile  # PDFium: not for those who only read with another
+
+        return RasterFile(str(path), password), RENDERER
+    try:
+        chosen = load_engine(engine)
+    except MissingExtra:
+        raise
+    except Exception as e:
+        raise IngestError(
+            f"the layout engine {engine} cannot be loaded ({type(e).__name__}: {e})",
+            source=str(path),
+            code="engine_crash",
+        ) from e
+    return chosen.open(path, password), chosen.name
+
+
+def serve(end: socket.socket, settings: WorkerSettings) -> None:
+    """Answer what comes until the other end closes. The clocks run while a request is worked on, and only then."""
+    worker = Worker(settings)
+    while True:
+        try:
+            request = wire.unpack(frames.receive(end), *REQUESTS)
+        except EOFError:
+            return
+        _start_clocks(settings)
+        answer = worker.answer(request)
+        data = wire.pack(answer)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        frames.send(end, data)
+
+
+def _start_clocks(settings: WorkerSettings) -> None:
+    """The kernel ends this process when a clock runs out; no code of ours or an engine's needs to be able to run."""
+    signal.setitimer(signal.ITIMER_REAL, settings.page_seconds)
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = math.ceil(usage.ru_utime + usage.ru_stime + settings.page_cpu_seconds)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds if hard == resource.RLIM_INFINITY else min(seconds, hard), hard))
+
+
+def _confine(settings: WorkerSettings) -> None:
+    for number in (signal.SIGALRM, signal.SIGXCPU):
+        signal.signal(number, signal.SIG_DFL)
+    _lower(resource.RLIMIT_AS, settings.worker_bytes)
+    _lower(resource.RLIMIT_FSIZE, 0)  # nothing can be written to a file, by Tesseract neither
+    _lower(resource.RLIMIT_CORE, 0)
+    _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
+
+
+def _lower(limit: int, value: int) -> None:
+    _, hard = resource.getrlimit(limit)
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(limit, (value, value))
+
+
+def main(settings: WorkerSettings) -> None:
+    """Serve on standard input until it closes, within the limits of ``settings``."""
+    end = socket.socket(fileno=os.dup(0))
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)  # no library, and no program that one starts, shall read or answer requests
+    _confine(settings)
+    if settings.preload:
+        with suppress(Exception):  # whoever asks for the engine is told why it cannot be loaded
+            load_engine(settings.preload)
+    try:
+        serve(end, settings)
+    except MemoryError:
+        os._exit(EXIT_NO_MEMORY)
+    except OSError:
+        sys.exit()  # the other end is gone

@@ -1,0 +1,239 @@
+"""A PDF worker seen from the process that asks it: started, asked, listened to, and ended by its process id.
+
+The worker is not trusted. What it sends is bounded and checked, it has the time that it may take, and it has none of
+our file descriptors, none of our environment but what programs need to run, and a directory of its own to stand in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from mm_megacontext.errors import ErrorCode
+from mm_megacontext.ingest_limits import IngestLimits
+from mm_megacontext.layout import frames, wire
+from mm_megacontext.layout.document import Page
+from mm_megacontext.layout.pdf_messages import (
+    EXIT_NO_MEMORY,
+    Count,
+    Counted,
+    Failure,
+    Measure,
+    Measured,
+    Pixels,
+    ReadPage,
+    Render,
+    Request,
+)
+
+_BOOT = """
+import json, sys
+sys.path[:] = json.loads(sys.argv[1])
+from mm_megacontext.layout.pdf_worker import WorkerSettings, main
+main(WorkerSettings(**json.loads(sys.argv[2])))
+"""
+_GRACE_SECONDS = 5.0  # the worker's own clock comes first; ours is for one that was tampered with, and for its start
+_POLL_SECONDS = 0.005
+_REQUESTS_PER_WORKER = 500  # then a new one: libraries leak, and what they leak ends with the process
+_KEPT = {"PATH", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "TESSDATA_PREFIX", "PYTHONHOME", "PYTHONPATH"}
+_KEPT_PREFIXES = ("LC_", "MMCTX_")
+_MAX_CELLS = 1_000_000  # of a table
+_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+_ANSWERS: dict[type[Any], type[Any]] = {Count: Counted, ReadPage: Page, Measure: Measured, Render: Pixels}
+
+
+class WorkerFailed(Exception):
+    """A worker died, took too long or sent nonsense. It is gone; ``code`` and the message say why."""
+
+    def __init__(self, message: str, code: ErrorCode) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class WorkerProcess:
+    """A running worker. Requests are answered in order; several may be on their way.
+
+    Args:
+        limits: What it may use.
+        preload: Engine that it imports while it has nothing else to do, or "".
+    """
+
+    def __init__(self, limits: IngestLimits, preload: str = "") -> None:
+        self.limits = limits
+        self.import_path = import_path()
+        self._asked: deque[Request] = deque()
+        self._n_asked = 0
+        self._end, theirs = socket.socketpair()
+        settings = {
+            "page_seconds": limits.page_seconds,
+            "page_cpu_seconds": limits.page_cpu_seconds,
+            "worker_bytes": limits.worker_bytes,
+            "max_decoded_pixels": limits.max_decoded_pixels,
+            "preload": preload,
+        }
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _BOOT, json.dumps(self.import_path), json.dumps(settings)],
+                stdin=theirs,
+                stdout=subprocess.DEVNULL,
+                stderr=None if os.environ.get("MMCTX_DEBUG") == "1" else subprocess.DEVNULL,
+                env=_environment(),
+                cwd="/",
+                start_new_session=True,  # Ctrl-C is for us; and Tesseract, which a worker starts, ends with it
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def n_waiting(self) -> int:
+        """Requests without an answer yet."""
+        return len(self._asked)
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether it has answered so much that a new one should take its place."""
+        return self._n_asked >= _REQUESTS_PER_WORKER
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs. One that does not keeps its process id until ``kill``."""
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+    def ask(self, request: Request) -> None:
+        """Send a request; ``answer`` gives what comes of it. Raises WorkerFailed."""
+        self._asked.append(request)
+        self._n_asked += 1
+        self._end.settimeout(self._seconds)
+        try:
+            frames.send(self._end, wire.pack(request))
+        except TimeoutError as e:
+            raise self._failed_slowly() from e
+        except OSError as e:
+            raise self._died() from e
+
+    def answer(self, seconds: float | None = None) -> Any:
+        """The answer to the oldest request that has none: what belongs to it, or a Failure.
+
+        Args:
+            seconds: Wait at most so long, if that is less than a request may take.
+
+        Raises:
+            WorkerFailed: There is none, or what came is no answer.
+        """
+        request = self._asked.popleft()
+        allowed = self._seconds if seconds is None else min(seconds, self._seconds)
+        try:
+            answer = wire.unpack(frames.receive(self._end, allowed), _ANSWERS[type(request)], Failure)
+            _check(request, answer)
+        except TimeoutError as e:
+            raise self._failed_slowly() from e
+        except (EOFError, OSError) as e:
+            raise self._died() from e
+        except (frames.FrameTooLong, wire.BadMessage) as e:
+            self.kill()
+            raise WorkerFailed(f"what the PDF engine answered makes no sense ({e})", "bad_answer") from e
+        return answer
+
+    def kill(self) -> None:
+        """End it and what it has started. It is over when this returns; a second time does nothing."""
+        self._end.close()
+        if self._process.returncode is not None:
+            return  # its id may be another's by now
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def disown(self) -> None:
+        """Leave it to the process that this one was forked from."""
+        self._end.close()
+        self._process.returncode = 0  # not ours to wait for
+
+    @property
+    def _seconds(self) -> float:
+        return self.limits.page_seconds + _GRACE_SECONDS
+
+    def _failed_slowly(self) -> WorkerFailed:
+        self.kill()
+        return WorkerFailed(_too_slow(self.limits.page_seconds, "page_seconds"), "limit_time")
+
+    def _died(self) -> WorkerFailed:
+        """What became of a worker whose end of the socket is closed."""
+        deadline = time.monotonic() + _GRACE_SECONDS
+        while self.is_alive and time.monotonic() < deadline:
+            time.sleep(_POLL_SECONDS)
+        was_alive = self.is_alive
+        self.kill()
+        if was_alive:
+            return WorkerFailed("the PDF engine stopped answering", "engine_crash")
+        code = self._process.returncode
+        if code == -signal.SIGALRM:
+            return WorkerFailed(_too_slow(self.limits.page_seconds, "page_seconds"), "limit_time")
+        if code == -signal.SIGXCPU:
+            return WorkerFailed(_too_slow(self.limits.page_cpu_seconds, "page_cpu_seconds"), "limit_time")
+        if code == EXIT_NO_MEMORY:
+            wanted = f"more than the limit of {self.limits.worker_bytes} bytes of memory: raise worker_bytes"
+            return WorkerFailed(f"reading it takes {wanted} if you trust the file", "limit_memory")
+        if code == -signal.SIGKILL:
+            return WorkerFailed("the PDF engine was killed, perhaps because the machine ran out of memory", "limit_memory")
+        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        return WorkerFailed(f"the PDF engine crashed ({how})", "engine_crash")
+
+
+def _check(request: Request, answer: Any) -> None:
+    """What types alone do not tell. Raises BadMessage."""
+    if isinstance(answer, Page) and isinstance(request, ReadPage):
+        check_page(answer, request.number)
+    elif isinstance(answer, Pixels) and isinstance(request, Render):
+        _, _, width, height = request.rect
+        if len(answer.rgb) != 3 * width * height:
+            raise wire.BadMessage(f"{len(answer.rgb)} bytes are not {width} x {height} pixels")
+    elif isinstance(answer, Measured) and not (answer.width > 0 and answer.height > 0):
+        raise wire.BadMessage("a page without a size")
+
+
+def check_page(page: Page, number: int) -> None:
+    """Whether a page can be what was asked for. Raises BadMessage."""
+    if page.number != number:
+        raise wire.BadMessage(f"page {page.number} where page {number} was asked for")
+    if min(page.size) < 0 or (page.regions and min(page.size) == 0):
+        raise wire.BadMessage(f"a page of {page.size[0]:g} x {page.size[1]:g} pt")
+    if (page.problem is None) != (page.code is None):
+        raise wire.BadMessage("a problem without a code, or a code without a problem")
+    for region in page.regions:
+        table = region.table
+        if table is None:
+            continue
+        if table.n_rows * table.n_columns > _MAX_CELLS or min(table.n_rows, table.n_columns) < 1:
+            raise wire.BadMessage(f"a table of {table.n_rows} x {table.n_columns}")
+        for cell in table.cells:
+            if not (0 <= cell.row < table.n_rows and 0 <= cell.column < table.n_columns):
+                raise wire.BadMessage("a cell outside its table")
+
+
+def _too_slow(seconds: float, limit: str) -> str:
+    return f"reading it took more than the limit of {seconds:g} s: raise {limit} if you trust the file"
+
+
+def import_path() -> list[str]:
+    """Where this process finds modules, so that the worker finds the same ones; relative places made absolute."""
+    return [os.path.abspath(place) for place in sys.path]
+
+
+def _environment() -> dict[str, str]:
+    """Nothing that a document has no business with: other variables often hold credentials."""
+    kept = {
+        name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)
+    }
+    return {**kept, **dict.fromkeys(_ONE_THREAD, "1"), "PYTHONDONTWRITEBYTECODE": "1"}
