@@ -79,9 +79,7 @@ def _count(path: Path, file: PdfFile, limits: IngestLimits) -> int:
         raise failure_of(answer, str(path))
     n_pages: int = answer.n_pages
     if n_pages < 1:
-        raise IngestError(
-            "the PDF has no pages, or is damaged: export it anew", source=str(path), code="zero_pages"
-        )
+        raise IngestError("the PDF has no pages, or is damaged: export it anew", source=str(path), code="zero_pages")
     if n_pages > limits.max_pages:
         raise LimitExceeded(
             f"the PDF has {n_pages} pages, more than the limit of {limits.max_pages}: raise max_pages",

@@ -35,7 +35,6 @@ from mm_megacontext.layout.pdf_messages import (
     PdfFile,
     Pixels,
     ReadPage,
-    Render,
     Request,
 )
 from mm_megacontext.layout.pdf_page import read_page

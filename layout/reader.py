@@ -16,6 +16,7 @@ from mm_megacontext.layout.pdf_reader import read_pdf
 from mm_megacontext.layout.plain_text import read_text, text_encoding
 
 _HEAD_BYTES = 4096
+_PDF_MARK = b"%PDF-"
 _PDF_MARK_WITHIN = 1024  # readers accept garbage of this length before the PDF header
 _HASH_BYTES = 1 << 20
 
@@ -77,7 +78,7 @@ def read(
     """
     path, limits = Path(path), limits or IngestLimits()
     head, digest = _head_and_hash(path)
-    if b"%PDF-" in head[:_PDF_MARK_WITHIN]:
+    if _PDF_MARK in head[:_PDF_MARK_WITHIN]:
         _check_suffix(path, "a PDF", "pdf", _TEXT_SUFFIXES | _IMAGE_SUFFIXES)
         _check_bytes(path, limits)
         return read_pdf(path, digest, engine, password, find_ocr(ocr), limits)
@@ -107,6 +108,15 @@ def content_hash(path: Path) -> str:
     return _head_and_hash(path)[1]
 
 
+def is_pdf(path: Path) -> bool:
+    """Whether a file would be read as a PDF; False where it cannot be read at all."""
+    try:
+        with path.open("rb") as stream:
+            return _PDF_MARK in stream.read(_PDF_MARK_WITHIN)
+    except OSError:
+        return False
+
+
 def is_supported_name(path: Path) -> bool:
     """Whether a file in a directory looks like one that can be read, and is no tile of another one."""
     return path.suffix.lower() in SUPPORTED_SUFFIXES and not belongs_to_deep_zoom(path)
@@ -118,7 +128,9 @@ def _head_and_hash(path: Path) -> tuple[bytes, str]:
     head = b""
     try:
         if path.is_dir():
-            raise IngestError("is a directory: give a file, or ingest the directory", source=str(path), code="not_found")
+            raise IngestError(
+                "is a directory: give a file, or ingest the directory", source=str(path), code="not_found"
+            )
         if not path.is_file():
             what = "is not a regular file" if path.exists() else "no such file: check the path"
             raise IngestError(what, source=str(path), code="not_found")

@@ -11,13 +11,12 @@ import math
 import types
 from collections.abc import Callable
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgpack
 
 from mm_megacontext.layout.engines import clean_text
 
-T = TypeVar("T")
 Decode = Callable[[Any], Any]
 
 _BOX = (float, float, float, float)
@@ -35,7 +34,7 @@ def pack(message: object) -> bytes:
     return packed
 
 
-def unpack(data: bytes, *expected: type[Any]) -> Any:
+def unpack(data: bytes, *expected: Any) -> Any:
     """The message in ``data``, which must be one of the dataclasses ``expected``.
 
     Raises:
@@ -81,7 +80,7 @@ def _decoder(hint: Any) -> Decode:
     raise TypeError(f"no message can hold {hint}")
 
 
-def _instance(kind: type[T], value: Any) -> T:
+def _instance(kind: Any, value: Any) -> Any:
     decoders = _field_decoders(kind)
     if len(_list(value)) != len(decoders):
         raise BadMessage(f"{kind.__name__} has {len(decoders)} fields, not {len(value)}")

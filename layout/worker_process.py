@@ -15,7 +15,6 @@ import sys
 import time
 from collections import deque
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
 from mm_megacontext.errors import ErrorCode
@@ -84,7 +83,7 @@ class WorkerProcess:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _BOOT, json.dumps(self.import_path), json.dumps(settings)],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=None if os.environ.get("MMCTX_DEBUG") == "1" else subprocess.DEVNULL,
                 env=_environment(),
@@ -94,7 +93,7 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int:
-        return self._process.pid
+        return int(self._process.pid)
 
     @property
     def n_waiting(self) -> int:
@@ -186,7 +185,9 @@ class WorkerProcess:
             wanted = f"more than the limit of {self.limits.worker_bytes} bytes of memory: raise worker_bytes"
             return WorkerFailed(f"reading it takes {wanted} if you trust the file", "limit_memory")
         if code == -signal.SIGKILL:
-            return WorkerFailed("the PDF engine was killed, perhaps because the machine ran out of memory", "limit_memory")
+            return WorkerFailed(
+                "the PDF engine was killed, perhaps because the machine ran out of memory", "limit_memory"
+            )
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         return WorkerFailed(f"the PDF engine crashed ({how})", "engine_crash")
 
@@ -233,7 +234,5 @@ def import_path() -> list[str]:
 
 def _environment() -> dict[str, str]:
     """Nothing that a document has no business with: other variables often hold credentials."""
-    kept = {
-        name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)
-    }
+    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
     return {**kept, **dict.fromkeys(_ONE_THREAD, "1"), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -42,9 +42,7 @@ class MegaContextError(Exception):
 class IngestError(MegaContextError, OSError):
     """A source could not be read; names the source and, where known, the page (from 1). ``code`` is for programs."""
 
-    def __init__(
-        self, message: str, *, source: str, page: int | None = None, code: ErrorCode = "corrupt"
-    ) -> None:
+    def __init__(self, message: str, *, source: str, page: int | None = None, code: ErrorCode = "corrupt") -> None:
         where = source if page is None else f"{source}, page {page}"
         super().__init__(f"{where}: {message}")
         self.reason = message if page is None else f"page {page}: {message}"
@@ -56,9 +54,7 @@ class IngestError(MegaContextError, OSError):
 class LimitExceeded(IngestError):
     """A source is larger, or takes longer, than the configured ingest limits allow."""
 
-    def __init__(
-        self, message: str, *, source: str, page: int | None = None, code: ErrorCode = "limit_pixels"
-    ) -> None:
+    def __init__(self, message: str, *, source: str, page: int | None = None, code: ErrorCode = "limit_pixels") -> None:
         super().__init__(message, source=source, page=page, code=code)
 
 

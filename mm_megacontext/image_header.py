@@ -15,8 +15,8 @@ from PIL import ExifTags, Image
 
 from mm_megacontext.deep_zoom import is_deep_zoom, read_deep_zoom
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.image_scale import PhysicalScale, scale_from_dpi
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.tiff_pages import SIGNATURES as TIFF_SIGNATURES
 from mm_megacontext.tiff_pages import TiffPage, check_whole, read_tiff_pages
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.image_scale import PhysicalScale, scale_from_description, scale_from_dpi, scale_of
+from mm_megacontext.ingest_limits import IngestLimits
 
 
 def test_each_limit_is_kept_to_the_pixel() -> None:

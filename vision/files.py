@@ -7,8 +7,8 @@ from typing import Protocol
 
 from mm_megacontext.errors import IngestError
 from mm_megacontext.image_header import FORMATS, choose_reader, image_format, read_header
-from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.image_scale import PhysicalScale
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.vision.deep_zoom_source import DeepZoomSource
 from mm_megacontext.vision.raster import PillowSource
 from mm_megacontext.vision.source import ImageSource, Pixels, level_size
@@ -43,7 +43,9 @@ def open_image(path: str | Path, limits: IngestLimits | None = None) -> ImageFil
         raise IngestError("no such file", source=str(path), code="not_found")
     name = image_format(path, has_signature=True) or image_format(path, has_signature=False)
     if name is None:
-        raise IngestError(f"not an image in a format that is read ({', '.join(FORMATS)}, DZI)", source=str(path), code="unsupported")
+        raise IngestError(
+            f"not an image in a format that is read ({', '.join(FORMATS)}, DZI)", source=str(path), code="unsupported"
+        )
     header = read_header(path, name)
     reader = choose_reader(header, limits)
     if reader == "pillow":

@@ -29,7 +29,7 @@ class PageImages:
         uri: Path of the file.
         kind: "pdf" or "image".
         password: For encrypted PDFs.
-        limits: What is refused; of PDF pages, those with more than ``max_decoded_pixels``.
+        limits: What is refused; of PDF pages, those with more than ``max_decoded_pixels``. And what rendering may take.
 
     Raises:
         ValueError: Documents of this kind have no pixels.
@@ -73,9 +73,7 @@ class PageImages:
     def close(self) -> None:
         """Let go of the file."""
         self._pages.clear()
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        self._renderer = None
 
     def __enter__(self) -> PageImages:
         return self
@@ -89,8 +87,8 @@ class PageImages:
                 raise IngestError("an image has only one page", source=self._uri, page=number)
             return open_image(self._uri, self._limits)
         if self._renderer is None:
-            self._renderer = PdfRenderer(self._uri, self._password)
-        return PdfPageSource(self._uri, number, self._renderer, max_pixels=self._limits.max_decoded_pixels)
+            self._renderer = PdfRenderer(self._uri, self._password, self._limits)
+        return PdfPageSource(self._uri, number, self._renderer)
 
 
 class PageFigures:

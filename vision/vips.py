@@ -11,8 +11,8 @@ from PIL import Image
 
 from mm_megacontext.errors import IngestError, LimitExceeded
 from mm_megacontext.image_header import ImageHeader, Reader, choose_vips_reader, image_format, read_header
-from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.image_scale import PhysicalScale
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.tiff_pages import page_roles
 from mm_megacontext.vips_file import VipsFile
 from mm_megacontext.vision.colour import Encoding, Range, encoding_of, has_agreed_white, range_of, samples_to_srgb

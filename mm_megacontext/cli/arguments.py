@@ -85,16 +85,23 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=N",
-        help=f"another limit for images; NAME is one of {', '.join(f.name for f in fields(IngestLimits))}",
+        help="another limit than the default, for images and PDFs; NAME is one of "
+        f"{', '.join(f.name for f in fields(IngestLimits))}",
     )
 
 
-def limit(text: str) -> tuple[str, int]:
-    """One limit of ``IngestLimits``, as in ``max_pixels=1000000``."""
+def limit(text: str) -> tuple[str, float]:
+    """One limit of ``IngestLimits``, as in ``max_pixels=1000000`` or ``page-seconds=30``."""
     name, _, value = text.partition("=")
+    name = name.replace("-", "_")
     known = [field.name for field in fields(IngestLimits)]
     if name not in known:
         raise argparse.ArgumentTypeError(f"{text}: must be NAME=N, where NAME is one of {', '.join(known)}")
+    if name.endswith("_seconds"):
+        try:
+            return name, positive_float(value)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text}: must be {name}=N, where N is a number of seconds") from None
     if not value.isdecimal():
         raise argparse.ArgumentTypeError(f"{text}: must be {name}=N, where N is a whole number")
     return name, positive_int(value)

@@ -18,9 +18,12 @@ from mm_megacontext.cli.arguments import (
 )
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.cli.ingest import warn_of_pages
+from mm_megacontext.errors import IngestError
+from mm_megacontext.memory_place import memory_for_file
 
 if TYPE_CHECKING:
     from mm_megacontext.cli.arguments import ReadingOptions, Subparsers
+    from mm_megacontext.ingest_limits import IngestLimits
     from mm_megacontext.memory import Answer, MegaContext
 
 DEFAULT_BUDGET = 512
@@ -87,13 +90,25 @@ def _ask_file(args: argparse.Namespace) -> Answer:
     if not args.target.is_file():
         raise UsageError(f"{args.target}: no such file or memory")
     options = reading_options(args)
-    from mm_megacontext.memory import MegaContext, memory_for_file
-
     directory = memory_for_file(args.target) if args.memory is None else args.memory
+    if not directory.exists():
+        _start_early(args.target, args.engine, ingest_limits(args))
+    from mm_megacontext.memory import MegaContext
+
     with MegaContext.open(directory, limits=ingest_limits(args)) as memory:
         memory.prompt_cost(args.question, args.budget)  # a question that cannot be asked shall leave nothing behind
         uri = _take_up(memory, args.target, options)
         return memory.ask(args.question, budget=args.budget, source=uri)
+
+
+def _start_early(file: Path, engine: str, limits: IngestLimits) -> None:
+    """Let the process that reads PDFs start while this one imports what takes longest: the model."""
+    from mm_megacontext.layout.engines import candidates
+    from mm_megacontext.layout.reader import is_pdf
+    from mm_megacontext.layout.worker_pool import start_early
+
+    if is_pdf(file):
+        start_early(limits, candidates(engine)[0])
 
 
 def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:
@@ -101,7 +116,8 @@ def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:
     with terminal.ProgressBar() as bar:
         report = memory.ingest(file, **options, on_progress=bar.update)
     if report.failed:
-        raise UsageError(f"{report.failed[0].uri}: {report.failed[0].message}")
+        failed = report.failed[0]
+        raise IngestError(failed.message, source=failed.uri, code=failed.code)
     warn_of_pages(report.ingested)
     return report.ingested[0].uri if report.ingested else report.unchanged[0]
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.ingest import find_files
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.reader import read
 from mm_megacontext.vision.deep_zoom_source import DeepZoomSource
 from mm_megacontext.vision.files import open_image

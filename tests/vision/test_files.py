@@ -11,8 +11,8 @@ import pyvips
 from PIL import Image
 
 from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
-from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.image_scale import PhysicalScale
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.reader import read
 from mm_megacontext.vision.files import open_image, read_overview
 from mm_megacontext.vision.raster import PillowSource
