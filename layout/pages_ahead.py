@@ -41,6 +41,8 @@ class PagesAhead:
             self._worker = None
             answer = Failure("ingest", e.code, str(e))
         self.seconds_left -= time.monotonic() - begun
+        if number == self._n_pages:
+            self.close()  # now, so that who builds this page finds the worker free to render its figures
         if isinstance(answer, Page):
             if answer.code == "limit_memory":
                 self.close()  # a process that ran out of memory has little left for the next page
@@ -67,7 +69,7 @@ class PagesAhead:
         if self._worker is not None and self._worker.is_worn and not self._worker.n_waiting:
             self.close()
         if self._worker is None:
-            self._worker = worker_pool.take(self._limits, self._file.engine)
+            self._worker = worker_pool.take(self._limits, self._file)
             self._last_asked = number - 1
         return self._worker
 

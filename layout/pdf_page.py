@@ -109,5 +109,7 @@ def _as_picture(page: RawPage) -> tuple[Region, ...]:
 
 
 def _what(error: Exception) -> str:
+    if isinstance(error, TooLarge):
+        return str(error)
     first = (str(error).splitlines() or [""])[0]
     return f"{type(error).__name__}: {first}".rstrip(": ")

@@ -70,7 +70,7 @@ def _choose_engine(path: Path, file: PdfFile, names: list[str], limits: IngestLi
 def _count(path: Path, file: PdfFile, limits: IngestLimits) -> int:
     """The number of pages. Raises IngestError, MissingExtra."""
     try:
-        with worker_pool.borrowed(limits, file.engine) as worker:
+        with worker_pool.borrowed(limits, file) as worker:
             worker.ask(Count(file))
             answer = worker.answer()
     except WorkerFailed as e:

@@ -1,4 +1,4 @@
-"""PDF workers that have nothing to do, kept for the next one who needs one: starting one takes a third of a second."""
+"""PDF workers that have nothing to do, kept for who needs one next: starting one takes a third of a second."""
 
 from __future__ import annotations
 
@@ -9,26 +9,31 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mm_megacontext.ingest_limits import IngestLimits
+from mm_megacontext.layout.pdf_messages import RENDERER, PdfFile
 from mm_megacontext.layout.worker_process import WorkerProcess, import_path
 
-_MOST_IDLE = 2
-"""One that reads pages, and one that renders figures of them."""
+_MOST_IDLE = 3
+"""One that has read the pages of a file, one that renders figures of it, and one that is ready for the next file."""
 
 _lock = threading.Lock()
 _idle: list[WorkerProcess] = []
 
 
-def take(limits: IngestLimits, preload: str = "") -> WorkerProcess:
-    """A worker that nobody else asks, until ``give_back`` or its ``kill``; the one that was given back last."""
+def take(limits: IngestLimits, file: PdfFile) -> WorkerProcess:
+    """A worker for ``file`` that nobody else asks, until ``give_back`` or its ``kill``.
+
+    One that has it open already, else one that has opened nothing yet, else a new one: a file never meets a worker that
+    another one may have taken over.
+    """
     with _lock:
         places = import_path()
-        fitting = [w for w in reversed(_idle) if w.limits == limits and w.import_path == places]
-        for worker in fitting:
-            _idle.remove(worker)
-            if worker.is_alive:
-                return worker
-            worker.kill()
-    return WorkerProcess(limits, preload)
+        for path in (file.path, None):
+            for worker in [w for w in _idle if w.path == path and w.limits == limits and w.import_path == places]:
+                _idle.remove(worker)
+                if worker.is_alive:
+                    return worker
+                worker.kill()
+    return WorkerProcess(limits, "" if file.engine == RENDERER else file.engine)
 
 
 def give_back(worker: WorkerProcess) -> None:
@@ -45,9 +50,9 @@ def give_back(worker: WorkerProcess) -> None:
 
 
 @contextmanager
-def borrowed(limits: IngestLimits, preload: str = "") -> Iterator[WorkerProcess]:
+def borrowed(limits: IngestLimits, file: PdfFile) -> Iterator[WorkerProcess]:
     """A worker for the body; ended if the body raises."""
-    worker = take(limits, preload)
+    worker = take(limits, file)
     try:
         yield worker
     except BaseException:
@@ -56,9 +61,12 @@ def borrowed(limits: IngestLimits, preload: str = "") -> Iterator[WorkerProcess]
     give_back(worker)
 
 
-def start_early(limits: IngestLimits, preload: str) -> None:
-    """Start a worker now, beside what this process has to do before it needs one."""
-    give_back(WorkerProcess(limits, preload))
+def prepare(limits: IngestLimits, engine: str) -> None:
+    """Start a worker beside what this process has to do before it needs one, unless one is ready."""
+    with _lock:
+        is_ready = any(w.path is None and w.limits == limits for w in _idle)
+    if not is_ready:
+        give_back(WorkerProcess(limits, engine))
 
 
 def close_all() -> None:

@@ -62,6 +62,8 @@ class WorkerFailed(Exception):
 class WorkerProcess:
     """A running worker. Requests are answered in order; several may be on their way.
 
+    All of them are about one file: what that file does to the worker must not reach another one.
+
     Args:
         limits: What it may use.
         preload: Engine that it imports while it has nothing else to do, or "".
@@ -70,6 +72,7 @@ class WorkerProcess:
     def __init__(self, limits: IngestLimits, preload: str = "") -> None:
         self.limits = limits
         self.import_path = import_path()
+        self.path: bytes | None = None
         self._asked: deque[Request] = deque()
         self._n_asked = 0
         self._end, theirs = socket.socketpair()
@@ -112,6 +115,8 @@ class WorkerProcess:
 
     def ask(self, request: Request) -> None:
         """Send a request; ``answer`` gives what comes of it. Raises WorkerFailed."""
+        assert self.path in (None, request.file.path), "a worker opens one file"
+        self.path = request.file.path
         self._asked.append(request)
         self._n_asked += 1
         self._end.settimeout(self._seconds)

@@ -87,7 +87,7 @@ class PdfRenderer:
             )
         begun = time.monotonic()
         try:
-            with worker_pool.borrowed(self.limits) as worker:
+            with worker_pool.borrowed(self.limits, self._file) as worker:
                 worker.ask(request)
                 answer = worker.answer()
         except WorkerFailed as e:

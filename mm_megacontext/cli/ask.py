@@ -105,10 +105,10 @@ def _start_early(file: Path, engine: str, limits: IngestLimits) -> None:
     """Let the process that reads PDFs start while this one imports what takes longest: the model."""
     from mm_megacontext.layout.engines import candidates
     from mm_megacontext.layout.reader import is_pdf
-    from mm_megacontext.layout.worker_pool import start_early
+    from mm_megacontext.layout.worker_pool import prepare
 
     if is_pdf(file):
-        start_early(limits, candidates(engine)[0])
+        prepare(limits, candidates(engine)[0])
 
 
 def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:
@@ -127,7 +127,8 @@ def render(result: dict[str, Any]) -> str:
     lines = [result["answer"]]
     for evidence in result["evidence"]:
         box = " ".join(f"{edge:.1f}" for edge in evidence["bbox"])
-        lines.append(f"  {evidence['source']}, page {evidence['page']}, [{box}] {evidence['unit']}: {evidence['text']}")
+        source = terminal.printable(evidence["source"])
+        lines.append(f"  {source}, page {evidence['page']}, [{box}] {evidence['unit']}: {evidence['text']}")
     usage = result["usage"]
     lines.append(
         f"  read {usage['cost']} of {usage['budget']} allowed: {usage['entries']} entries for {usage['leaves']} leaves "

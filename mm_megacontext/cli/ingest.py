@@ -125,7 +125,7 @@ def _summary(source: SourceSummary) -> dict[str, Any]:
 def render(result: dict[str, Any]) -> str:
     """The result's JSON for people: one line per new source, then the counts of pages and files."""
     lines = [
-        f"{source['uri']}: {source['kind']}, {source['pages']} pages, {source['nodes']} nodes"
+        f"{terminal.printable(source['uri'])}: {source['kind']}, {source['pages']} pages, {source['nodes']} nodes"
         for source in result["ingested"]
     ]
     pages = result["summary"]
