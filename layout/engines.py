@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "mm_megacontext.layout_engines"
 """Other distributions register an engine here: a name for a function without arguments that returns a PdfEngine."""
 
-_BUILT_IN = {
+BUILT_IN = {
     "pymupdf": "mm_megacontext.layout.pymupdf_engine:create",
     "pdfium": "mm_megacontext.layout.pdfium_engine:create",
 }
@@ -136,8 +136,8 @@ class PdfEngine(Protocol):
 
 def load_engine(name: str) -> PdfEngine:
     """The engine registered as ``name``. Raises ValueError where none is, MissingExtra where it is not installed."""
-    if name in _BUILT_IN:
-        module, _, attribute = _BUILT_IN[name].partition(":")
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
         engine = getattr(importlib.import_module(module), attribute)()
     elif (plugin := _plugins().get(name)) is not None:
         engine = plugin.load()()
@@ -162,7 +162,7 @@ def candidates(name: str) -> list[str]:
         return ["pymupdf", "pdfium"] if has_pymupdf else ["pdfium"]
     if name == "pymupdf" and not has_pymupdf:
         raise MissingExtra(NO_PYMUPDF)
-    if name not in _BUILT_IN and name not in _plugins():
+    if name not in BUILT_IN and name not in _plugins():
         raise _unknown(name)
     return [name]
 
@@ -174,7 +174,7 @@ def _plugins() -> dict[str, EntryPoint]:
 
 
 def _unknown(name: str) -> ValueError:
-    known = ", ".join(["auto", *_BUILT_IN, *_plugins()])
+    known = ", ".join(["auto", *BUILT_IN, *_plugins()])
     return ValueError(f"unknown layout engine {name!r}: use one of {known}")
 
 

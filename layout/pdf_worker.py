@@ -1,8 +1,7 @@
 """The process that opens PDFs for another one: reads pages, renders parts of them, and is expendable.
 
-It is started by ``worker_process`` and answers the requests of ``pdf_messages`` on the socket that is its standard
-input. The kernel ends it when a request takes too long or too much: what a hostile file can do to it ends with it. It
-imports nothing but the layout and, when one is asked for, an engine, so that it starts quickly.
+It is a copy of ``worker_origin`` and answers the requests of ``pdf_messages`` on a socket, all of them about one file.
+The kernel ends it when a request takes too long or too much: what a hostile file can do to it ends with it.
 """
 
 from __future__ import annotations
@@ -12,8 +11,6 @@ import os
 import resource
 import signal
 import socket
-import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -48,13 +45,12 @@ _OCR_SHARE = 0.8  # of the time for a page: what OCR did not finish shall leave 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What a worker may use; see ``IngestLimits``. ``preload`` names an engine to import at once, or is empty."""
+    """What a worker may use; see ``IngestLimits``."""
 
     page_seconds: float
     page_cpu_seconds: float
     worker_bytes: int
     max_decoded_pixels: int
-    preload: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,18 +177,13 @@ def _lower(limit: int, value: int) -> None:
     resource.setrlimit(limit, (value, value))
 
 
-def main(settings: WorkerSettings) -> None:
-    """Serve on standard input until it closes, within the limits of ``settings``."""
-    end = socket.socket(fileno=os.dup(0))
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)  # no library, and no program that one starts, shall read or answer requests
+def run(end: socket.socket, settings: WorkerSettings) -> int:
+    """Answer on ``end`` until it closes, within the limits of ``settings``; the exit code."""
     _confine(settings)
-    if settings.preload:
-        with suppress(Exception):  # whoever asks for the engine is told why it cannot be loaded
-            load_engine(settings.preload)
     try:
         serve(end, settings)
     except MemoryError:
-        os._exit(EXIT_NO_MEMORY)
+        return EXIT_NO_MEMORY
     except OSError:
-        sys.exit()  # the other end is gone
+        return 0  # the other end is gone
+    return 0

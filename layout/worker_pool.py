@@ -1,4 +1,4 @@
-"""PDF workers that have nothing to do, kept for who needs one next: starting one takes a third of a second."""
+"""PDF workers that have nothing to do at the moment, kept for who needs their file next."""
 
 from __future__ import annotations
 
@@ -9,36 +9,33 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout.pdf_messages import RENDERER, PdfFile
-from mm_megacontext.layout.worker_process import WorkerProcess, import_path
+from mm_megacontext.layout.pdf_messages import PdfFile
+from mm_megacontext.layout.worker_process import WorkerProcess
 
-_MOST_IDLE = 3
-"""One that has read the pages of a file, one that renders figures of it, and one that is ready for the next file."""
+_MOST_IDLE = 4
+"""A question to many files may need pixels of several. Whoever comes back later has to open the file again."""
 
 _lock = threading.Lock()
 _idle: list[WorkerProcess] = []
 
 
 def take(limits: IngestLimits, file: PdfFile) -> WorkerProcess:
-    """A worker for ``file`` that nobody else asks, until ``give_back`` or its ``kill``.
+    """A worker that nobody else asks, until ``give_back`` or its ``kill``: one that has ``file`` open, or a new one.
 
-    One that has it open already, else one that has opened nothing yet, else a new one: a file never meets a worker that
-    another one may have taken over.
+    A file never meets a worker that another one may have taken over. Raises WorkerFailed.
     """
     with _lock:
-        places = import_path()
-        for path in (file.path, None):
-            for worker in [w for w in _idle if w.path == path and w.limits == limits and w.import_path == places]:
-                _idle.remove(worker)
-                if worker.is_alive:
-                    return worker
-                worker.kill()
-    return WorkerProcess(limits, "" if file.engine == RENDERER else file.engine)
+        for worker in [w for w in _idle if w.path == file.path and w.limits == limits]:
+            _idle.remove(worker)
+            if worker.is_sound:
+                return worker
+            worker.kill()
+    return WorkerProcess(limits, file.engine)
 
 
 def give_back(worker: WorkerProcess) -> None:
     """Keep a worker for others, or end it: one that is worn, still works on something, or is one too many."""
-    if worker.is_worn or worker.n_waiting or not worker.is_alive:
+    if worker.is_worn or worker.n_waiting or not worker.is_sound:
         worker.kill()
         return
     with _lock:
@@ -59,14 +56,6 @@ def borrowed(limits: IngestLimits, file: PdfFile) -> Iterator[WorkerProcess]:
         worker.kill()
         raise
     give_back(worker)
-
-
-def prepare(limits: IngestLimits, engine: str) -> None:
-    """Start a worker beside what this process has to do before it needs one, unless one is ready."""
-    with _lock:
-        is_ready = any(w.path is None and w.limits == limits for w in _idle)
-    if not is_ready:
-        give_back(WorkerProcess(limits, engine))
 
 
 def close_all() -> None:

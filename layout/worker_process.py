@@ -1,25 +1,20 @@
 """A PDF worker seen from the process that asks it: started, asked, listened to, and ended by its process id.
 
-The worker is not trusted. What it sends is bounded and checked, it has the time that it may take, and it has none of
-our file descriptors, none of our environment but what programs need to run, and a directory of its own to stand in.
+The worker is not trusted: what it sends is bounded and checked, and it has the time that it may take. All that it is
+asked is about one file: what that file does to it must not reach another one.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import signal
 import socket
-import subprocess
-import sys
-import time
 from collections import deque
 from contextlib import suppress
 from typing import Any
 
 from mm_megacontext.errors import ErrorCode
 from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout import frames, wire
+from mm_megacontext.layout import frames, wire, worker_start
 from mm_megacontext.layout.document import Page
 from mm_megacontext.layout.pdf_messages import (
     EXIT_NO_MEMORY,
@@ -33,20 +28,11 @@ from mm_megacontext.layout.pdf_messages import (
     Render,
     Request,
 )
+from mm_megacontext.layout.worker_start import Origin, OriginLost
 
-_BOOT = """
-import json, sys
-sys.path[:] = json.loads(sys.argv[1])
-from mm_megacontext.layout.pdf_worker import WorkerSettings, main
-main(WorkerSettings(**json.loads(sys.argv[2])))
-"""
 _GRACE_SECONDS = 5.0  # the worker's own clock comes first; ours is for one that was tampered with, and for its start
-_POLL_SECONDS = 0.005
 _REQUESTS_PER_WORKER = 500  # then a new one: libraries leak, and what they leak ends with the process
-_KEPT = {"PATH", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "TESSDATA_PREFIX", "PYTHONHOME", "PYTHONPATH"}
-_KEPT_PREFIXES = ("LC_", "MMCTX_")
 _MAX_CELLS = 1_000_000  # of a table
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 _ANSWERS: dict[type[Any], type[Any]] = {Count: Counted, ReadPage: Page, Measure: Measured, Render: Pixels}
 
@@ -62,41 +48,23 @@ class WorkerFailed(Exception):
 class WorkerProcess:
     """A running worker. Requests are answered in order; several may be on their way.
 
-    All of them are about one file: what that file does to the worker must not reach another one.
-
     Args:
         limits: What it may use.
-        preload: Engine that it imports while it has nothing else to do, or "".
+        engine: What it will be asked to read with: imported before it is made, for those after it too.
+
+    Raises:
+        WorkerFailed: It could not be started.
     """
 
-    def __init__(self, limits: IngestLimits, preload: str = "") -> None:
+    def __init__(self, limits: IngestLimits, engine: str) -> None:
         self.limits = limits
-        self.import_path = import_path()
         self.path: bytes | None = None
         self._asked: deque[Request] = deque()
         self._n_asked = 0
+        self._is_over = False
         self._end, theirs = socket.socketpair()
-        settings = {
-            "page_seconds": limits.page_seconds,
-            "page_cpu_seconds": limits.page_cpu_seconds,
-            "worker_bytes": limits.worker_bytes,
-            "max_decoded_pixels": limits.max_decoded_pixels,
-            "preload": preload,
-        }
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", _BOOT, json.dumps(self.import_path), json.dumps(settings)],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                stderr=None if os.environ.get("MMCTX_DEBUG") == "1" else subprocess.DEVNULL,
-                env=_environment(),
-                cwd="/",
-                start_new_session=True,  # Ctrl-C is for us; and Tesseract, which a worker starts, ends with it
-            )
-
-    @property
-    def pid(self) -> int:
-        return int(self._process.pid)
+            self._origin, self.pid = _fork(theirs, limits, engine)
 
     @property
     def n_waiting(self) -> int:
@@ -109,9 +77,16 @@ class WorkerProcess:
         return self._n_asked >= _REQUESTS_PER_WORKER
 
     @property
-    def is_alive(self) -> bool:
-        """Whether it runs. One that does not keeps its process id until ``kill``."""
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+    def is_sound(self) -> bool:
+        """Whether it runs and has sent nothing that it was not asked for."""
+        self._end.setblocking(False)
+        try:
+            self._end.recv(1)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
 
     def ask(self, request: Request) -> None:
         """Send a request; ``answer`` gives what comes of it. Raises WorkerFailed."""
@@ -152,17 +127,22 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it and what it has started. It is over when this returns; a second time does nothing."""
-        self._end.close()
-        if self._process.returncode is not None:
-            return  # its id may be another's by now
-        with suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._process.wait()
+        self._close(0.0)
 
     def disown(self) -> None:
         """Leave it to the process that this one was forked from."""
         self._end.close()
-        self._process.returncode = 0  # not ours to wait for
+        self._is_over = True
+
+    def _close(self, seconds: float) -> int | None:
+        """See ``Origin.end``. Where the origin is gone, the worker ends by its clocks or because its socket closed."""
+        self._end.close()
+        if self._is_over:
+            return None
+        self._is_over = True
+        with suppress(OriginLost):
+            return self._origin.end(self.pid, seconds)
+        return None
 
     @property
     def _seconds(self) -> float:
@@ -174,14 +154,9 @@ class WorkerProcess:
 
     def _died(self) -> WorkerFailed:
         """What became of a worker whose end of the socket is closed."""
-        deadline = time.monotonic() + _GRACE_SECONDS
-        while self.is_alive and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
-        was_alive = self.is_alive
-        self.kill()
-        if was_alive:
+        code = self._close(_GRACE_SECONDS)
+        if code is None:
             return WorkerFailed("the PDF engine stopped answering", "engine_crash")
-        code = self._process.returncode
         if code == -signal.SIGALRM:
             return WorkerFailed(_too_slow(self.limits.page_seconds, "page_seconds"), "limit_time")
         if code == -signal.SIGXCPU:
@@ -232,12 +207,13 @@ def _too_slow(seconds: float, limit: str) -> str:
     return f"reading it took more than the limit of {seconds:g} s: raise {limit} if you trust the file"
 
 
-def import_path() -> list[str]:
-    """Where this process finds modules, so that the worker finds the same ones; relative places made absolute."""
-    return [os.path.abspath(place) for place in sys.path]
-
-
-def _environment() -> dict[str, str]:
-    """Nothing that a document has no business with: other variables often hold credentials."""
-    kept = {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}
-    return {**kept, **dict.fromkeys(_ONE_THREAD, "1"), "PYTHONDONTWRITEBYTECODE": "1"}
+def _fork(end: socket.socket, limits: IngestLimits, engine: str) -> tuple[Origin, int]:
+    """A new worker: what made it, and its process id. Raises WorkerFailed."""
+    for _ in range(2):  # an origin may have been killed long ago, by whoever was short of memory
+        maker = worker_start.origin()
+        try:
+            return maker, maker.fork(end, limits, engine)
+        except OriginLost as e:
+            worker_start.drop(maker)
+            lost = e
+    raise WorkerFailed(f"no process for the PDF engine could be started ({lost})", "engine_crash")

@@ -25,10 +25,8 @@ from mm_megacontext.ingest import (
     find_files,
 )
 from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout import worker_pool
 from mm_megacontext.layout.document import Page
-from mm_megacontext.layout.engines import candidates
-from mm_megacontext.layout.reader import content_hash, is_pdf
+from mm_megacontext.layout.reader import content_hash
 from mm_megacontext.lens import Lens
 from mm_megacontext.page_pixels import StoredPixels
 from mm_megacontext.runtime import ReadContext, ReadingConfig, Runtime
@@ -177,8 +175,6 @@ class MegaContext:
                     report.unchanged.append(uri)
                     continue
                 document = ingester.open(file, engine=engine, password=password, ocr=ocr)
-                if number < len(files) and is_pdf(files[number]):
-                    worker_pool.prepare(self._limits, candidates(engine)[0])
                 note = _progress(on_progress, document.uri, number, len(files), document.n_pages)
                 report.ingested.append(ingester.add(document, password, note))
             except IngestError as error:

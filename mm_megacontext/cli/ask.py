@@ -23,7 +23,6 @@ from mm_megacontext.memory_place import memory_for_file
 
 if TYPE_CHECKING:
     from mm_megacontext.cli.arguments import ReadingOptions, Subparsers
-    from mm_megacontext.ingest_limits import IngestLimits
     from mm_megacontext.memory import Answer, MegaContext
 
 DEFAULT_BUDGET = 512
@@ -92,7 +91,7 @@ def _ask_file(args: argparse.Namespace) -> Answer:
     options = reading_options(args)
     directory = memory_for_file(args.target) if args.memory is None else args.memory
     if not directory.exists():
-        _start_early(args.target, args.engine, ingest_limits(args))
+        _start_early(args.target, args.engine)
     from mm_megacontext.memory import MegaContext
 
     with MegaContext.open(directory, limits=ingest_limits(args)) as memory:
@@ -101,14 +100,14 @@ def _ask_file(args: argparse.Namespace) -> Answer:
         return memory.ask(args.question, budget=args.budget, source=uri)
 
 
-def _start_early(file: Path, engine: str, limits: IngestLimits) -> None:
-    """Let the process that reads PDFs start while this one imports what takes longest: the model."""
+def _start_early(file: Path, engine: str) -> None:
+    """Let the process that PDFs are read from start while this one imports what takes longest: the model."""
     from mm_megacontext.layout.engines import candidates
     from mm_megacontext.layout.reader import is_pdf
-    from mm_megacontext.layout.worker_pool import prepare
+    from mm_megacontext.layout.worker_start import origin
 
     if is_pdf(file):
-        prepare(limits, candidates(engine)[0])
+        origin().load(candidates(engine)[0])
 
 
 def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:

@@ -1,4 +1,4 @@
-"""Writes hostile PDFs, each from a few lines of script: five pages of which the third, or the file, is not what it says.
+"""Writes hostile PDFs, each from a few lines of script: five pages of which the third, or the file, is an attack.
 
 Pages that are not attacked read "Page N holds value 7N". Nothing here is random but ``mutated``, which is seeded.
 """
@@ -26,9 +26,11 @@ def stream(data: bytes, entries: bytes = b"") -> bytes:
 
 
 def page(number: int, more: bytes = b"", box: bytes = b"0 0 612 792", resources: bytes = b"") -> bytes:
-    return (
-        b"<</Type/Page/Parent 2 0 R/MediaBox[%s]/Contents %d 0 R/Resources<</Font<</F1 3 0 R>>%s>>%s>>"
-        % (box, _FIRST_CONTENT + number, resources, more)
+    return b"<</Type/Page/Parent 2 0 R/MediaBox[%s]/Contents %d 0 R/Resources<</Font<</F1 3 0 R>>%s>>%s>>" % (
+        box,
+        _FIRST_CONTENT + number,
+        resources,
+        more,
     )
 
 
@@ -114,9 +116,7 @@ def form_that_draws_itself() -> bytes:
 
 def billion_forms() -> bytes:
     """Ten forms, each drawing the next one ten times."""
-    new = {
-        f"o{_SPARE + i}": form(b"/Fm Do " * 10, b"/XObject<</Fm %d 0 R>>" % (_SPARE + i + 1)) for i in range(10)
-    }
+    new = {f"o{_SPARE + i}": form(b"/Fm Do " * 10, b"/XObject<</Fm %d 0 R>>" % (_SPARE + i + 1)) for i in range(10)}
     new[f"o{_SPARE + 10}"] = form(b"0 0 9 9 re f", b"")
     return changed(
         page=page(BAD_PAGE, resources=b"/XObject<</Fm 30 0 R>>"),
