@@ -23,13 +23,20 @@ class PdfFile:
 
     Attributes:
         path: Absolute, as ``os.fsencode`` gives it.
+        stamp: Device, inode, bytes and time of change (ns): another file of that name has another one.
         password: UTF-8, or None.
         engine: Name of a layout engine, or ``RENDERER``.
     """
 
     path: bytes
+    stamp: tuple[int, int, int, int]
     password: bytes | None
     engine: str
+
+    @property
+    def identity(self) -> tuple[bytes, tuple[int, int, int, int]]:
+        """What all readers of one file have in common."""
+        return self.path, self.stamp
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,9 +35,17 @@ def read_pdf(
 
 
 def pdf_file(path: str | Path, password: str | None, engine: str = "") -> PdfFile:
-    """How a worker is told of a file."""
-    secret = None if password is None else password.encode("utf-8", "surrogatepass")
-    return PdfFile(path=os.fsencode(os.path.abspath(path)), password=secret, engine=engine)
+    """How a worker is told of a file. Raises IngestError where it is gone."""
+    try:
+        stat = os.stat(path)
+    except OSError as e:
+        raise IngestError(f"cannot be read ({e.strerror})", source=str(path), code="not_found") from e
+    return PdfFile(
+        path=os.fsencode(os.path.abspath(path)),
+        stamp=(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns),
+        password=None if password is None else password.encode("utf-8", "surrogatepass"),
+        engine=engine,
+    )
 
 
 def failure_of(error: Failure | WorkerFailed, source: str, page: int | None = None) -> IngestError | MissingExtra:

@@ -55,10 +55,9 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A file that is held open, and what told it apart from an earlier one of that name."""
+    """A file that is held open, by whom, and what that calls itself."""
 
     file: PdfFile
-    stamp: tuple[int, int, int, int]
     reader: OpenPdf | RasterFile
     engine: str
 
@@ -97,18 +96,11 @@ class Worker:
         return Pixels(raster.render(request.number, request.rect, request.px_per_pt))
 
     def _open(self, file: PdfFile) -> _Held:
-        path = Path(os.fsdecode(file.path))
-        try:
-            stat = path.stat()
-        except OSError as e:
-            raise IngestError(f"cannot be read ({e.strerror})", source=str(path), code="not_found") from e
-        stamp = (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
-        if self._held is None or (self._held.file, self._held.stamp) != (file, stamp):
+        if self._held is None or self._held.file != file:
             if self._held is not None:
                 held, self._held = self._held, None
                 held.reader.close()
-            password = None if file.password is None else file.password.decode("utf-8", "surrogatepass")
-            self._held = _Held(file, stamp, *_reader(file.engine, path, password))
+            self._held = _Held(file, *_reader(file))
         return self._held
 
     def _ocr(self, request: ReadPage) -> Ocr | None:
@@ -119,19 +111,21 @@ class Worker:
         return Tesseract(executable, languages, seconds) if executable else NoOcr()
 
 
-def _reader(engine: str, path: Path, password: str | None) -> tuple[OpenPdf | RasterFile, str]:
-    """The file as ``engine`` opens it, and what the engine calls itself. Raises IngestError, MissingExtra."""
-    if engine == RENDERER:
+def _reader(file: PdfFile) -> tuple[OpenPdf | RasterFile, str]:
+    """The file as its engine opens it, and what the engine calls itself. Raises IngestError, MissingExtra."""
+    path = Path(os.fsdecode(file.path))
+    password = None if file.password is None else file.password.decode("utf-8", "surrogatepass")
+    if file.engine == RENDERER:
         from mm_megacontext.layout.pdf_raster import RasterFile  # PDFium: not for those who only read with another
 
         return RasterFile(str(path), password), RENDERER
     try:
-        chosen = load_engine(engine)
+        chosen = load_engine(file.engine)
     except MissingExtra:
         raise
     except Exception as e:
         raise IngestError(
-            f"the layout engine {engine} cannot be loaded ({type(e).__name__}: {e})",
+            f"the layout engine {file.engine} cannot be loaded ({type(e).__name__}: {e})",
             source=str(path),
             code="engine_crash",
         ) from e

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.pdf_messages import PdfFile
 from mm_megacontext.layout.worker_process import WorkerProcess
+from mm_megacontext.layout.worker_start import import_path
 
 _MOST_IDLE = 4
 """A question to many files may need pixels of several. Whoever comes back later has to open the file again."""
@@ -25,7 +26,8 @@ def take(limits: IngestLimits, file: PdfFile) -> WorkerProcess:
     A file never meets a worker that another one may have taken over. Raises WorkerFailed.
     """
     with _lock:
-        for worker in [w for w in _idle if w.path == file.path and w.limits == limits]:
+        known = [w for w in _idle if w.serves == file.identity and w.limits == limits]
+        for worker in [w for w in known if w.import_path == import_path()]:
             _idle.remove(worker)
             if worker.is_sound:
                 return worker

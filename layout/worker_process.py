@@ -58,13 +58,18 @@ class WorkerProcess:
 
     def __init__(self, limits: IngestLimits, engine: str) -> None:
         self.limits = limits
-        self.path: bytes | None = None
+        self.serves: object = None
         self._asked: deque[Request] = deque()
         self._n_asked = 0
         self._is_over = False
         self._end, theirs = socket.socketpair()
         with theirs:
             self._origin, self.pid = _fork(theirs, limits, engine)
+
+    @property
+    def import_path(self) -> list[str]:
+        """Where it finds modules."""
+        return self._origin.import_path
 
     @property
     def n_waiting(self) -> int:
@@ -90,8 +95,8 @@ class WorkerProcess:
 
     def ask(self, request: Request) -> None:
         """Send a request; ``answer`` gives what comes of it. Raises WorkerFailed."""
-        assert self.path in (None, request.file.path), "a worker opens one file"
-        self.path = request.file.path
+        assert self.serves in (None, request.file.identity), "a worker opens one file"
+        self.serves = request.file.identity
         self._asked.append(request)
         self._n_asked += 1
         self._end.settimeout(self._seconds)

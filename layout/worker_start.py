@@ -34,7 +34,7 @@ class Origin:
     """That process, running. It has nothing of ours but what programs need to run, and stands in ``/``."""
 
     def __init__(self) -> None:
-        self.import_path = _import_path()
+        self.import_path = import_path()
         self._lock = threading.Lock()
         self._control, theirs = socket.socketpair()
         self._control.settimeout(_START_SECONDS)
@@ -121,7 +121,7 @@ def origin() -> Origin:
     """The one that finds the modules that this process finds now; started if there is none."""
     global _current
     with _lock:
-        if _current is not None and _current.import_path != _import_path():
+        if _current is not None and _current.import_path != import_path():
             _current.close()
             _current = None
         if _current is None:
@@ -152,7 +152,7 @@ def _forget() -> None:
         _current = None
 
 
-def _import_path() -> list[str]:
+def import_path() -> list[str]:
     """Where this process finds modules, so that workers find the same ones; relative places made absolute."""
     return [os.path.abspath(place) for place in sys.path]
 
