@@ -143,6 +143,8 @@ def serve(end: socket.socket, settings: WorkerSettings) -> None:
         _start_clocks(settings)
         answer = worker.answer(request)
         data = wire.pack(answer)
+        if len(data) > frames.MAX_BYTES:
+            data = wire.pack(Failure("ingest", "limit_size", f"what was read of it takes {len(data)} bytes: split it"))
         signal.setitimer(signal.ITIMER_REAL, 0)
         frames.send(end, data)
 

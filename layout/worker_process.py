@@ -209,7 +209,8 @@ def check_page(page: Page, number: int) -> None:
 
 
 def _too_slow(seconds: float, limit: str) -> str:
-    return f"reading it took more than the limit of {seconds:g} s: raise {limit} if you trust the file"
+    what = "s of processor time" if limit == "page_cpu_seconds" else "s"
+    return f"reading it took more than the limit of {seconds:g} {what}: raise {limit} if you trust the file"
 
 
 def _fork(end: socket.socket, limits: IngestLimits, engine: str) -> tuple[Origin, int]:
