@@ -79,19 +79,22 @@ def changed(**new: bytes) -> bytes:
 
 def deflate_bomb() -> bytes:
     """A content stream of 4 GB in 20 KB: deflated twice."""
-    one_megabyte = zlib.compress(b" " * (1 << 20), 9)
-    packer = zlib.compressobj(9)
-    inner = b"".join(packer.compress(b" " * (1 << 24)) for _ in range(256)) + packer.flush()
-    assert len(one_megabyte) < len(inner)
+    inner = inflating(b" " * (1 << 24), 256)
     return changed(content=stream(zlib.compress(inner, 9), b"/Filter[/FlateDecode/FlateDecode]"))
 
 
-def huge_image() -> bytes:
-    """60 000 x 60 000 samples, 3.6 GB, all of one value."""
+def inflating(piece: bytes, times: int) -> bytes:
+    """What zlib inflates to ``piece``, so many times, without deflating it more than twice. The checksum is wrong."""
     packer = zlib.compressobj(9)
-    data = b"".join(packer.compress(bytes(60_000 * 100)) for _ in range(600)) + packer.flush()
+    first = packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)
+    again = packer.compress(piece) + packer.flush(zlib.Z_FULL_FLUSH)  # refers to nothing before it
+    return first + again * (times - 1) + packer.flush()
+
+
+def huge_image() -> bytes:
+    """60 000 x 60 000 pixels of three samples, 10.8 GB, all of one value."""
     image = stream(
-        zlib.compress(data, 9),
+        zlib.compress(inflating(bytes(18_000_000), 600), 9),
         b"/Type/XObject/Subtype/Image/Width 60000/Height 60000/ColorSpace/DeviceRGB/BitsPerComponent 8"
         b"/Filter[/FlateDecode/FlateDecode]",
     )
