@@ -1,9 +1,10 @@
-"""What ``mmctx ingest`` says of files that can be read whole, in part, and not at all. Oracle: how they were written."""
+"""What ``mmctx ingest`` says of files that are read whole, in part, and not at all. Oracle: how they were written."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,7 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker_process, "_GRACE_SECONDS", 0.5)
 
 
-def ingest(
-    path: Path, memory: Path, capsys: pytest.CaptureFixture[str], *options: str
-) -> tuple[int, dict[str, object]]:
+def ingest(path: Path, memory: Path, capsys: pytest.CaptureFixture[str], *options: str) -> tuple[int, dict[str, Any]]:
     capsys.readouterr()
     code = main(["ingest", str(path), "--memory", str(memory), "--json", *SHORT, *options])
     return code, json.loads(capsys.readouterr().out)
@@ -34,7 +33,7 @@ def test_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 0
     assert result["summary"] == {"ok": 5, "degraded": 0, "failed": 0}
     code, result = ingest(tmp_path / "a.pdf", tmp_path / "memory", capsys)
-    assert (code, len(result["unchanged"])) == (0, 1)  # type: ignore[arg-type]
+    assert (code, len(result["unchanged"])) == (0, 1)
 
 
 def test_hostile_files_cost_only_themselves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -51,12 +50,12 @@ def test_hostile_files_cost_only_themselves(tmp_path: Path, capsys: pytest.Captu
         (folder / name).write_bytes(data)
     code, result = ingest(folder, memory, capsys)
     assert code == 3
-    taken = {Path(str(s["uri"])).name: s for s in result["ingested"]}  # type: ignore[attr-defined]
+    taken = {Path(str(s["uri"])).name: s for s in result["ingested"]}
     assert {"1 good.pdf", "2 bomb.pdf", "5 huge.pdf", "6\x1b[2Jgood.pdf"} <= set(taken)
     assert taken["1 good.pdf"]["problems"] == []
     assert [(p["page"], p["code"]) for p in taken["5 huge.pdf"]["problems"]] == [(3, "limit_pixels")]
     assert taken["2 bomb.pdf"]["summary"] == {"ok": 4, "degraded": 0, "failed": 1}
-    failed = {Path(str(f["uri"])).name: f["code"] for f in result["failed"]}  # type: ignore[attr-defined]
+    failed = {Path(str(f["uri"])).name: f["code"] for f in result["failed"]}
     assert failed["3 empty.pdf"] == "zero_pages"
     assert main(["verify", str(memory)]) == 0
     assert main(["ask", str(memory), "What does page 3 keep?", *SHORT]) == 0
@@ -76,7 +75,7 @@ def test_part_and_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str], mo
     (tmp_path / "b.pdf").write_bytes(attack_files.tree_that_holds_itself())
     code, result = ingest(tmp_path / "b.pdf", tmp_path / "new", capsys)
     assert code == 65
-    assert [failed["code"] for failed in result["failed"]] == ["corrupt"]  # type: ignore[attr-defined]
+    assert [failed["code"] for failed in result["failed"]] == ["corrupt"]
     assert not (tmp_path / "new").exists()
     assert main(["layout", str(tmp_path / "b.pdf")]) == 65
     assert main(["ask", str(tmp_path / "b.pdf"), "What?", "--memory", str(tmp_path / "new")]) == 65
