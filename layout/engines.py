@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 ENTRY_POINT_GROUP = "mm_megacontext.layout_engines"
-"""Other distributions register an engine here: a name for a function without arguments that returns a PdfEngine."""
+"""Other distributions register an engine here: a name for a function without arguments that returns a PdfEngine.
+
+It is called in the process that reads the file, see ``pdf_worker``: a new one for each file, which can write no file, sees
+of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too much memory.
+"""
 
 BUILT_IN = {
     "pymupdf": "mm_megacontext.layout.pymupdf_engine:create",

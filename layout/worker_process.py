@@ -116,7 +116,7 @@ class WorkerProcess:
         Raises:
             WorkerFailed: There is none, or what came is no answer.
         """
-        request = self._asked.popleft()
+        request = self._asked[0]
         allowed = self._seconds if seconds is None else min(seconds, self._seconds)
         try:
             answer = wire.unpack(frames.receive(self._end, allowed), _ANSWERS[type(request)], Failure)
@@ -128,6 +128,7 @@ class WorkerProcess:
         except (frames.FrameTooLong, wire.BadMessage) as e:
             self.kill()
             raise WorkerFailed(f"what the PDF engine answered makes no sense ({e})", "bad_answer") from e
+        self._asked.popleft()  # not before: an interrupt leaves an answer on its way
         return answer
 
     def kill(self) -> None:
