@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "mm_megacontext.layout_engines"
 """Other distributions register an engine here: a name for a function without arguments that returns a PdfEngine.
 
-It is called in the process that reads the file, see ``pdf_worker``: a new one for each file, which can write no file, sees
-of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too much memory.
+It is called in the process that reads the file, see ``pdf_worker``: a new one for each file, which can write no file,
+sees of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too much memory.
 """
 
 BUILT_IN = {

@@ -6,34 +6,25 @@ import socket
 import struct
 import time
 
-MAX_BYTES = 64 << 20
-"""Of a message. A page of 20 000 words takes 1 MiB, a rendered cell of a page 12 MiB."""
-
 _LENGTH = struct.Struct(">I")
 _PIECE = 1 << 20
 
 
 class FrameTooLong(ValueError):
-    """A message says that it is longer than ``MAX_BYTES``."""
+    """A message says that it is longer than it may be."""
 
 
 def send(to: socket.socket, message: bytes) -> None:
-    """Send one message.
-
-    Raises:
-        FrameTooLong: It is longer than ``MAX_BYTES``; nothing was sent.
-        OSError: The other end is gone, or the socket's timeout is over.
-    """
-    if len(message) > MAX_BYTES:
-        raise FrameTooLong(f"a message of {len(message)} bytes is longer than {MAX_BYTES}")
+    """Send one message. Raises OSError where the other end is gone, or the socket's timeout is over."""
     to.sendall(_LENGTH.pack(len(message)) + message)
 
 
-def receive(end: socket.socket, seconds: float | None = None) -> bytes:
+def receive(end: socket.socket, max_bytes: int, seconds: float | None = None) -> bytes:
     """Receive one message.
 
     Args:
         end: Where it comes from.
+        max_bytes: The longest message that is taken.
         seconds: How long to wait for all of it; None: for ever.
 
     Raises:
@@ -43,8 +34,8 @@ def receive(end: socket.socket, seconds: float | None = None) -> bytes:
     """
     deadline = None if seconds is None else time.monotonic() + seconds
     (length,) = _LENGTH.unpack(_exactly(end, _LENGTH.size, deadline))
-    if length > MAX_BYTES:
-        raise FrameTooLong(f"a message of {length} bytes is longer than {MAX_BYTES}")
+    if length > max_bytes:
+        raise FrameTooLong(f"a message of {length} bytes is longer than {max_bytes}")
     return _exactly(end, length, deadline)
 
 

@@ -6,6 +6,7 @@ bytes: what is text is cleaned on its way.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,6 +16,8 @@ EXIT_NO_MEMORY = 71
 """Exit code of a worker whose memory ran out outside a page."""
 RENDERER = "pdfium for pixels"
 """Stands for an engine where a file is opened to be rendered."""
+MOST_REQUEST_BYTES = 1 << 16
+_BESIDE_BYTES = 1 << 14  # failures say what is wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,17 @@ class Render:
 
 Request = Count | ReadPage | Measure | Render
 REQUESTS = (Count, ReadPage, Measure, Render)
+
+
+def most_bytes(request: Request) -> int:
+    """The longest answer that is taken: what is unpacked of a few bytes may be sixty times as large.
+
+    A page of 20 000 words takes a MiB.
+    """
+    if isinstance(request, ReadPage):
+        return 8 << 20
+    pixels = math.prod(request.rect[2:]) if isinstance(request, Render) else 0
+    return 3 * pixels + _BESIDE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ _PT_PER_INCH = 72.0
 _FEW_WORDS = 5  # a stamp or page number on a scan
 _SCAN_SHARE = 0.5  # of the page's area that images cover
 _MAX_OCR_PIXELS = 60_000_000  # a sheet of A1 at 300 dpi would be twice that
+MOST_LETTERS = 300
+"""Of what an engine says is wrong."""
 _NO_MEMORY = re.compile(r"\b[mc]alloc\b|\brealloc\b|out of memory", re.IGNORECASE)
 
 
@@ -38,21 +40,21 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None, max_pixel
         raw = pdf.page(number)
         _check_size(raw, max_pixels)
     except Exception as e:
-        return Page(number, (0.0, 0.0), (), engine, problem=_what(e), code=_code(e, "corrupt"))
+        return Page(number, (0.0, 0.0), (), engine, problem=first_words(e), code=_code(e, "corrupt"))
     problem: str | None = None
     code: ErrorCode | None = None
     try:
         seen, hidden = split_hidden(raw)
     except Exception as e:
-        problem = f"whether text on it is hidden could not be found out ({_what(e)})"
+        problem = f"whether text on it is hidden could not be found out ({first_words(e)})"
         code = _code(e, "visibility_unknown")
         seen, hidden = raw, ()
     try:
         regions, unread = _regions_and_failure(seen, ocr)
     except Exception as e:
-        return Page(number, raw.size, hidden, engine, problem=_what(e), code=_code(e, "layout_failed"))
+        return Page(number, raw.size, hidden, engine, problem=first_words(e), code=_code(e, "layout_failed"))
     if problem is None and unread is not None:
-        problem, code = _what(unread), unread.code
+        problem, code = first_words(unread), unread.code
     return Page(number, raw.size, (*regions, *hidden), engine, problem=problem, code=code)
 
 
@@ -108,8 +110,9 @@ def _as_picture(page: RawPage) -> tuple[Region, ...]:
     return find_regions(replace(page, words=[]))
 
 
-def _what(error: Exception) -> str:
+def first_words(error: Exception) -> str:
+    """What an error says, on one line that is not too long: engines repeat what files hold."""
+    first = (str(error).splitlines() or [""])[0][:MOST_LETTERS]
     if isinstance(error, TooLarge):
-        return str(error)
-    first = (str(error).splitlines() or [""])[0]
+        return first
     return f"{type(error).__name__}: {first}".rstrip(": ")

@@ -22,6 +22,7 @@ from mm_megacontext.layout.engines import OpenPdf, load_engine
 from mm_megacontext.layout.ocr import TIMEOUT_SECONDS, NoOcr, Ocr, Tesseract
 from mm_megacontext.layout.pdf_messages import (
     EXIT_NO_MEMORY,
+    MOST_REQUEST_BYTES,
     RENDERER,
     REQUESTS,
     Count,
@@ -33,8 +34,9 @@ from mm_megacontext.layout.pdf_messages import (
     Pixels,
     ReadPage,
     Request,
+    most_bytes,
 )
-from mm_megacontext.layout.pdf_page import read_page
+from mm_megacontext.layout.pdf_page import MOST_LETTERS, first_words, read_page
 
 if TYPE_CHECKING:
     from mm_megacontext.layout.pdf_raster import RasterFile
@@ -74,14 +76,13 @@ class Worker:
         try:
             return self._answer(request)
         except IngestError as e:
-            return Failure("ingest", e.code, e.reason)
+            return Failure("ingest", e.code, e.reason[:MOST_LETTERS])
         except MissingExtra as e:
             return Failure("missing extra", "missing_extra", str(e))
         except MemoryError:
             raise
         except Exception as e:  # engines raise anything on damaged files
-            first = (str(e).splitlines() or [""])[0]
-            return Failure("ingest", "corrupt", f"the PDF cannot be read ({type(e).__name__}: {first}): export it anew")
+            return Failure("ingest", "corrupt", f"the PDF cannot be read ({first_words(e)}): export it anew")
 
     def _answer(self, request: Request) -> Counted | Page | Measured | Pixels:
         held = self._open(request.file)
@@ -137,13 +138,13 @@ def serve(end: socket.socket, settings: WorkerSettings) -> None:
     worker = Worker(settings)
     while True:
         try:
-            request = wire.unpack(frames.receive(end), *REQUESTS)
+            request = wire.unpack(frames.receive(end, MOST_REQUEST_BYTES), *REQUESTS)
         except EOFError:
             return
         _start_clocks(settings)
         answer = worker.answer(request)
         data = wire.pack(answer)
-        if len(data) > frames.MAX_BYTES:
+        if len(data) > most_bytes(request):
             data = wire.pack(Failure("ingest", "limit_size", f"what was read of it takes {len(data)} bytes: split it"))
         signal.setitimer(signal.ITIMER_REAL, 0)
         frames.send(end, data)

@@ -45,11 +45,16 @@ def unpack(data: bytes, *expected: Any) -> Any:
         for kind in expected:
             if kind.__name__ == name:
                 return _decoder(kind)(value)
-        raise BadMessage(f"{name!r:.40} is not one of {', '.join(kind.__name__ for kind in expected)}")
+        raise BadMessage(f"{_told(name)} is not one of {', '.join(kind.__name__ for kind in expected)}")
     except BadMessage:
         raise
     except (ValueError, TypeError, RecursionError, OverflowError, msgpack.UnpackException) as e:
         raise BadMessage(f"no message ({type(e).__name__}: {e!s:.80})") from e
+
+
+def _told(value: Any) -> str:
+    """A value for a message: of what may be long, only what it is."""
+    return repr(value) if type(value) in (int, float, bool, type(None)) else type(value).__name__
 
 
 def _plain(value: Any) -> Any:
@@ -95,14 +100,14 @@ def _field_decoders(kind: Any) -> tuple[tuple[str, Decode], ...]:
 
 def _list(value: Any) -> list[Any]:
     if type(value) is not list:
-        raise BadMessage(f"{value!r:.40} is no list")
+        raise BadMessage(f"{_told(value)} is no list")
     return value
 
 
 def _exact(kind: type[Any]) -> Decode:
     def decode(value: Any) -> Any:
         if type(value) is not kind:
-            raise BadMessage(f"{value!r:.40} is no {kind.__name__}")
+            raise BadMessage(f"{_told(value)} is no {kind.__name__}")
         return value
 
     return decode
@@ -110,27 +115,27 @@ def _exact(kind: type[Any]) -> Decode:
 
 def _number(value: Any) -> float:
     if type(value) not in (float, int) or not math.isfinite(value):
-        raise BadMessage(f"{value!r:.40} is no finite number")
+        raise BadMessage(f"{_told(value)} is no finite number")
     return float(value)
 
 
 def _text(value: Any) -> str:
     if type(value) is not str:
-        raise BadMessage(f"{value!r:.40} is no text")
+        raise BadMessage(f"{_told(value)} is no text")
     return clean_text(value)
 
 
 def _box(value: Any) -> tuple[float, ...]:
     box = tuple(map(_number, _list(value)))
     if len(box) != 4 or box[0] > box[2] or box[1] > box[3]:
-        raise BadMessage(f"{value!r:.80} is no box")
+        raise BadMessage(f"{_told(value)} is no box")
     return box
 
 
 def _choice(choices: tuple[Any, ...]) -> Decode:
     def decode(value: Any) -> Any:
         if type(value) not in (str, int) or value not in choices:
-            raise BadMessage(f"{value!r:.40} is none of {choices}")
+            raise BadMessage(f"{_told(value)} is none of {choices}")
         return value
 
     return decode

@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 import traceback
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -28,20 +29,28 @@ def main() -> None:
     control = socket.socket(fileno=os.dup(0))
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)  # nothing that is loaded here shall read requests or answer them
-    while True:
-        line, descriptors, _, _ = socket.recv_fds(control, _MOST_BYTES, 1)
-        while line and not line.endswith(b"\n"):
-            line += control.recv(_MOST_BYTES)
-        if not line:
-            return
-        request = json.loads(line)
+    for request, descriptors in _requests(control):
         if request["what"] == "fork":
-            _reply(control, _fork(control, descriptors[0], request))
+            _reply(control, _fork(control, descriptors.pop(0), request))
             _load("pdfium")  # for the next one; the worker that was asked for is under way
         elif request["what"] == "end":
             _reply(control, _end(request["pid"], request["seconds"]))
         else:
             _load(request["engine"])
+
+
+def _requests(control: socket.socket) -> Iterator[tuple[dict[str, Any], list[int]]]:
+    """What is asked, until the other end closes, and the descriptors that came with it and were not taken yet."""
+    waiting, descriptors = b"", list[int]()
+    while True:
+        while b"\n" not in waiting:
+            part, came, _, _ = socket.recv_fds(control, _MOST_BYTES, 1)
+            if not part:
+                return
+            waiting += part
+            descriptors += came
+        line, _, waiting = waiting.partition(b"\n")
+        yield json.loads(line), descriptors
 
 
 def _reply(control: socket.socket, value: int | None) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from mm_megacontext.errors import ErrorCode
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout import frames, wire, worker_start
+from mm_megacontext.layout.answers import check_answer
 from mm_megacontext.layout.document import Page
 from mm_megacontext.layout.pdf_messages import (
     EXIT_NO_MEMORY,
@@ -27,13 +28,14 @@ from mm_megacontext.layout.pdf_messages import (
     ReadPage,
     Render,
     Request,
+    most_bytes,
 )
 from mm_megacontext.layout.worker_start import Origin, OriginLost
 
 _GRACE_SECONDS = 5.0  # the worker's own clock comes first; ours is for one that was tampered with, and for its start
 _REQUESTS_PER_WORKER = 500  # then a new one: libraries leak, and what they leak ends with the process
-_MAX_CELLS = 1_000_000  # of a table
 
+_SIGNALS = {number.value: number.name for number in signal.Signals}
 _ANSWERS: dict[type[Any], type[Any]] = {Count: Counted, ReadPage: Page, Measure: Measured, Render: Pixels}
 
 
@@ -119,8 +121,10 @@ class WorkerProcess:
         request = self._asked[0]
         allowed = self._seconds if seconds is None else min(seconds, self._seconds)
         try:
-            answer = wire.unpack(frames.receive(self._end, allowed), _ANSWERS[type(request)], Failure)
-            _check(request, answer)
+            answer = wire.unpack(
+                frames.receive(self._end, most_bytes(request), allowed), _ANSWERS[type(request)], Failure
+            )
+            check_answer(answer, request, self.limits)
         except TimeoutError as e:
             raise self._failed_slowly() from e
         except (EOFError, OSError) as e:
@@ -174,39 +178,8 @@ class WorkerProcess:
             return WorkerFailed(
                 "the PDF engine was killed, perhaps because the machine ran out of memory", "limit_memory"
             )
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        how = _SIGNALS.get(-code, f"exit code {code}")
         return WorkerFailed(f"the PDF engine crashed ({how})", "engine_crash")
-
-
-def _check(request: Request, answer: Any) -> None:
-    """What types alone do not tell. Raises BadMessage."""
-    if isinstance(answer, Page) and isinstance(request, ReadPage):
-        check_page(answer, request.number)
-    elif isinstance(answer, Pixels) and isinstance(request, Render):
-        _, _, width, height = request.rect
-        if len(answer.rgb) != 3 * width * height:
-            raise wire.BadMessage(f"{len(answer.rgb)} bytes are not {width} x {height} pixels")
-    elif isinstance(answer, Measured) and not (answer.width > 0 and answer.height > 0):
-        raise wire.BadMessage("a page without a size")
-
-
-def check_page(page: Page, number: int) -> None:
-    """Whether a page can be what was asked for. Raises BadMessage."""
-    if page.number != number:
-        raise wire.BadMessage(f"page {page.number} where page {number} was asked for")
-    if min(page.size) < 0 or (page.regions and min(page.size) == 0):
-        raise wire.BadMessage(f"a page of {page.size[0]:g} x {page.size[1]:g} pt")
-    if (page.problem is None) != (page.code is None):
-        raise wire.BadMessage("a problem without a code, or a code without a problem")
-    for region in page.regions:
-        table = region.table
-        if table is None:
-            continue
-        if table.n_rows * table.n_columns > _MAX_CELLS or min(table.n_rows, table.n_columns) < 1:
-            raise wire.BadMessage(f"a table of {table.n_rows} x {table.n_columns}")
-        for cell in table.cells:
-            if not (0 <= cell.row < table.n_rows and 0 <= cell.column < table.n_columns):
-                raise wire.BadMessage("a cell outside its table")
 
 
 def _too_slow(seconds: float, limit: str) -> str:

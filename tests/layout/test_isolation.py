@@ -201,6 +201,13 @@ def test_the_origin_may_die(good: Path) -> None:
     assert [page.status for page in read(good).pages()] == ["ok"] * 5
 
 
+def test_requests_to_the_origin_may_come_together(good: Path) -> None:
+    worker_start.drop(worker_start.origin())
+    for _ in range(3):
+        worker_start.origin().load("pdfium")  # it is importing yet, and reads all of this at once
+    assert [page.status for page in read(good).pages()] == ["ok"] * 5
+
+
 def test_what_is_left_over_is_ended(good: Path) -> None:
     pages = read(good).pages()
     next(pages)
