@@ -51,11 +51,11 @@ class PdfRenderer:
     def __init__(self, path: str | Path, password: str | None = None, limits: IngestLimits | None = None) -> None:
         self.path = str(path)
         self.limits = limits or IngestLimits()
-        self._file = pdf_file(path, password, RENDERER)
         self._seconds_left = self.limits.document_seconds
         self._lost: dict[int, IngestError] = {}
         if not Path(path).is_file():
             raise IngestError("no such file", source=self.path, code="not_found")
+        self._file = pdf_file(path, password, RENDERER)
         self._n_pages: int = self._ask(Count(self._file), None).n_pages
 
     def __len__(self) -> int:
