@@ -25,6 +25,7 @@ from mm_megacontext.ingest import (
     find_files,
 )
 from mm_megacontext.ingest_limits import IngestLimits
+from mm_megacontext.inspection import inspect_store
 from mm_megacontext.layout.document import Page
 from mm_megacontext.layout.reader import content_hash
 from mm_megacontext.lens import Lens
@@ -289,14 +290,7 @@ class MegaContext:
 
     def inspect(self) -> dict[str, Any]:
         """The documented JSON of ``mmctx inspect``."""
-        store = self._store
-        return {
-            "sources": [{"uri": r.uri, "kind": r.kind, "pages": r.n_pages, "nodes": r.n_nodes} for r in self.sources],
-            "nodes_per_lod": {} if store is None else {str(lod): n for lod, n in sorted(store.counts().items())},
-            "bytes": 0 if store is None else store.size_bytes(),
-            "base": self.identity.base,
-            "gistnet": self.identity.gistnet,
-        }
+        return inspect_store(self._store, self.identity)
 
     def verify(self) -> list[str]:
         """Read everything and check it; returns the problems, none if all is well."""

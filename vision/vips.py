@@ -97,8 +97,9 @@ class VipsSource:
         """The whole image at about ``level``, quickly: for people to look at, not for gists.
 
         Where the file holds a reduced copy of at least this size, that copy is taken and fitted to the size of the
-        level; its pixels are those of its writer's filter and may even show another state of the image. Without one
-        this is ``read`` of the whole level.
+        level; its pixels are those of its writer's filter and may even show another state of the image. Without one,
+        a format without tiles is shrunk while it is decoded, once from top to bottom and without the temporary file
+        that ``read`` makes. Anything else is ``read``.
 
         Returns:
             As many pixels as the level has.
@@ -106,6 +107,13 @@ class VipsSource:
         width, height = level_size(self.size, level)
         reduced = [copy for copy in self._reduced() if _holds(copy.size, (width, height))]
         if not reduced:
+            if (
+                level
+                and self._reader == "vips"
+                and not self._header.is_in_pieces
+                and has_agreed_white(self._file.dtype)
+            ):
+                return samples_to_srgb(self._file.shrunk(1 << level), self._encoding, None)
             return self.read((0, 0, width, height), level)
         copy = min(reduced, key=lambda copy: copy.size)
         step = max(k for k in range(copy.n_levels) if k == 0 or _holds(level_size(copy.size, k), (width, height)))

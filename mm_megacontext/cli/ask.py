@@ -16,6 +16,7 @@ from mm_megacontext.cli.arguments import (
     positive_int,
     reading_options,
 )
+from mm_megacontext.cli.encoder_choice import add_encoder, chosen_base
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.cli.ingest import warn_of_pages
 from mm_megacontext.errors import IngestError
@@ -48,10 +49,11 @@ def add_parser(subparsers: Subparsers) -> None:
         "--memory", type=Path, metavar="DIR", help="memory that takes up FILE (default: in your cache directory)"
     )
     parser.add_argument(
-        "--show", type=picture_path, metavar="OUT.png", help="draw the evidence and where the model looked sharply"
+        "--show", type=picture_path, metavar="OUT.png", help="draw the evidence and where the model looked"
     )
     parser.add_argument("--trace", type=Path, metavar="OUT.jsonl", help="write every step of the reading")
     add_reading(parser)
+    add_encoder(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -79,9 +81,10 @@ def _ask_memory(args: argparse.Namespace) -> Answer:
     if args.memory is not None:
         raise UsageError(f"--memory goes with a file, and {args.target} is a directory")
     directory = existing_memory(args.target)
+    base = chosen_base(args)
     from mm_megacontext.memory import MegaContext
 
-    with MegaContext.open(directory, create=False, limits=ingest_limits(args)) as memory:
+    with MegaContext.open(directory, create=False, base=base, limits=ingest_limits(args)) as memory:
         return memory.ask(args.question, budget=args.budget)
 
 
@@ -90,11 +93,14 @@ def _ask_file(args: argparse.Namespace) -> Answer:
         raise UsageError(f"{args.target}: no such file or memory")
     options = reading_options(args)
     directory = memory_for_file(args.target) if args.memory is None else args.memory
-    if not directory.exists():
+    if not directory.exists():  # nor, in all likelihood, another encoder's
         _start_early(args.target, args.engine)
+    base = chosen_base(args)
     from mm_megacontext.memory import MegaContext
 
-    with MegaContext.open(directory, limits=ingest_limits(args)) as memory:
+    if args.memory is None and base is not None:
+        directory = memory_for_file(args.target, base.encoder.name)
+    with MegaContext.open(directory, base=base, limits=ingest_limits(args)) as memory:
         memory.prompt_cost(args.question, args.budget)  # a question that cannot be asked shall leave nothing behind
         uri = _take_up(memory, args.target, options)
         return memory.ask(args.question, budget=args.budget, source=uri)
@@ -127,7 +133,8 @@ def render(result: dict[str, Any]) -> str:
     for evidence in result["evidence"]:
         box = " ".join(f"{edge:.1f}" for edge in evidence["bbox"])
         source = terminal.printable(evidence["source"])
-        lines.append(f"  {source}, page {evidence['page']}, [{box}] {evidence['unit']}: {evidence['text']}")
+        place = f"{source}, page {evidence['page']}, [{box}] {evidence['unit']}"
+        lines.append(f"  {place}: {evidence['text']}" if evidence["text"] else f"  {place}")
     usage = result["usage"]
     lines.append(
         f"  read {usage['cost']} of {usage['budget']} allowed: {usage['entries']} entries for {usage['leaves']} leaves "

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.cli import terminal
 from mm_megacontext.cli.arguments import add_json, add_reading, ingest_limits, reading_options
+from mm_megacontext.cli.encoder_choice import add_encoder, chosen_base
 from mm_megacontext.cli.failure import PARTIAL, UNUSABLE, UsageError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files or directories")
     parser.add_argument("--memory", type=Path, required=True, metavar="DIR", help="the memory, made if it is not there")
     add_reading(parser)
+    add_encoder(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -42,10 +44,11 @@ def run(args: argparse.Namespace) -> int:
         if not path.exists():
             raise UsageError(f"{path}: no such file or directory")
     options = reading_options(args)
+    base = chosen_base(args)
     from mm_megacontext.memory import MegaContext
 
     started = time.monotonic()
-    with MegaContext.open(args.memory, limits=ingest_limits(args)) as memory:
+    with MegaContext.open(args.memory, base=base, limits=ingest_limits(args)) as memory:
         report = _ingest_all(memory, args.paths, options)
     result = to_json(report, time.monotonic() - started)
 

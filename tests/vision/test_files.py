@@ -14,7 +14,8 @@ from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
 from mm_megacontext.image_scale import PhysicalScale
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.reader import read
-from mm_megacontext.vision.files import open_image, read_overview
+from mm_megacontext.vision import files
+from mm_megacontext.vision.files import open_image, open_to_look_at, read_overview
 from mm_megacontext.vision.raster import PillowSource
 from mm_megacontext.vision.source import ArraySource
 from mm_megacontext.vision.vips import VipsSource
@@ -146,3 +147,28 @@ def test_an_overview_of_what_has_no_copies_is_its_level(tmp_path: Path) -> None:
     Image.fromarray(picture()).save(tmp_path / "a.png")
     source = open_image(tmp_path / "a.png")
     np.testing.assert_array_equal(read_overview(source, 2), source.read((0, 0, 10, 6), 2))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_a_look_at_a_large_image_decodes_none_of_it_whole(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "LOOKED_AT_PIXELS", 37 * 23 - 1)
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(picture()).save(path)
+    source = open_to_look_at(path)
+    assert isinstance(source, VipsSource)
+    np.testing.assert_array_equal(source.read((0, 0, 37, 23)), open_image(path).read((0, 0, 37, 23)))
+    monkeypatch.setattr(files, "LOOKED_AT_PIXELS", 37 * 23)
+    assert isinstance(open_to_look_at(path), PillowSource)
+
+
+def test_a_look_needs_no_libvips_where_opening_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LOOKED_AT_PIXELS", 1)
+    Image.fromarray(picture()).save(tmp_path / "a.webp")
+    assert isinstance(open_to_look_at(tmp_path / "a.webp"), PillowSource), "libvips is not given this format"
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    monkeypatch.setitem(sys.modules, "pyvips", None)
+    assert isinstance(open_to_look_at(tmp_path / "a.png"), PillowSource)
+    with pytest.raises(IngestError, match="no such file"):
+        open_to_look_at(tmp_path / "b.png")
