@@ -21,6 +21,9 @@ from mm_megacontext.layout.pages_ahead import PagesAhead
 from mm_megacontext.layout.pdf_messages import Count, Failure, PdfFile
 from mm_megacontext.layout.worker_process import WorkerFailed
 
+_SAME_FOR_ALL = (None, "limit_pixels", "limit_size", "ocr_unavailable", "ocr_failed")
+"""What another engine would say, too."""
+
 
 def read_pdf(
     path: Path, content_hash: str, engine: str, password: str | None, ocr: Ocr | None, limits: IngestLimits
@@ -117,11 +120,13 @@ class _Reading:
 
     def _page(self, ahead: PagesAhead, number: int) -> Page:
         page = ahead.page(number)
-        if page.status != "failed" or page.code == "limit_pixels" or ahead.seconds_left <= 0:
+        if page.code in _SAME_FOR_ALL:
             return page
         for file in self.files[1:]:
+            if ahead.seconds_left <= 0:
+                break
             again = self._once(file, number, ahead)
-            if again.status != "failed":
+            if again.status == "ok" or (page.status == "failed" and again.status != "failed"):
                 return again
         return page
 

@@ -76,7 +76,7 @@ class Worker:
         try:
             return self._answer(request)
         except IngestError as e:
-            return Failure("ingest", e.code, e.reason[:MOST_LETTERS])
+            return Failure("ingest", e.code, e.reason.removeprefix(f"page {e.page}: ")[:MOST_LETTERS])
         except MissingExtra as e:
             return Failure("missing extra", "missing_extra", str(e))
         except MemoryError:
@@ -126,7 +126,7 @@ def _reader(file: PdfFile) -> tuple[OpenPdf | RasterFile, str]:
         raise
     except Exception as e:
         raise IngestError(
-            f"the layout engine {file.engine} cannot be loaded ({type(e).__name__}: {e})",
+            f"the layout engine {file.engine} cannot be loaded ({first_words(e)})",
             source=str(path),
             code="engine_crash",
         ) from e

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,10 +111,11 @@ def _start_early(file: Path, engine: str) -> None:
     """Let the process that PDFs are read from start while this one imports what takes longest: the model."""
     from mm_megacontext.layout.engines import candidates
     from mm_megacontext.layout.reader import is_pdf
-    from mm_megacontext.layout.worker_start import origin
+    from mm_megacontext.layout.worker_start import OriginLost, origin
 
     if is_pdf(file):
-        origin().load(candidates(engine)[0])
+        with suppress(OriginLost):  # whoever needs it starts it again, or says why it cannot be started
+            origin().load(candidates(engine)[0])
 
 
 def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:

@@ -113,6 +113,15 @@ def test_what_one_engine_does_not_survive_the_next_one_reads(
     assert {page.status for page in pages} == {"ok"}
 
 
+def test_where_one_engine_cannot_look_the_next_one_does(
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install_shim(monkeypatch, tmp_path / "plugin", at_page_3=MISDEEDS["cannot render"])
+    monkeypatch.setattr("mm_megacontext.layout.pdf_reader.candidates", lambda name: ["shim", "pdfium"])
+    page = list(read(good, limits=SHORT).pages())[2]
+    assert (page.engine, page.status) == ("pdfium", "ok")
+
+
 def test_a_file_in_which_one_engine_finds_no_page_goes_to_the_next(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
