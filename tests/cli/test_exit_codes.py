@@ -13,7 +13,7 @@ from mm_megacontext.layout import worker_process
 from tests.layout import attack_files
 from tests.layout.shim_engine import MISDEEDS, install_shim
 
-SHORT = ["--limit", "page-seconds=2", "--limit", "page_cpu_seconds=1", "--limit", "worker-bytes=600000000"]
+SHORT = ["--limit", "page-seconds=60", "--limit", "page_cpu_seconds=1", "--limit", "worker-bytes=600000000"]
 
 
 @pytest.fixture(autouse=True)

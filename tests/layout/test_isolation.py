@@ -22,7 +22,10 @@ from mm_megacontext.layout.worker_process import WorkerProcess
 from tests.layout import attack_files
 from tests.layout.shim_engine import MISDEEDS, install_shim
 
-SHORT = IngestLimits(page_seconds=1.0, page_cpu_seconds=1.0, worker_bytes=600 << 20)
+LIMITS = IngestLimits(page_seconds=60.0, page_cpu_seconds=1.0, worker_bytes=600 << 20)
+"""Processor time, which a busy machine does not shorten, is what stops most."""
+SHORT = IngestLimits(page_seconds=3.0, page_cpu_seconds=1.0)
+"""For what sleeps."""
 FLAT_MIB = 32
 """How much the parent may grow while a worker eats gigabytes."""
 
@@ -72,7 +75,8 @@ def test_one_bad_page_does_not_cost_the_others(
     install_shim(monkeypatch, tmp_path / "plugin", at_page_3=MISDEEDS[misdeed])
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     before = rss_peak_mib()
-    pages = list(read(good, engine="shim", limits=SHORT).pages())
+    limits = SHORT if "time.sleep" in MISDEEDS[misdeed] else LIMITS
+    pages = list(read(good, engine="shim", limits=limits).pages())
     assert rss_peak_mib() < before + FLAT_MIB
     assert [page.number for page in pages] == [1, 2, 3, 4, 5]
     assert [page.text for page in pages if page.number != 3] == ["value-1", "value-2", "value-4", "value-5"]
@@ -90,7 +94,7 @@ def test_lies_about_the_number_of_pages(
 ) -> None:
     install_shim(monkeypatch, tmp_path / "plugin", n_pages=n_pages)
     with pytest.raises(IngestError) as caught:
-        read(good, engine="shim", limits=SHORT)
+        read(good, engine="shim", limits=LIMITS)
     assert caught.value.code == code
 
 
@@ -107,7 +111,7 @@ def test_what_one_engine_does_not_survive_the_next_one_reads(
 ) -> None:
     install_shim(monkeypatch, tmp_path / "plugin", at_page_3=MISDEEDS["aborts"])
     monkeypatch.setattr("mm_megacontext.layout.pdf_reader.candidates", lambda name: ["shim", "pdfium"])
-    pages = list(read(good, limits=SHORT).pages())
+    pages = list(read(good, limits=LIMITS).pages())
     assert [page.engine for page in pages] == ["shim", "shim", "pdfium", "shim", "shim"]
     assert pages[2].text == attack_files.good_text(3)
     assert {page.status for page in pages} == {"ok"}
@@ -118,7 +122,7 @@ def test_where_one_engine_cannot_look_the_next_one_does(
 ) -> None:
     install_shim(monkeypatch, tmp_path / "plugin", at_page_3=MISDEEDS["cannot render"])
     monkeypatch.setattr("mm_megacontext.layout.pdf_reader.candidates", lambda name: ["shim", "pdfium"])
-    page = list(read(good, limits=SHORT).pages())[2]
+    page = list(read(good, limits=LIMITS).pages())[2]
     assert (page.engine, page.status) == ("pdfium", "ok")
 
 
@@ -127,15 +131,15 @@ def test_a_file_in_which_one_engine_finds_no_page_goes_to_the_next(
 ) -> None:
     install_shim(monkeypatch, tmp_path / "plugin", n_pages=0)
     monkeypatch.setattr("mm_megacontext.layout.pdf_reader.candidates", lambda name: ["shim", "pdfium"])
-    assert [page.engine for page in read(good, limits=SHORT).pages()] == ["pdfium"] * 5
+    assert [page.engine for page in read(good, limits=LIMITS).pages()] == ["pdfium"] * 5
 
 
 def test_a_document_has_its_time_too(good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install_shim(monkeypatch, tmp_path / "plugin", at_page_3=MISDEEDS["sleeps"])
-    limits = IngestLimits(page_seconds=60, document_seconds=1.0)
+    limits = IngestLimits(page_seconds=60, document_seconds=3.0)
     begun = time.monotonic()
     pages = list(read(good, engine="shim", limits=limits).pages())
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     assert [page.code for page in pages] == [None, None, "limit_time", "limit_time", "limit_time"]
     assert "raise document_seconds" in str(pages[3].problem)
 
@@ -177,14 +181,14 @@ def test_a_worker_that_sent_more_than_it_was_asked_for_is_not_used_again(
     )
     install_shim(monkeypatch, tmp_path / "plugin", at_page_3=sends)
     file = pdf_file(good, None, "shim")
-    worker = WorkerProcess(SHORT, "shim")
+    worker = WorkerProcess(LIMITS, "shim")
     worker.ask(ReadPage(file, 3, None))
     assert worker.answer() == Page(3, (9.0, 9.0), ())
     deadline = time.monotonic() + 5
     while worker.is_sound and time.monotonic() < deadline:
         time.sleep(0.01)
     worker_pool.give_back(worker)
-    with worker_pool.borrowed(SHORT, file) as other:
+    with worker_pool.borrowed(LIMITS, file) as other:
         assert other.pid != worker.pid
 
 
@@ -254,7 +258,7 @@ def tried():
 """
     )
     worker_start.drop(worker_start.origin())
-    pages = list(read(good, engine="shim", limits=SHORT).pages())
+    pages = list(read(good, engine="shim", limits=LIMITS).pages())
     assert pages[2].problem == "RuntimeError: [None, '/', 'File too large']"
     assert target.read_bytes() == b""
 
