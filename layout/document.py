@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mm_megacontext.errors import ErrorCode
+
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1), x0 <= x1 and y0 <= y1."""
 
@@ -121,6 +123,8 @@ class Page:
     engine: str = ""
     problem: str | None = None
     """Why the page could not be read whole, or None."""
+    code: ErrorCode | None = None
+    """The same for programs; None where there is no problem."""
 
     @property
     def status(self) -> PageStatus:

@@ -35,6 +35,7 @@ def page_to_json(page: Page) -> dict[str, Any]:
         "status": page.status,
         "engine": page.engine,
         "problem": page.problem,
+        "code": page.code,
         "regions": [_region_to_json(region, order) for order, region in enumerate(page.regions, 1)],
     }
 

@@ -16,7 +16,8 @@ import pypdfium2.raw as pdfium_c
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Box, HiddenReason
 from mm_megacontext.layout.engines import OpenPdf, RawPage, RawWord, clean_text, is_outside
-from mm_megacontext.layout.passwords import is_password_error, open_pdfium
+from mm_megacontext.layout.passwords import wrong_password
+from mm_megacontext.layout.pdfium_file import is_password_error, open_pdfium
 from mm_megacontext.layout.pdfium_graphics import Frame, paint_order, read_graphics
 
 _LINE_BREAK_HYPHEN = 0x02  # PDFium's mark for a hyphen at the end of a line
@@ -36,8 +37,7 @@ class PdfiumEngine:
             return _PdfiumFile(open_pdfium(str(path), password))
         except pdfium.PdfiumError as e:
             if is_password_error(e):
-                what = "is wrong: pass the right one" if password else "is needed: pass password=..."
-                raise IngestError(f"the PDF is encrypted and its password {what}", source=str(path)) from e
+                raise wrong_password(str(path), password) from e
             raise IngestError(f"PDFium cannot open it as a PDF ({e}): export it anew", source=str(path)) from e
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.layout.document import Box, HiddenReason
 from mm_megacontext.layout.engines import (
+    NO_PYMUPDF,
     OpenPdf,
     Painted,
     RawPage,
@@ -26,30 +27,29 @@ from mm_megacontext.layout.engines import (
     is_outside,
     place_vector,
 )
-from mm_megacontext.layout.passwords import spellings
+from mm_megacontext.layout.passwords import spellings, wrong_password
 
 
 @contextmanager
 def _neural_layout_left_out() -> Iterator[None]:
     """PyMuPDF 2 starts an ONNX runtime at import for its neural layout, which is not used here: a second and 50 MB."""
-    name = "pymupdf.layout"
-    if "pymupdf" in sys.modules or name in sys.modules:
+    names = {"pymupdf.layout", "pymupdf4llm"}
+    if "pymupdf" in sys.modules or not names.isdisjoint(sys.modules):
         yield
         return
-    sys.modules[name] = None  # type: ignore[assignment]  # an import of it fails, as PyMuPDF allows for
+    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]  # importing them fails, as PyMuPDF allows for
     try:
         yield
     finally:
-        del sys.modules[name]
+        for name in names:
+            del sys.modules[name]
 
 
 try:
     with _neural_layout_left_out():
         pymupdf: Any = importlib.import_module("pymupdf")
 except ImportError as e:
-    raise MissingExtra(
-        "the PyMuPDF engine needs PyMuPDF: pip install 'mm-megacontext[pymupdf]', or use engine='pdfium'"
-    ) from e
+    raise MissingExtra(NO_PYMUPDF) from e
 
 _VECTOR_BLOCK = 3
 _BOLD = 16  # span flag
@@ -84,8 +84,7 @@ class PyMuPdfEngine:
             raise IngestError(f"PyMuPDF cannot open it as a PDF ({what}): export it anew", source=str(path)) from e
         if pdf.needs_pass and not any(map(pdf.authenticate, spellings(password or ""))):
             pdf.close()
-            what = "is wrong: pass the right one" if password else "is needed: pass password=..."
-            raise IngestError(f"the PDF is encrypted and its password {what}", source=str(path))
+            raise wrong_password(str(path), password)
         return _PyMuPdfFile(pdf, n_pages or int(pdf.page_count))
 
 

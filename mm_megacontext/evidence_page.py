@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from PIL import Image
 
 from mm_megacontext.answer import Answer
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.page_picture import render_page
 from mm_megacontext.show import EvidenceBox, Footprint, caption, draw_evidence_page
 from mm_megacontext.store_catalogue import SourceRecord
@@ -22,7 +22,7 @@ def draw_answer(
     context: WorkingContext,
     records: Mapping[int, SourceRecord],
     passwords: Mapping[str, str],
-    limits: ImageLimits | None = None,
+    limits: IngestLimits | None = None,
 ) -> Image.Image:
     """Draw the page of the strongest evidence, or the first page of the first source if there is none.
 

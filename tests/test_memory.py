@@ -21,7 +21,8 @@ from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.errors import BudgetTooSmall, IncompatibleGists, StoreError
 from mm_megacontext.ingest import ProgressEvent
 from mm_megacontext.lens import Lens
-from mm_megacontext.memory import NOT_FOUND, Answer, MegaContext, memory_for_file
+from mm_megacontext.memory import NOT_FOUND, Answer, MegaContext
+from mm_megacontext.memory_place import memory_for_file
 from mm_megacontext.store import Store
 from mm_megacontext.vision.gists import MaxPool
 from mm_megacontext.working_context import Entry

@@ -14,7 +14,7 @@ import numpy as np
 from mm_megacontext.deep_zoom import DeepZoom, read_deep_zoom
 from mm_megacontext.errors import IngestError, LimitExceeded
 from mm_megacontext.image_header import DEEP_ZOOM, choose_reader, read_header
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.vision.raster import PillowSource
 from mm_megacontext.vision.source import Pixels, Rect, count_levels, level_size, read_padded
 
@@ -36,11 +36,11 @@ class DeepZoomSource:
         IngestError: The descriptor is missing or damaged; on reading, a tile is missing, damaged, or not of its size.
     """
 
-    def __init__(self, path: str | Path, *, limits: ImageLimits | None = None) -> None:
-        limits = limits or ImageLimits()
+    def __init__(self, path: str | Path, *, limits: IngestLimits | None = None) -> None:
+        limits = limits or IngestLimits()
         path = Path(path)
         if not path.is_file():
-            raise IngestError("no such file", source=str(path))
+            raise IngestError("no such file", source=str(path), code="not_found")
         choose_reader(read_header(path, DEEP_ZOOM), limits)
         self._zoom = read_deep_zoom(path)
         self._tile_pixels = (self._zoom.tile_size + 2 * self._zoom.overlap) ** 2

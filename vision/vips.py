@@ -11,8 +11,8 @@ from PIL import Image
 
 from mm_megacontext.errors import IngestError, LimitExceeded
 from mm_megacontext.image_header import ImageHeader, Reader, choose_vips_reader, image_format, read_header
-from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.image_scale import PhysicalScale
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.tiff_pages import page_roles
 from mm_megacontext.vips_file import VipsFile
 from mm_megacontext.vision.colour import Encoding, Range, encoding_of, has_agreed_white, range_of, samples_to_srgb
@@ -44,8 +44,8 @@ class VipsSource:
         MissingExtra: libvips is not installed.
     """
 
-    def __init__(self, path: str | Path, *, page: int = 0, limits: ImageLimits | None = None) -> None:
-        limits = limits or ImageLimits()
+    def __init__(self, path: str | Path, *, page: int = 0, limits: IngestLimits | None = None) -> None:
+        limits = limits or IngestLimits()
         header = _header(Path(path))
         if not 0 <= page < max(1, len(header.pages)):
             raise IngestError(f"there is no page {page}; the file has {max(1, len(header.pages))}", source=str(path))
@@ -159,8 +159,8 @@ def _holds(size: tuple[int, int], smaller: tuple[int, int]) -> bool:
 
 def _header(path: Path) -> ImageHeader:
     if not path.is_file():
-        raise IngestError("no such file", source=str(path))
+        raise IngestError("no such file", source=str(path), code="not_found")
     name = image_format(path, has_signature=True)
     if name is None:
-        raise IngestError("not an image in a format that libvips reads here", source=str(path))
+        raise IngestError("not an image in a format that libvips reads here", source=str(path), code="unsupported")
     return read_header(path, name)

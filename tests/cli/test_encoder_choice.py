@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mm_megacontext.cli.main import main
-from mm_megacontext.memory import memory_for_file
+from mm_megacontext.memory_place import memory_for_file
 from mm_megacontext.vision.encoders import create_encoder, register_encoder, registry
 from mm_megacontext.vision.encoders.dct import DctEncoder
 from tests.vision.test_raster import picture

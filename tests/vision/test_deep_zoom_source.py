@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.ingest import find_files
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.reader import read
 from mm_megacontext.vision.deep_zoom_source import DeepZoomSource
 from mm_megacontext.vision.files import open_image
@@ -99,10 +99,10 @@ def test_damaged_descriptors_are_refused(tmp_path: Path, text: str, said: str) -
 def test_limits(tmp_path: Path) -> None:
     path = deep_zoom(tmp_path, picture(200, 100))
     with pytest.raises(LimitExceeded, match="raise max_pixels"):
-        DeepZoomSource(path, limits=ImageLimits(max_pixels=19_999))
+        DeepZoomSource(path, limits=IngestLimits(max_pixels=19_999))
     with pytest.raises(LimitExceeded, match="raise max_decoded_pixels"):
-        DeepZoomSource(path, limits=ImageLimits(max_decoded_pixels=1_000))
-    assert DeepZoomSource(path, limits=ImageLimits(max_decoded_pixels=34 * 34)).size == (200, 100)
+        DeepZoomSource(path, limits=IngestLimits(max_decoded_pixels=1_000))
+    assert DeepZoomSource(path, limits=IngestLimits(max_decoded_pixels=34 * 34)).size == (200, 100)
 
 
 def test_an_overview_comes_from_the_smaller_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from PIL import Image
 
 from mm_megacontext import vips_file
 from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.vision.raster import PillowSource
 from mm_megacontext.vision.source import ArraySource, ImageSource, Pixels, count_levels, level_size
 from mm_megacontext.vision.vips import VipsSource
@@ -226,9 +226,9 @@ def test_colour_spaces_without_a_conversion_are_refused(tmp_path: Path) -> None:
 
 READ_RANDOMLY = """
 import random, re, sys
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.vision.files import open_image
-source = open_image(sys.argv[1], ImageLimits(max_expansion=10**9))
+source = open_image(sys.argv[1], IngestLimits(max_expansion=10**9))
 rng, (width, height) = random.Random(0), source.size
 for _ in range(40):
     source.read((rng.randrange(width - 2048), rng.randrange(height - 2048), 2048, 2048))
@@ -377,11 +377,11 @@ def test_without_libvips_the_error_names_the_extra(tmp_path: Path, monkeypatch: 
 def test_limits_are_kept(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", picture(100, 100))
     with pytest.raises(LimitExceeded, match="raise max_pixels"):
-        VipsSource(path, limits=ImageLimits(max_pixels=9_999))
+        VipsSource(path, limits=IngestLimits(max_pixels=9_999))
     with pytest.raises(LimitExceeded, match="raise max_scratch_bytes"):
-        VipsSource(path, limits=ImageLimits(max_scratch_bytes=29_999))
+        VipsSource(path, limits=IngestLimits(max_scratch_bytes=29_999))
     tiles = tiled(tmp_path / "a.tif", picture(100, 100))
-    assert VipsSource(tiles, limits=ImageLimits(max_scratch_bytes=1)).size == (100, 100), "tiles need no scratch"
+    assert VipsSource(tiles, limits=IngestLimits(max_scratch_bytes=1)).size == (100, 100), "tiles need no scratch"
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
