@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mm_megacontext.hints import HintConfig, Hints, HintSearch
 from mm_megacontext.memory_tree import InMemoryTree
-from mm_megacontext.tree import NodeId
+from mm_megacontext.tree import Modality, NodeId
 from tests.strategies import TreeBuilder, start, subtree, trees
 
 VECTOR = np.ones(4, dtype=np.float32)
@@ -31,7 +31,13 @@ class FakeIndex:
         self.asked.append(("text", k, within))
         return self.text[:k]
 
-    def search_vectors(self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None = None) -> Found:
+    def search_vectors(
+        self,
+        vector: npt.NDArray[np.float32],
+        k: int,
+        within: Sequence[int] | None = None,
+        modality: Modality = "text",
+    ) -> Found:
         self.asked.append(("vectors", k, within))
         return self.vectors[:k]
 
