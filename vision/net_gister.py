@@ -88,3 +88,12 @@ class NetGister:
         with torch.inference_mode():
             made: npt.NDArray[np.float32] = self.net(cells).float().cpu().numpy()
         return list(made)
+
+
+class UnionGister(NetGister):
+    """For modules whose parents are the largest of their children, as UnionNet's are: without calling the module."""
+
+    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int], cells: Sequence[Cell] | None = None) -> Gist:
+        """The largest of each number; where the children stand changes nothing."""
+        largest: Gist = np.max(np.stack(gists), axis=0)
+        return largest

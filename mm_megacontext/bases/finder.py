@@ -19,7 +19,7 @@ from mm_megacontext.union_lens import UnionLensNet
 from mm_megacontext.vision.encoders import PatchEncoder
 from mm_megacontext.vision.encoders.cnn import CnnEncoder, PatchCnn
 from mm_megacontext.vision.gistnet import Cells
-from mm_megacontext.vision.net_gister import NetGister
+from mm_megacontext.vision.net_gister import UnionGister
 from mm_megacontext.vision.union_net import UnionNet
 from mm_megacontext.working_context import Entry
 
@@ -65,9 +65,9 @@ class Finder:
         """The lens that leads to what it reads."""
         return Lens(self._lens)
 
-    def gister(self) -> NetGister:
+    def gister(self) -> UnionGister:
         """Makes the gists of a memory that it can read."""
-        return NetGister(self._net)
+        return UnionGister(self._net)
 
     @property
     def id(self) -> str:

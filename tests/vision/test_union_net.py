@@ -14,7 +14,7 @@ from torch import Tensor
 from mm_megacontext.vision.encoders import DctEncoder
 from mm_megacontext.vision.gistnet import Cells
 from mm_megacontext.vision.gists import TileGister, VisualGister
-from mm_megacontext.vision.net_gister import NetGister
+from mm_megacontext.vision.net_gister import NetGister, UnionGister
 from mm_megacontext.vision.quadtree import build_image_nodes
 from mm_megacontext.vision.source import ArraySource
 from mm_megacontext.vision.tiles import IMAGE_FRAME
@@ -90,10 +90,20 @@ def test_weights_come_back_from_a_directory(tmp_path: Path) -> None:
         assert torch.equal(loaded(patches(1)), net(3)(patches(1)))
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=4))
+def test_without_calling_the_net_parents_are_the_same(seeds: list[int]) -> None:
+    called, not_called = NetGister(net()), UnionGister(net())
+    gists = called.of_patches([patches(seed).vectors[0, :, :, 0].numpy() for seed in seeds])
+    n_leaves, cells = [64] * len(gists), [(i // 2, i % 2) for i in range(len(gists))]
+    np.testing.assert_array_equal(called.of_gists(gists, n_leaves, cells), not_called.of_gists(gists, n_leaves, cells))
+    assert called.id == not_called.id
+
+
 def test_up_the_pyramid_nothing_is_lost() -> None:
     """Whatever code some tile has, the root has it as well, to the bit."""
     pixels = np.random.default_rng(0).integers(0, 256, (300, 500, 3), dtype=np.uint8)
-    gister: VisualGister = NetGister(net())
+    gister: VisualGister = UnionGister(net())
     tiles = TileGister(DctEncoder(DIM), gister)
     rows = list(build_image_nodes(ArraySource(pixels), tiles, page=1, frame=IMAGE_FRAME, t=0, index_start=0))
     of_tiles = [row.gist for row in rows if row.lod == 1]
