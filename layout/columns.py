@@ -19,6 +19,8 @@ _MIN_WORDS = 3  # median words of a segment of running text
 _MIN_FILL = 0.5  # mean share of its column's width that a row of running text takes
 _MIN_GUTTER_EM = 0.6
 _MAX_CROSSING = 0.5  # segments that cross the gutter, as a share of those beside it
+_HEADING_SIZE = 1.25  # times the size of most text: a heading of it that has white on all sides is one of all columns
+_HEADING_GAP_EM = 0.5  # of the heading: the white above and below it in the other columns
 _MAX_DEPTH = 8
 _MAX_WIDTH = 4096  # resolution of the projection; pages are rarely wider than this many points
 
@@ -95,9 +97,20 @@ def _is_running(segments: Sequence[Segment]) -> bool:
     return sum(s.x1 - s.x0 for s in segments) >= _MIN_FILL * width * len(rows)
 
 
+def _heads_all(segment: Segment, segments: Sequence[Segment], x: float) -> bool:
+    """Whether a line left of ``x`` has nothing beside it and heads what follows on the right, too."""
+    if segment.is_alone or segment.x1 > x:
+        return False
+    gap = _HEADING_GAP_EM * segment.size
+    right = [s for s in segments if s.x0 >= x]
+    is_clear = not any(s.y0 < segment.y1 + gap and s.y1 > segment.y0 - gap for s in right)
+    return is_clear and any(s.y0 > segment.y1 for s in right)
+
+
 def _bands(segments: Sequence[Segment], x: float) -> list[tuple[list[Segment], list[Segment], list[Segment]]]:
     """Bands from top to bottom, each (what crosses ``x``, what is left of it, what is right of it) in that order."""
-    wide = {id(s) for s in segments if s.x0 < x < s.x1}
+    large = _HEADING_SIZE * median(s.size for s in segments if s.words)
+    wide = {id(s) for s in segments if s.x0 < x < s.x1 or (s.size >= large and _heads_all(s, segments, x))}
     if wide:
         # What stands in one row with a crossing segment belongs to it: page number beside running title.
         for row in find_rows([s for s in segments if not s.is_alone]):

@@ -52,7 +52,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Words on one baseline, left to right. In a table, one line of one cell."""
+    """Words on one baseline, as they are read. In a table, one line of one cell."""
 
     words: tuple[Word, ...]
 
