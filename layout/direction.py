@@ -33,9 +33,7 @@ def in_reading_order(words: Sequence[RawWord]) -> list[RawWord]:
     return _with_runs_turned(words[::-1], directions[::-1], "left")
 
 
-def _with_runs_turned(
-    words: Sequence[RawWord], directions: Sequence[_Direction], against: _Direction
-) -> list[RawWord]:
+def _with_runs_turned(words: Sequence[RawWord], directions: Sequence[_Direction], against: _Direction) -> list[RawWord]:
     """The words with the order of each run ``against`` the line, numbers within it included, turned."""
     turned: list[RawWord] = []
     run: list[RawWord] = []

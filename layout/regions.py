@@ -16,8 +16,10 @@ from mm_megacontext.layout.columns import find_zones
 from mm_megacontext.layout.document import Box, Region, RegionKind, union
 from mm_megacontext.layout.engines import RawPage, RawWord
 from mm_megacontext.layout.figures import find_figures
+from mm_megacontext.layout.plain_tables import find_plain_tables
+from mm_megacontext.layout.ruled_tables import find_ruled_tables
 from mm_megacontext.layout.segments import Segment, find_rows, find_segments, line_of
-from mm_megacontext.layout.tables import FoundTable, find_plain_tables, find_ruled_tables
+from mm_megacontext.layout.tables import FoundTable
 
 _PAGE_CELL_WORDS = 2.5  # before columns are known, only very short cells make a plain table
 _ZONE_CELL_WORDS = 5.0

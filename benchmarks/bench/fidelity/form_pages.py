@@ -13,9 +13,10 @@ _LABELS = (
     "Surname:|First name:|Date of birth:|Street and number:|Postal code:|City:|Country:|Telephone:|E-mail:|"
     "Account number:|Bank:|Amount due:|Reference:|Occupation:|Employer:|Tax number:|Policy number:|Start date:"
 ).split("|")
-_VALUES = "Lovelace|Ada|1815-12-10|12 Analytical Lane|SW1Y 4LB|London|United Kingdom|+44 20 7946 0018|ada@engine.org|DE89 3704 0044|Harbour Bank|1,250.00 EUR|RF-2024-118|engineer|Babbage and Sons|93-815-08152|POL 4471-B|2026-11-01".split(
-    "|"
-)
+_VALUES = (
+    "Lovelace|Ada|1815-12-10|12 Analytical Lane|SW1Y 4LB|London|United Kingdom|+44 20 7946 0018|ada@engine.org|"
+    "DE89 3704 0044|Harbour Bank|1,250.00 EUR|RF-2024-118|engineer|Babbage and Sons|93-815-08152|POL 4471-B|2026-11-01"
+).split("|")
 
 
 def form(path: Path, rng: random.Random) -> TrueFile:

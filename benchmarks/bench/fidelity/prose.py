@@ -17,7 +17,7 @@ evidence witness morning evening night century decade average total annual month
 narrow wide heavy light simple complex careful sudden certain possible general special common rare modern ancient
 northern southern eastern western national local foreign private quiet noisy because although however therefore
 meanwhile nevertheless among beyond within without toward across above below beside around through throughout into
-onto upon until since while where when what who how many few each every both either neither some any none enough""".split()
+onto upon until since while where when what who how many few each every both either neither some any enough""".split()
 
 
 def word(rng: random.Random) -> str:
@@ -96,10 +96,8 @@ def paragraph(
     return baseline
 
 
-def column(
-    sheet: Sheet, rng: random.Random, x: float, width: float, top: float, bottom: float, style: Style
-) -> float:
-    """Fill a column with paragraphs, headings and lists from the baseline ``top`` to ``bottom``; returns where it ends."""
+def column(sheet: Sheet, rng: random.Random, x: float, width: float, top: float, bottom: float, style: Style) -> float:
+    """Fill a column with paragraphs, headings and lists from the baseline ``top``; returns where it ends."""
     indent = rng.choice([0.0, 1.6 * style.size])
     y = top
     while True:

@@ -47,7 +47,7 @@ def read_ours(path: Path, engine: str) -> list[ReadPage]:
 
     pages = []
     for page in read(path, engine=engine, ocr="off").pages():
-        found = ReadPage(fields={f.name: f.value for f in getattr(page,"fields",())})
+        found = ReadPage(fields={f.name: f.value for f in getattr(page, "fields", ())})
         for region in page.regions:
             if region.hidden is not None:
                 continue
@@ -66,13 +66,13 @@ def _our_table(table: Any, box: Box) -> ReadTable:
         {(cell.row, cell.column): cell.text for cell in filled},
         {(cell.row, cell.column): (cell.row_span, cell.column_span) for cell in filled},
         {(cell.row, cell.column) for cell in filled if cell.role == "column_header"},
-        getattr(table,"continues",None) is not None,
+        getattr(table, "continues", None) is not None,
         box,
     )
 
 
 def read_pdfplumber(path: Path) -> list[ReadPage]:
-    """pdfplumber with its defaults, but for a gap between words that goes with their size."""
+    """Pdfplumber with its defaults, but for a gap between words that goes with their size."""
     import pdfplumber
 
     pages = []
@@ -97,7 +97,9 @@ def read_pymupdf4llm(path: Path) -> list[ReadPage]:
     return [_markdown_page(chunk["text"]) for chunk in chunks]
 
 
-_MARKS = re.compile(r"<br\s*/?>|</?\w+>|\*\*|~~|`+|\[\^?|\](\(.*?\))?|(?<!\S)(?:#+|>|[-*+]|\d+\.)(?=\s)|(?<!\w)_|_(?!\w)")
+_MARKS = re.compile(
+    r"<br\s*/?>|</?\w+>|\*\*|~~|`+|\[\^?|\](\(.*?\))?|(?<!\S)(?:#+|>|[-*+]|\d+\.)(?=\s)|(?<!\w)_|_(?!\w)"
+)
 _RULE = re.compile(r"\|?\s*:?-{2,}:?\s*(\|\s*:?-{2,}:?\s*)*\|?$")
 
 

@@ -10,9 +10,10 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from itertools import pairwise
 
+from rapidfuzz.distance import Levenshtein
+
 from bench.fidelity.readers import Grid, ReadPage, ReadTable
 from bench.fidelity.truth import Box, TruePage, TrueTable
-from rapidfuzz.distance import Levenshtein
 
 _UNSPACED = (0x2E80, 0xA000)  # CJK radicals to Yi: no spaces between words
 

@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from arabic_reshaper import reshape
+from bidi.algorithm import get_display
+
 from bench.fidelity.prose import body_style, broken, title
 from bench.fidelity.sheet import CJK, Sheet, Style
 from bench.fidelity.truth import TrueFile
-from bidi.algorithm import get_display
 
 _ARABIC = (
     "الكتاب على الطاولة في البيت الكبير كانت المدينة القديمة قريبة من البحر وكان الناس يعملون كل يوم حتى المساء ثم "
@@ -21,7 +22,9 @@ _HEBREW = (
     "הספר על השולחן בבית הגדול העיר העתיקה הייתה קרובה לים והאנשים עבדו כל יום עד הערב ואז חזרו אל בתיהם עם ילדיהם "
     "זה דוח על השנה שעברה ובו מספרים רבים על מים אנרגיה שוק ובתי ספר ילדים מורים רחוב חלון דלת"
 ).split()
-_CHINESE = "本报告说明去年的水资源能源市场和学校的情况城市位于海边人们每天工作到晚上然后回家图表中给出了各地区的数字和比例"
+_CHINESE = (
+    "本报告说明去年的水资源能源市场和学校的情况城市位于海边人们每天工作到晚上然后回家图表中给出了各地区的数字和比例"
+)
 _JAPANESE = "この報告書は昨年の水とエネルギーと市場の状況を説明する町は海の近くにあり人々は毎日夕方まで働いて家に帰る"
 _LIGATURES = {"ffi": "\ufb03", "ffl": "\ufb04", "ff": "\ufb00", "fi": "\ufb01", "fl": "\ufb02"}
 _LIGATURE_WORDS = (
@@ -123,5 +126,3 @@ def cjk(path: Path, rng: random.Random) -> TrueFile:
         y += 8
     sheet.end()
     return sheet.finish("Chinese and Japanese")
-
-

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from bench.fidelity.truth import Box, TrueFile, TruePage, TrueTable, TrueWord
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
+
+from bench.fidelity.truth import Box, TrueFile, TruePage, TrueTable, TrueWord
 
 DEJAVU = Path("/usr/share/fonts/truetype/dejavu")
 """Where Debian's package fonts-dejavu puts its fonts."""

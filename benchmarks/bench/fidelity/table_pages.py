@@ -11,6 +11,8 @@ from bench.fidelity.prose import ENGLISH, body_style, broken, paragraph, sentenc
 from bench.fidelity.sheet import Sheet, Style
 from bench.fidelity.truth import TrueCell, TrueFile, TrueTable
 
+_LOWEST = 690.0  # end of a table, so that a paragraph fits below it
+
 
 @dataclass(frozen=True, slots=True)
 class Spot:
@@ -134,20 +136,32 @@ class Look:
     shaded_header: bool = False
 
 
-def draw_grid(sheet: Sheet, grid: Grid, x: float, top: float, style: Style, look: Look, continues: bool = False) -> float:
+def draw_grid(
+    sheet: Sheet, grid: Grid, x: float, top: float, style: Style, look: Look, continues: bool = False
+) -> float:
     """Draw a table and write it down; returns where it ends."""
-    xs = [x]
-    for width in grid.widths:
-        xs.append(xs[-1] + width)
+    xs = _edges(grid, x)
     ys = _row_edges(grid, top, xs, style, look)
     for spot in sorted(grid.spots, key=lambda s: (s.row, s.column)):
         _draw_spot(sheet, grid, spot, xs, ys, style, look)
     _draw_rules(sheet, grid, xs, ys, look)
     cells = tuple(
-        TrueCell(s.row, s.column, " ".join(s.words), s.row_span, s.column_span, s.row < grid.n_header) for s in grid.spots
+        TrueCell(
+            s.row,
+            s.column,
+            " ".join(s.words),
+            s.row_span if look.rules == "all" else 1,  # without rules nobody can see it
+            s.column_span,
+            s.row < grid.n_header,
+        )
+        for s in grid.spots
     )
     sheet.add_table(TrueTable(sheet.page.number, (xs[0], ys[0], xs[-1], ys[-1]), cells, continues))
     return ys[-1]
+
+
+def _edges(grid: Grid, x: float) -> list[float]:
+    return [x + sum(grid.widths[:i]) for i in range(len(grid.widths) + 1)]
 
 
 def _lines(grid: Grid, spot: Spot, xs: Sequence[float], style: Style, look: Look) -> list[list[str]]:
@@ -231,6 +245,8 @@ def _tables(path: Path, rng: random.Random, kind: str, rules: Sequence[str]) -> 
             )
             width = rng.choice([360.0, 430.0, 490.0])
             grid = make_grid(rng, style, width, rng.randrange(4, 9), rng.random() < 0.4, rng.random() < 0.35)
+            if _row_edges(grid, y, _edges(grid, 60), style, look)[-1] > _LOWEST:
+                break
             y = draw_grid(sheet, grid, 60, y, style, look) + 34
             y = paragraph(sheet, 60, y, 490, sentence(rng) + sentence(rng), style) + 14
         sheet.end()

@@ -60,7 +60,9 @@ def _columns(path: Path, rng: random.Random, n: int, kind: str) -> TrueFile:
             _band(sheet, rng, xs, width, top, middle, style)
             sheet.line(50, middle + 20, title(rng), style.bold.scaled(1.4))
             top = middle + 40
-        _band(sheet, rng, xs, width, top, 730, style, footnote=rng.random() < 0.6, sidebar=n == 3 and rng.random() < 0.4)
+        _band(
+            sheet, rng, xs, width, top, 730, style, footnote=rng.random() < 0.6, sidebar=n == 3 and rng.random() < 0.4
+        )
         sheet.line(540, 766, [str(number)], style.scaled(0.85))
         sheet.end()
     return sheet.finish(kind)
