@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from statistics import median
 
 import numpy as np
+import numpy.typing as npt
 
 from mm_megacontext.layout.segments import Segment, find_rows
 
@@ -70,17 +71,24 @@ def _sparse_strips(segments: Sequence[Segment], min_width: float) -> list[tuple[
     right_peak = np.maximum.accumulate(cover[::-1])[::-1]
     deep = np.minimum(left_peak, right_peak) - cover >= _MIN_ROWS
     sparse = deep & (cover <= _MAX_CROSSING * np.minimum(left_peak, right_peak))
-    strips = []
-    for run_start, run_end in _runs(sparse):
-        # Within the run, the strip proper is where the fewest segments cross.
-        lowest = cover[run_start:run_end].min()
-        for low_start, low_end in _runs(cover[run_start:run_end] == lowest):
-            if low_end - low_start >= min_width:
-                strips.append((int(lowest), -(low_end - low_start), start + run_start + low_start))
+    strips = [
+        (level, low - high, start + run_start + low)
+        for run_start, run_end in _runs(sparse)
+        for level, low, high in _proper_strips(cover[run_start:run_end], min_width)
+    ]
     return [(x, x - negative_width) for _, negative_width, x in sorted(strips)]
 
 
-def _runs(mask: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[tuple[int, int]]:
+def _proper_strips(cover: npt.NDArray[np.int32], min_width: float) -> list[tuple[int, int, int]]:
+    """The places that the fewest segments cross and that are wide enough, as (how many cross, start, end)."""
+    for level in np.unique(cover).tolist():
+        strips = [(level, low, high) for low, high in _runs(cover <= level) if high - low >= min_width]
+        if strips:
+            return strips
+    return []
+
+
+def _runs(mask: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
     """Half-open ranges where the mask is set."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

@@ -84,11 +84,23 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells in row-major order."""
+    """Cells in row-major order. A table that goes on over the end of a page is one of these on each page.
+
+    Attributes:
+        id: The same for all parts of a table, such as "3.1": of the page where it begins, and its number there. Empty
+            where pages are not looked at together.
+        continues: Whether it goes on with the last table of the page before.
+        first_row: The row of the whole table that the first one here is, but for those that repeat its header.
+        n_repeated_rows: How many rows, from the first, repeat the header of the whole table.
+    """
 
     cells: tuple[Cell, ...]
     n_rows: int
     n_columns: int
+    id: str = ""
+    continues: bool = False
+    first_row: int = 0
+    n_repeated_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,10 +52,20 @@ def _region_to_json(region: Region, order: int) -> dict[str, Any]:
     if region.level is not None:
         fields["level"] = region.level
     if region.table is not None:
+        fields |= _table_to_json(region.table)
         fields["cells"] = [_cell_to_json(cell) for cell in region.table.cells]
     else:
         fields["lines"] = [_line_to_json(line) for line in region.lines]
     return fields
+
+
+def _table_to_json(table: Table) -> dict[str, Any]:
+    return {
+        "table": table.id or None,
+        "continues": table.continues,
+        "first_row": table.first_row,
+        "n_repeated_rows": table.n_repeated_rows,
+    }
 
 
 def _line_to_json(line: Line) -> dict[str, Any]:

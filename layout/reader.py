@@ -10,6 +10,7 @@ from mm_megacontext.deep_zoom import belongs_to_deep_zoom
 from mm_megacontext.errors import IngestError
 from mm_megacontext.image_header import DEEP_ZOOM, image_format
 from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.layout.continued_tables import join_tables
 from mm_megacontext.layout.document import Document, Page
 from mm_megacontext.layout.engines import PdfEngine, candidates
 from mm_megacontext.layout.image_page import read_image
@@ -173,7 +174,7 @@ def _read_pdf(path: Path, content_hash: str, engine: str, password: str | None, 
         finally:
             pdf.close()
 
-    return Document(str(path), "pdf", "pt", n_pages, content_hash, open_pages)
+    return Document(str(path), "pdf", "pt", n_pages, content_hash, lambda: join_tables(open_pages()))
 
 
 def _choose_engine(path: Path, name: str, password: str | None) -> tuple[PdfEngine, int]:

@@ -137,6 +137,8 @@ class TreeBuilder:
     on_problem: Callable[[int, str], None] | None = None
     n_rows: int = 0
     t: int = 0
+    last_header: tuple[str, _Header] = field(default_factory=lambda: ("", _Header()), repr=False)
+    """The id and the names of columns of the table that came last."""
 
     def build(
         self, document: Document, on_page: Callable[[Page], None] | None = None, written: Written | None = None
@@ -226,7 +228,7 @@ class TreeBuilder:
         gists = self.gister.of_tokens([b.token_ids for b in blocks])
         rows: list[NodeRow] = []
         group = Grouper(lambda children: self._parent(children, region.kind))
-        header = _Header()
+        header = self._header_before(region)
         for block, gist in zip(blocks, gists, strict=True):
             rows += group.room()
             row = self._block_row(page.number, region.kind, block, gist, header)
@@ -237,7 +239,15 @@ class TreeBuilder:
         rows += closed
         if len(tops) > 1:
             rows.append(self._parent(tops, region.kind, bbox=region.bbox))
+        if region.table is not None:
+            self.last_header = (region.table.id, header)
         return rows
+
+    def _header_before(self, region: Region) -> _Header:
+        """The names of the columns of a table that began on an earlier page and does not repeat them; else none."""
+        table, (last_id, header) = region.table, self.last_header
+        goes_on = table is not None and table.continues and table.id == last_id and not table.n_repeated_rows
+        return header if goes_on else _Header()
 
     def _block_row(self, page: int, kind: str, block: Block, gist: Gist, header: _Header) -> NodeRow:
         n = len(block.token_ids)

@@ -66,7 +66,7 @@ def _our_table(table: Any, box: Box) -> ReadTable:
         {(cell.row, cell.column): cell.text for cell in filled},
         {(cell.row, cell.column): (cell.row_span, cell.column_span) for cell in filled},
         {(cell.row, cell.column) for cell in filled if cell.role == "column_header"},
-        getattr(table, "continues", None) is not None,
+        table.continues,
         box,
     )
 

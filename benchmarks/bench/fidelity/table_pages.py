@@ -11,6 +11,7 @@ from bench.fidelity.prose import ENGLISH, body_style, broken, paragraph, sentenc
 from bench.fidelity.sheet import Sheet, Style
 from bench.fidelity.truth import TrueCell, TrueFile, TrueTable
 
+_PAGE_END = 726.0
 _LOWEST = 690.0  # end of a table, so that a paragraph fits below it
 
 
@@ -254,14 +255,13 @@ def _tables(path: Path, rng: random.Random, kind: str, rules: Sequence[str]) -> 
 
 
 def continued(path: Path, rng: random.Random) -> TrueFile:
-    """Tables over three pages, and one of other columns on the page after, which does not go on."""
+    """A table over three pages; then one at the end of the last and another on the next, with as many columns."""
     sheet = Sheet(path, rng)
     style = replace(body_style(rng, 9.0), justified=False)
     look = Look(rules=rng.choice(["all", "all", "none", "few"]), padding=3.0, bold_header=True)
-    n = 50
-    grid = make_grid(rng, style, 490, n, multiline=False, merged=rng.random() < 0.2)
+    grid = make_grid(rng, style, 490, 90, multiline=False, merged=rng.random() < 0.2)
     repeats = rng.random() < 0.5
-    cuts = [grid.n_header, grid.n_header + 14, grid.n_header + 34, grid.n_rows]
+    start = grid.n_header
     for number in range(3):
         sheet.begin()
         sheet.line(60, 40, title(rng), style.scaled(0.85))
@@ -269,18 +269,34 @@ def continued(path: Path, rng: random.Random) -> TrueFile:
         if number == 0:
             while y < 400:
                 y = paragraph(sheet, 60, y, 490, sentence(rng) + sentence(rng), style) + 10
-        part = grid.part(cuts[number], cuts[number + 1], with_header=number == 0 or repeats)
+        with_header = number == 0 or repeats
+        stop = start + 8 if number == 2 else _stop(grid, start, with_header, y, style, look)
+        part = grid.part(start, stop, with_header)
+        start = stop
         y = draw_grid(sheet, part, 60, y, style, look, continues=number > 0) + 30
         if number == 2:
-            other = make_grid(rng, style, 360, 4, multiline=False, merged=False)
             y = paragraph(sheet, 60, y, 490, sentence(rng), style) + 12
             while y < 520:
                 y = paragraph(sheet, 60, y, 490, sentence(rng) + sentence(rng), style) + 10
+            other = make_grid(rng, style, 490, 6, multiline=False, merged=False)
             draw_grid(sheet, other, 60, y, style, look)
         sheet.line(300, 764, ["Page", str(number + 1)], style.scaled(0.85))
         sheet.end()
     sheet.begin()
-    draw_grid(sheet, make_grid(rng, style, 490, 6, multiline=False, merged=False), 60, 70, style, look)
+    draw_grid(sheet, _renamed(rng, other), 60, 70, style, look)
     sheet.line(300, 764, ["Page", "4"], style.scaled(0.85))
     sheet.end()
     return sheet.finish("tables over pages")
+
+
+def _stop(grid: Grid, start: int, with_header: bool, top: float, style: Style, look: Look) -> int:
+    """The first row that does not fit the page."""
+    n_header = grid.n_header if with_header else 0
+    ys = _row_edges(grid.part(start, grid.n_rows, with_header), top, _edges(grid, 60), style, look)
+    return start + sum(y <= _PAGE_END for y in ys[1:]) - n_header
+
+
+def _renamed(rng: random.Random, grid: Grid) -> Grid:
+    """A table of the same shape with other names of columns."""
+    spots = [_named(rng, 0, s.column, 1) if s.row == 0 else s for s in grid.spots]
+    return replace(grid, spots=tuple(spots))
