@@ -28,6 +28,8 @@ HiddenReason = Literal[
 ]
 """Why a person who looks at the page does not see a text that is in the file."""
 
+FieldKind = Literal["text", "choice", "checkbox", "radio", "button", "signature"]
+
 PageStatus = Literal["ok", "degraded", "failed"]
 
 
@@ -124,15 +126,61 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class FormField:
+    """A field of a form that can be filled in, as it is filled in. What stands in a password's field is left out.
+
+    Attributes:
+        name: Its full name in the file.
+        value: Text, the options chosen, joined by ", ", or of a box or button its state: "Off" or a name for on.
+    """
+
+    name: str
+    kind: FieldKind
+    value: str
+    bbox: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a reader of the file wrote on the page: a comment or a text beside it.
+
+    Attributes:
+        kind: What it is attached to, in the words of PDF in lower case: "text", "freetext", "highlight", "stamp", …
+    """
+
+    kind: str
+    text: str
+    author: str
+    bbox: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place on the page that leads elsewhere: to ``uri``, or to ``page`` of the same document, from 1."""
+
+    bbox: Box
+    uri: str | None = None
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """Regions in reading order. ``number`` counts from 1; ``size`` is (width, height) in the document's unit."""
+    """Regions in reading order. ``number`` counts from 1; ``size`` is (width, height) in the document's unit.
+
+    Attributes:
+        problem: Why the page could not be read whole, or None.
+        fields: Of a form; their values are words of the regions, too, and boxes to tick are the words ☐ and ☑.
+        notes: Comments are no words of the regions; a text that is painted on the page is.
+    """
 
     number: int
     size: tuple[float, float]
     regions: tuple[Region, ...]
     engine: str = ""
     problem: str | None = None
-    """Why the page could not be read whole, or None."""
+    fields: tuple[FormField, ...] = ()
+    notes: tuple[Note, ...] = ()
+    links: tuple[Link, ...] = ()
 
     @property
     def status(self) -> PageStatus:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.errors import MissingExtra
-from mm_megacontext.layout.document import Box, HiddenReason
+from mm_megacontext.layout.document import Box, FormField, HiddenReason, Link, Note
 
 ENTRY_POINT_GROUP = "mm_megacontext.layout_engines"
 """Other distributions register an engine here: a name for a function without arguments that returns a PdfEngine."""
@@ -75,6 +75,17 @@ class Painted(NamedTuple):
     box: Box
 
 
+class Marks(NamedTuple):
+    """What lies on a page and is no part of its content."""
+
+    fields: tuple[FormField, ...] = ()
+    notes: tuple[Note, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+NO_MARKS = Marks()
+
+
 @dataclass(frozen=True, slots=True)
 class RawPage:
     """What stands on one page.
@@ -88,6 +99,8 @@ class RawPage:
         raster: Renders the page, annotations included, at so many pixels a point: (height, width) grey; called while
             the page is open. None where the engine cannot.
         paint_order: What is painted, in order. None where the engine does not know.
+        marks: Form fields, notes and links that can be seen.
+        problem: Why some of it is missing, or None.
     """
 
     number: int
@@ -98,7 +111,12 @@ class RawPage:
     drawings: list[Box]
     raster: Callable[[float], npt.NDArray[np.uint8]] | None = None
     paint_order: Callable[[], list[Painted]] | None = None
+    marks: Marks = NO_MARKS
+    problem: str | None = None
 
+
+MARKS_UNREAD = "its form fields, notes and links could not be read"
+"""Begins the problem of a page where that is so."""
 
 MAX_RULE_PT = 2.5
 """A box thinner than this is a ruling line."""

@@ -36,6 +36,9 @@ def page_to_json(page: Page) -> dict[str, Any]:
         "engine": page.engine,
         "problem": page.problem,
         "regions": [_region_to_json(region, order) for order, region in enumerate(page.regions, 1)],
+        "fields": [{"name": f.name, "kind": f.kind, "value": f.value, "bbox": _rounded(f.bbox)} for f in page.fields],
+        "notes": [{"kind": n.kind, "text": n.text, "author": n.author, "bbox": _rounded(n.bbox)} for n in page.notes],
+        "links": [{"bbox": _rounded(link.bbox), "uri": link.uri, "page": link.page} for link in page.links],
     }
 
 

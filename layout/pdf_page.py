@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mm_megacontext.layout.document import Page, Region
 from mm_megacontext.layout.engines import OpenPdf, RawPage
+from mm_megacontext.layout.form_values import with_values
 from mm_megacontext.layout.ocr import DPI, Ocr, OcrFailed
 from mm_megacontext.layout.regions import find_regions
 from mm_megacontext.layout.visibility import split_hidden
@@ -29,18 +30,17 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None) -> Page:
         raw = pdf.page(number)
     except Exception as e:
         return Page(number, (0.0, 0.0), (), engine, problem=_what(e))
+    problem = raw.problem
     try:
-        problem = None
         seen, hidden = split_hidden(raw)
     except Exception as e:
         problem = f"whether text on it is hidden could not be found out ({_what(e)})"
         seen, hidden = raw, ()
     try:
-        regions, unread = _regions_and_problem(seen, ocr)
+        regions, unread = _regions_and_problem(with_values(seen, raw.words), ocr)
     except Exception as e:
-        return Page(number, raw.size, hidden, engine, problem=_what(e))
-    problem = problem or unread
-    return Page(number, raw.size, (*regions, *hidden), engine, problem=problem)
+        return Page(number, raw.size, hidden, engine, _what(e), *raw.marks)
+    return Page(number, raw.size, (*regions, *hidden), engine, problem or unread, *raw.marks)
 
 
 def _regions_and_problem(page: RawPage, ocr: Ocr | None) -> tuple[tuple[Region, ...], str | None]:

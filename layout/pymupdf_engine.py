@@ -17,6 +17,8 @@ import numpy.typing as npt
 from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.layout.document import Box, HiddenReason
 from mm_megacontext.layout.engines import (
+    MARKS_UNREAD,
+    NO_MARKS,
     OpenPdf,
     Painted,
     RawPage,
@@ -27,6 +29,7 @@ from mm_megacontext.layout.engines import (
     place_vector,
 )
 from mm_megacontext.layout.passwords import spellings
+from mm_megacontext.layout.pymupdf_marks import read_marks
 
 
 @contextmanager
@@ -107,7 +110,12 @@ class _PyMuPdfFile:
         rules, drawings = self._vectors(page, blocks, size, turn)
         images = self._images(page, size, turn) if not words or page.get_images() else []
         raster, order = partial(_raster, page), partial(_paint_order, page, turn)
-        return RawPage(number, size, words, rules, images, drawings, raster, order)
+        marks, problem = NO_MARKS, None
+        try:
+            marks = read_marks(page, lambda rect: clip_box(_turned(tuple(rect), turn), size))
+        except Exception as e:
+            problem = f"{MARKS_UNREAD} ({e})"
+        return RawPage(number, size, words, rules, images, drawings, raster, order, marks, problem)
 
     @staticmethod
     def _vectors(

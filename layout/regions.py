@@ -13,9 +13,10 @@ from itertools import pairwise
 from statistics import median
 
 from mm_megacontext.layout.columns import find_zones
-from mm_megacontext.layout.document import Box, Region, RegionKind, union
+from mm_megacontext.layout.document import Box, FormField, Region, RegionKind, union
 from mm_megacontext.layout.engines import RawPage, RawWord
 from mm_megacontext.layout.figures import find_figures
+from mm_megacontext.layout.form_values import is_inside
 from mm_megacontext.layout.plain_tables import find_plain_tables
 from mm_megacontext.layout.ruled_tables import find_ruled_tables
 from mm_megacontext.layout.segments import Segment, find_rows, find_segments, line_of
@@ -53,7 +54,7 @@ def find_regions(page: RawPage) -> tuple[Region, ...]:
     regions: list[Region] = []
     for zone in find_zones(segments):
         regions += _zone_regions(zone, solids, body_size)
-    return tuple(_mark_margins(regions, page.size, body_size))
+    return tuple(_mark_forms(_mark_margins(regions, page.size, body_size), page.marks.fields))
 
 
 def _body_size(words: Sequence[RawWord]) -> float:
@@ -197,6 +198,15 @@ def _heading_level(rows: list[_Row], n_words: int, text: str, body_size: float) 
         if ratio >= at_least and (bold or not text.endswith(".")):
             return level
     return _BOLD_LEVEL if bold and len(rows) == 1 and ratio >= 0.95 else None
+
+
+def _mark_forms(regions: Iterable[Region], fields: Sequence[FormField]) -> Iterable[Region]:
+    """Regions of lines that hold what is filled into a field as forms."""
+    boxes = [field.bbox for field in fields if field.kind not in ("button", "signature")]
+    for region in regions:
+        words = [word.bbox for line in region.lines for word in line.words]
+        is_form = boxes and any(is_inside(word, box) for word in words for box in boxes)
+        yield replace(region, kind="form", level=None) if is_form else region
 
 
 def _mark_margins(regions: list[Region], size: tuple[float, float], body_size: float) -> Iterable[Region]:

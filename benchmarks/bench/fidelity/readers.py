@@ -44,10 +44,11 @@ class ReadPage:
 def read_ours(path: Path, engine: str) -> list[ReadPage]:
     """This project: regions in reading order."""
     from mm_megacontext.layout import read
+    from mm_megacontext.layout.form_values import TICKED, UNTICKED  # signs for boxes that are drawn as lines
 
     pages = []
     for page in read(path, engine=engine, ocr="off").pages():
-        found = ReadPage(fields={f.name: f.value for f in getattr(page, "fields", ())})
+        found = ReadPage(fields={f.name: f.value for f in page.fields})
         for region in page.regions:
             if region.hidden is not None:
                 continue
@@ -55,7 +56,8 @@ def read_ours(path: Path, engine: str) -> list[ReadPage]:
             if region.table is not None:
                 lines = tuple(line for cell in region.table.cells for line in cell.lines)
                 found.tables.append(_our_table(region.table, region.bbox))
-            found.words += [(word.text, word.bbox) for line in lines for word in line.words]
+            words = [word for line in lines for word in line.words if word.text not in (TICKED, UNTICKED)]
+            found.words += [(word.text, word.bbox) for word in words]
         pages.append(found)
     return pages
 
