@@ -11,6 +11,7 @@ import pypdfium2.raw as pdfium_c
 
 from mm_megacontext.layout.document import Box, FieldKind, FormField, Link, Note
 from mm_megacontext.layout.engines import Marks, clean_text
+from mm_megacontext.layout.form_values import OFF
 from mm_megacontext.layout.pdfium_graphics import Frame
 
 _KINDS: dict[int, FieldKind] = {
@@ -86,8 +87,8 @@ def _value(form: Any, annotation: Any, kind: FieldKind) -> str:
         return ""
     if kind in ("checkbox", "radio"):
         if not pdfium_c.FPDFAnnot_IsChecked(form, annotation):
-            return "Off"
-        return _text(lambda b, n: pdfium_c.FPDFAnnot_GetFormFieldExportValue(form, annotation, b, n)) or "Yes"
+            return OFF
+        return _text(lambda b, n: pdfium_c.FPDFAnnot_GetStringValue(annotation, b"AS", b, n)) or "Yes"
     if kind == "choice":
         chosen = _chosen(form, annotation)
         if chosen:

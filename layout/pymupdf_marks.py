@@ -7,6 +7,7 @@ from typing import Any
 
 from mm_megacontext.layout.document import Box, FieldKind, FormField, Link, Note
 from mm_megacontext.layout.engines import Marks, clean_text
+from mm_megacontext.layout.form_values import OFF
 
 _KINDS: dict[str, FieldKind] = {
     "Text": "text",
@@ -38,9 +39,7 @@ def _fields(page: Any, place: Place) -> Iterator[FormField]:
         box = place(widget.rect)
         if kind is None or box is None or _flags(page, widget.xref) & _HIDDEN:
             continue
-        is_secret = kind == "text" and widget.field_flags & _PASSWORD
-        value = "" if is_secret else _value(widget.field_value)
-        yield FormField(clean_text(widget.field_name or ""), kind, value, box)
+        yield FormField(clean_text(widget.field_name or ""), kind, _value(widget, kind), box)
 
 
 def _flags(page: Any, xref: int) -> int:
@@ -48,12 +47,15 @@ def _flags(page: Any, xref: int) -> int:
     return int(flags) if kind == "int" else 0
 
 
-def _value(value: Any) -> str:
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(_value, value))
-    if isinstance(value, bool):
-        return "Yes" if value else "Off"
-    return "\n".join(clean_text(line).strip() for line in str(value or "").splitlines())
+def _value(widget: Any, kind: FieldKind) -> str:
+    value = widget.field_value
+    if kind in ("checkbox", "radio"):  # all buttons of a group have the group's value
+        is_on = value is True or value == widget.on_state()
+        return str(widget.on_state() or "Yes") if is_on else OFF
+    if kind == "text" and widget.field_flags & _PASSWORD:
+        return ""
+    chosen = value if isinstance(value, (list, tuple)) else [value or ""]
+    return ", ".join("\n".join(clean_text(line).strip() for line in str(one).splitlines()) for one in chosen)
 
 
 def _notes(page: Any, place: Place) -> Iterator[Note]:
