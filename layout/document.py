@@ -117,6 +117,8 @@ class Region:
     """Heading level from 1, if ``kind`` is ``"heading"``."""
     hidden: HiddenReason | None = None
     """Why nobody sees it, or None. What is hidden is shown by ``mmctx layout`` and never read."""
+    is_running: bool = False
+    """Of a header or footer: whether it comes back on other pages. Such are not read unless asked for."""
 
     @property
     def text(self) -> str:

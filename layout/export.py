@@ -52,6 +52,8 @@ def _region_to_json(region: Region, order: int) -> dict[str, Any]:
     }
     if region.hidden is not None:
         fields["hidden"] = region.hidden
+    if region.kind in _MARGINS:
+        fields["running"] = region.is_running
     if region.level is not None:
         fields["level"] = region.level
     if region.table is not None:
@@ -96,7 +98,7 @@ def _rounded(box: Box) -> list[float]:
 
 
 def page_to_markdown(page: Page) -> str:
-    """The text of a page as Markdown in reading order; without page headers, footers and what is hidden.
+    """The text of a page as Markdown in reading order; without running headers and footers and what is hidden.
 
     Example:
         >>> from mm_megacontext.layout.document import Line, Word
@@ -104,7 +106,7 @@ def page_to_markdown(page: Page) -> str:
         >>> page_to_markdown(Page(1, (99, 99), (Region("heading", line.bbox, (line,), level=2),)))
         '## Findings'
     """
-    read = [region for region in page.regions if region.kind not in _MARGINS and region.hidden is None]
+    read = [region for region in page.regions if not region.is_running and region.hidden is None]
     return "\n\n".join(map(_region_to_markdown, read))
 
 

@@ -17,6 +17,7 @@ from mm_megacontext.layout.image_page import read_image
 from mm_megacontext.layout.ocr import Ocr, find_ocr
 from mm_megacontext.layout.pdf_page import read_page
 from mm_megacontext.layout.plain_text import read_text, text_encoding
+from mm_megacontext.layout.running_titles import settle_running_titles
 
 _HEAD_BYTES = 4096
 _PDF_MARK_WITHIN = 1024  # readers accept garbage of this length before the PDF header
@@ -174,7 +175,10 @@ def _read_pdf(path: Path, content_hash: str, engine: str, password: str | None, 
         finally:
             pdf.close()
 
-    return Document(str(path), "pdf", "pt", n_pages, content_hash, lambda: join_tables(open_pages()))
+    def joined_pages() -> Iterator[Page]:
+        return join_tables(settle_running_titles(open_pages(), n_pages))
+
+    return Document(str(path), "pdf", "pt", n_pages, content_hash, joined_pages)
 
 
 def _choose_engine(path: Path, name: str, password: str | None) -> tuple[PdfEngine, int]:

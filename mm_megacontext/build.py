@@ -127,6 +127,7 @@ class TreeBuilder:
         on_block: Told of every text block with its row (training keeps track of evidence this way).
         on_problem: Told of a page (from 1) with a figure that cannot be read, which is left out; without it, the
             error is raised.
+        running_titles: Whether headers and footers that come back on page after page are built in, too.
     """
 
     unit: Unit
@@ -135,6 +136,7 @@ class TreeBuilder:
     figures: Figures | None = None
     on_block: Callable[[NodeRow, Block], None] | None = None
     on_problem: Callable[[int, str], None] | None = None
+    running_titles: bool = False
     n_rows: int = 0
     t: int = 0
     last_header: tuple[str, _Header] = field(default_factory=lambda: ("", _Header()), repr=False)
@@ -179,7 +181,7 @@ class TreeBuilder:
             return done[0]
         regions = Grouper(lambda group: self._parent(group, "group"))
         for region in page.regions:
-            if region.hidden is not None:
+            if region.hidden is not None or (region.is_running and not self.running_titles):
                 continue
             if closed := regions.room():
                 yield closed

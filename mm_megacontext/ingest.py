@@ -78,6 +78,7 @@ class Ingester:
         tiles: Makes the gists of image tiles.
         writable: Opens the store for writing; called when there is something to write, not before.
         limits: What is refused of images.
+        running_titles: Whether headers and footers that come back on page after page are taken up, too.
     """
 
     tokenizer: BaseTokenizer
@@ -85,6 +86,7 @@ class Ingester:
     tiles: TileGister
     writable: Callable[[], Store]
     limits: ImageLimits = field(default_factory=ImageLimits)
+    running_titles: bool = False
 
     def open(self, path: Path, *, engine: str, password: str | None, ocr: str) -> Document:
         """Open a file. Raises IngestError."""
@@ -120,7 +122,12 @@ class Ingester:
         with ExitStack() as stack:
             figures = self._figures(document, password, stack)
             builder = TreeBuilder(
-                document.unit, self.tokenizer, self.gister, figures, on_problem=lambda *p: problems.append(p)
+                document.unit,
+                self.tokenizer,
+                self.gister,
+                figures,
+                on_problem=lambda *p: problems.append(p),
+                running_titles=self.running_titles,
             )
             if figures is None or document.kind != "image" or not is_one_figure(document):
                 batches = _at_least_one(builder.build(document, note), document, problems)

@@ -30,6 +30,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files or directories")
     parser.add_argument("--memory", type=Path, required=True, metavar="DIR", help="the memory, made if it is not there")
     add_reading(parser)
+    parser.add_argument(
+        "--running-titles",
+        action="store_true",
+        help="take up headers and footers that come back on page after page, too",
+    )
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -44,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
     started = time.monotonic()
     with MegaContext.open(args.memory, limits=image_limits(args)) as memory:
-        report = _ingest_all(memory, args.paths, options)
+        report = _ingest_all(memory, args.paths, options, args.running_titles)
     seconds = time.monotonic() - started
 
     warn_of_pages(report.ingested)
@@ -57,13 +62,15 @@ def run(args: argparse.Namespace) -> int:
     return failure.FAILED if report.failed else 0
 
 
-def _ingest_all(memory: MegaContext, paths: Sequence[Path], options: ReadingOptions) -> IngestReport:
+def _ingest_all(
+    memory: MegaContext, paths: Sequence[Path], options: ReadingOptions, running_titles: bool
+) -> IngestReport:
     from mm_megacontext.ingest import IngestReport
 
     total = IngestReport()
     with terminal.ProgressBar() as bar:
         for path in paths:
-            report = memory.ingest(path, **options, on_progress=bar.update)
+            report = memory.ingest(path, **options, running_titles=running_titles, on_progress=bar.update)
             total.ingested += report.ingested
             total.unchanged += report.unchanged
             total.failed += report.failed
