@@ -119,6 +119,8 @@ class Region:
     """Why nobody sees it, or None. What is hidden is shown by ``mmctx layout`` and never read."""
     is_running: bool = False
     """Of a header or footer: whether it comes back on other pages. Such are not read unless asked for."""
+    caption_of: int | None = None
+    """Of a caption: the index of its figure or table among the page's regions, or None where there is none near."""
 
     @property
     def text(self) -> str:

@@ -54,6 +54,8 @@ def _region_to_json(region: Region, order: int) -> dict[str, Any]:
         fields["hidden"] = region.hidden
     if region.kind in _MARGINS:
         fields["running"] = region.is_running
+    if region.caption_of is not None:
+        fields["caption_of"] = region.caption_of + 1
     if region.level is not None:
         fields["level"] = region.level
     if region.table is not None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from mm_megacontext.layout.document import Page, Region
 from mm_megacontext.layout.engines import OpenPdf, RawPage
 from mm_megacontext.layout.form_values import with_values
+from mm_megacontext.layout.leaders import without_leaders
 from mm_megacontext.layout.ocr import DPI, Ocr, OcrFailed
 from mm_megacontext.layout.regions import find_regions
 from mm_megacontext.layout.visibility import split_hidden
@@ -37,10 +38,14 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None) -> Page:
         problem = f"whether text on it is hidden could not be found out ({_what(e)})"
         seen, hidden = raw, ()
     try:
-        regions, unread = _regions_and_problem(with_values(seen, raw.words), ocr)
+        regions, unread = _regions_and_problem(with_values(_without_leaders(seen), raw.words), ocr)
     except Exception as e:
         return Page(number, raw.size, hidden, engine, _what(e), *raw.marks)
     return Page(number, raw.size, (*regions, *hidden), engine, problem or unread, *raw.marks)
+
+
+def _without_leaders(page: RawPage) -> RawPage:
+    return replace(page, words=without_leaders(page.words))
 
 
 def _regions_and_problem(page: RawPage, ocr: Ocr | None) -> tuple[tuple[Region, ...], str | None]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
+from mm_megacontext.layout.captions import bind_captions
 from mm_megacontext.layout.columns import find_zones
 from mm_megacontext.layout.document import Box, FormField, Region, RegionKind, union
 from mm_megacontext.layout.engines import RawPage, RawWord
@@ -54,7 +55,8 @@ def find_regions(page: RawPage) -> tuple[Region, ...]:
     regions: list[Region] = []
     for zone in find_zones(segments):
         regions += _zone_regions(zone, solids, body_size)
-    return tuple(_mark_forms(_mark_margins(regions, page.size, body_size), page.marks.fields))
+    marked = _mark_forms(_mark_margins(regions, page.size, body_size), page.marks.fields)
+    return bind_captions(tuple(marked))
 
 
 def _body_size(words: Sequence[RawWord]) -> float:
