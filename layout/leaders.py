@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from mm_megacontext.layout.engines import RawWord
 
 _MIN_DOTS = 4  # fewer are an ellipsis
-_DOTS = re.compile(r"[.\u2026\u2025\u00b7]+")
-_AT_END = re.compile(r"[.\u2026\u2025\u00b7]{4,}$")
-_AT_START = re.compile(r"^[.\u2026\u2025\u00b7]{4,}")
+_SIGNS = ".\u2026\u2025\u00b7"
+_DOTS = re.compile(f"[{_SIGNS}]+")
+_AT_END = re.compile(f"[{_SIGNS}]{{{_MIN_DOTS},}}$")
+_AT_START = re.compile(f"^[{_SIGNS}]{{{_MIN_DOTS},}}")
 _WEIGHT = {"\u2026": 3, "\u2025": 2}  # characters of several dots
 _GAP_EM = 3.0  # between the dots of one leader
 
@@ -20,6 +21,9 @@ def without_leaders(words: Sequence[RawWord]) -> list[RawWord]:
     kept: list[RawWord] = []
     run: list[RawWord] = []
     for word in words:
+        if not run and word.text[-1] not in _SIGNS and word.text[0] not in _SIGNS:
+            kept.append(word)
+            continue
         if _DOTS.fullmatch(word.text):
             if run and not _goes_on(run[-1], word):
                 kept += _unless_leader(run)

@@ -6,9 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import mean
-
-import numpy as np
+from statistics import fmean
 
 from mm_megacontext.layout.plain_columns import Interval
 from mm_megacontext.layout.segments import Segment
@@ -41,10 +39,14 @@ class GridRow:
         return max(s.y1 for s in self.segments)
 
 
-def to_rows(lines: Sequence[list[Segment]], columns: list[Interval]) -> list[GridRow]:
-    """The lines of a table as rows, those on which cells go on joined to the one above."""
+def to_rows(lines: Sequence[list[Segment]], columns: list[Interval]) -> tuple[list[GridRow], float]:
+    """The lines of a table as rows, those on which cells go on joined to the one above.
+
+    Returns:
+        The rows, and the distance below which a line belongs to the row above it; 0 where nothing tells.
+    """
     filled = [_slots(line, columns) for line in lines]
-    tight = tight_distance(lines, columns)
+    tight = _tight_distance(lines, filled)
     rows: list[GridRow] = []
     for index, slots in enumerate(filled):
         if rows and _goes_on(slots, rows[-1], line_distance(lines[index - 1], lines[index]), tight, len(columns)):
@@ -52,7 +54,7 @@ def to_rows(lines: Sequence[list[Segment]], columns: list[Interval]) -> list[Gri
                 rows[-1].slots[column] += segments
         else:
             rows.append(GridRow(slots))
-    return rows
+    return rows, tight
 
 
 def _slots(line: list[Segment], columns: list[Interval]) -> dict[int, list[Segment]]:
@@ -65,11 +67,11 @@ def _slots(line: list[Segment], columns: list[Interval]) -> dict[int, list[Segme
 def _column(segment: Segment, columns: list[Interval]) -> int:
     """The column that a segment overlaps most, or else the nearest."""
     shared = [min(segment.x1, high) - max(segment.x0, low) for low, high in columns]
-    return int(np.argmax(shared))
+    return shared.index(max(shared))
 
 
 def _middle(line: list[Segment]) -> float:
-    return mean((s.y0 + s.y1) / 2 for s in line)
+    return sum(s.y0 + s.y1 for s in line) / (2 * len(line))
 
 
 def line_distance(above: list[Segment], below: list[Segment]) -> float:
@@ -77,26 +79,23 @@ def line_distance(above: list[Segment], below: list[Segment]) -> float:
     return _middle(below) - _middle(above)
 
 
-def tight_distance(lines: Sequence[list[Segment]], columns: list[Interval]) -> float | None:
-    """The distance below which a line belongs to the one above; None where lines are too much alike to tell."""
-    filled = [_slots(line, columns) for line in lines]
+def _tight_distance(lines: Sequence[list[Segment]], filled: list[dict[int, list[Segment]]]) -> float:
+    """The distance below which a line belongs to the one above; 0 where lines are too much alike to tell."""
     distances = sorted(line_distance(lines[i - 1], lines[i]) for i in range(1, len(lines)))
     jumps = [(wide / max(narrow, 0.1), (wide + narrow) / 2) for narrow, wide in pairwise(distances)]
     ratio, tight = max(jumps, default=(1.0, 0.0))
     if ratio < _TIGHT_RATIO:
-        return None
+        return 0.0
     going_on = [len(filled[i]) for i in range(1, len(lines)) if line_distance(lines[i - 1], lines[i]) < tight]
     starting = [len(filled[i]) for i in range(len(lines)) if i == 0 or line_distance(lines[i - 1], lines[i]) >= tight]
     # Rows in groups, with white between the groups, are as full as the first ones of their groups.
-    return tight if mean(going_on) <= _MAX_FILL * mean(starting) else None
+    return tight if fmean(going_on) <= _MAX_FILL * fmean(starting) else 0.0
 
 
-def _goes_on(
-    slots: dict[int, list[Segment]], above: GridRow, distance: float, tight: float | None, n_columns: int
-) -> bool:
+def _goes_on(slots: dict[int, list[Segment]], above: GridRow, distance: float, tight: float, n_columns: int) -> bool:
     if any(column not in above.slots or are_numbers(segments) for column, segments in slots.items()):
         return False
-    if tight is not None:
+    if tight:
         return distance < tight
     first = next(iter(slots.values()))[0]
     is_near = first.y0 - above.bottom < _NEAR * (first.y1 - first.y0)

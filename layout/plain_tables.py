@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import mean
+from statistics import fmean
 
 import numpy as np
 
 from mm_megacontext.layout.document import Cell, Table, union
 from mm_megacontext.layout.plain_columns import Interval, Rows, columns_under, loosened, merge_columns
-from mm_megacontext.layout.plain_rows import GridRow, line_distance, tight_distance, to_rows
+from mm_megacontext.layout.plain_rows import GridRow, line_distance, to_rows
 from mm_megacontext.layout.plain_titles import title_row
 from mm_megacontext.layout.segments import Segment, find_rows, line_of
 from mm_megacontext.layout.tables import FoundTable, role_of
@@ -74,13 +74,13 @@ def _candidate(whole: Rows, rows: Rows, first: int, free: int, max_cell_words: f
         return None
     end, columns = _aligned_run(rows, first)
     body = rows[first:end]
-    if len(columns) < _MIN_COLUMNS or mean(len(s.words) for row in body for s in row) > max_cell_words:
+    if len(columns) < _MIN_COLUMNS or fmean(len(s.words) for row in body for s in row) > max_cell_words:
         return None
     end = _last_line(rows, end, columns)
-    grid = to_rows(rows[first:end], columns)
+    grid, tight = to_rows(rows[first:end], columns)
     if not _is_full(grid, len(columns)) or not _is_aligned(grid, len(columns)):
         return None
-    titles = _titles(rows, first, end, free, columns, grid[0])
+    titles = _titles(rows, first, free, columns, grid[0], tight or _least_distance(rows[first:end]))
     taken = tuple(s for row in whole[first - len(titles) : end] for s in row)
     if not titles:
         grid[0] = _retitled(grid, columns)
@@ -126,9 +126,8 @@ def _last_line(rows: Rows, end: int, columns: list[Interval]) -> int:
     return min(end + _MAX_CONTINUED, len(rows))
 
 
-def _titles(rows: Rows, first: int, end: int, free: int, columns: list[Interval], names: GridRow) -> list[GridRow]:
-    """Rows right above the table that name its columns, some of them several together."""
-    tight = _least_distance(rows[first:end], columns)
+def _titles(rows: Rows, first: int, free: int, columns: list[Interval], names: GridRow, tight: float) -> list[GridRow]:
+    """Rows right above the table, but not nearer than ``tight``, that name its columns, some several together."""
     titles = [names]
     for index in range(first - 1, max(free, first - _MAX_TITLES) - 1, -1):
         height = max(s.y1 - s.y0 for s in rows[index])
@@ -140,10 +139,9 @@ def _titles(rows: Rows, first: int, end: int, free: int, columns: list[Interval]
     return titles[:-1]
 
 
-def _least_distance(body: Rows, columns: list[Interval]) -> float:
-    """Between a table's rows: what is nearer to the first one is a line of it."""
-    known = tight_distance(body, columns)
-    return known or 0.9 * min((line_distance(above, below) for above, below in pairwise(body)), default=0.0)
+def _least_distance(body: Rows) -> float:
+    """A little less than between any two rows: what is nearer to the first one is a line of it."""
+    return 0.9 * min((line_distance(above, below) for above, below in pairwise(body)), default=0.0)
 
 
 def _retitled(grid: list[GridRow], columns: list[Interval]) -> GridRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import mean
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -61,7 +61,7 @@ def _merged(rules: list[Rule]) -> list[Rule]:
 
 def _merged_spans(rules: list[Rule]) -> list[Rule]:
     """Rules on one line as few rules that do not touch."""
-    at = mean(rule[0] for rule in rules)
+    at = fmean(rule[0] for rule in rules)
     merged: list[Rule] = []
     for _, start, end in sorted(rules, key=lambda rule: rule[1]):
         if merged and start <= merged[-1][2] + _SNAP_PT:
@@ -156,7 +156,7 @@ def _is_filled(places: list[tuple[int, int, int, int]], contents: list[list[RawW
     if sum(word.upright for word in words) < 0.5 * len(words):
         return False
     n_rows, n_columns = len({place[0] for place, _ in full}), len({place[1] for place, _ in full})
-    return n_rows >= 2 and n_columns >= 2 and mean(n for _, n in full) <= _MAX_CELL_WORDS
+    return n_rows >= 2 and n_columns >= 2 and fmean(n for _, n in full) <= _MAX_CELL_WORDS
 
 
 def _is_cut(boxes: list[Box], contents: list[list[RawWord]]) -> bool:
