@@ -28,7 +28,7 @@ HiddenReason = Literal[
 ]
 """Why a person who looks at the page does not see a text that is in the file."""
 
-FieldKind = Literal["text", "choice", "checkbox", "radio", "button", "signature"]
+FieldKind = Literal["text", "password", "choice", "checkbox", "radio", "button", "signature"]
 
 PageStatus = Literal["ok", "degraded", "failed"]
 
@@ -131,7 +131,7 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class FormField:
-    """A field of a form that can be filled in, as it is filled in. What stands in a password's field is left out.
+    """A field of a form that can be filled in, as it is filled in. What stands in the field of a password is left out.
 
     Attributes:
         name: Its full name in the file.

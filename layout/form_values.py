@@ -31,11 +31,12 @@ def with_values(page: RawPage, painted: Sequence[RawWord]) -> RawPage:
         box = field.bbox
         if min(box[2] - box[0], box[3] - box[1]) < _MIN_SIDE_PT:
             continue
-        if field.kind in ("checkbox", "radio"):
-            words = [word for word in words if not is_inside(word.box, box)]  # the sign that ticks it
-            words.append(_tick(field, line + 1))
-        elif field.kind in ("text", "choice") and not any(is_inside(word.box, box) for word in painted):
-            words += _set_value(field, line + 1)
+        if field.kind in ("checkbox", "radio", "password"):
+            words = [word for word in words if not is_inside(word.box, box)]  # the sign that ticks it, a password
+            words += [_tick(field, line + 1)] * (field.kind != "password")
+        elif field.kind in ("text", "choice"):
+            here = [word for word in painted if is_inside(word.box, box)]
+            words = _without(words, _second_copy(here, field.value)) if here else [*words, *_set_value(field, line + 1)]
         line += 1 + field.value.count("\n")
     return replace(page, words=words)
 
@@ -44,6 +45,17 @@ def is_inside(box: Box, other: Box) -> bool:
     """Whether the middle of a box lies in another one."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
     return other[0] <= x <= other[2] and other[1] <= y <= other[3]
+
+
+def _second_copy(here: Sequence[RawWord], value: str) -> Sequence[RawWord]:
+    """The words of a value that both the page and its field paint, as the field does."""
+    texts = value.split()
+    is_twice = sorted(word.text for word in here) == sorted(2 * texts)
+    return here[len(texts) :] if is_twice else ()
+
+
+def _without(words: Sequence[RawWord], others: Sequence[RawWord]) -> list[RawWord]:
+    return [word for word in words if word not in others]
 
 
 def _tick(field: FormField, line: int) -> RawWord:

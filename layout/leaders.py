@@ -9,9 +9,9 @@ from mm_megacontext.layout.engines import RawWord
 
 _MIN_DOTS = 4  # fewer are an ellipsis
 _SIGNS = ".\u2026\u2025\u00b7"
+_SIGN = re.compile(f"[{_SIGNS}]")
 _DOTS = re.compile(f"[{_SIGNS}]+")
-_AT_END = re.compile(f"[{_SIGNS}]{{{_MIN_DOTS},}}$")
-_AT_START = re.compile(f"^[{_SIGNS}]{{{_MIN_DOTS},}}")
+_LEADER = re.compile(f"[{_SIGNS}]{{{_MIN_DOTS},}}")
 _WEIGHT = {"\u2026": 3, "\u2025": 2}  # characters of several dots
 _GAP_EM = 3.0  # between the dots of one leader
 
@@ -21,7 +21,7 @@ def without_leaders(words: Sequence[RawWord]) -> list[RawWord]:
     kept: list[RawWord] = []
     run: list[RawWord] = []
     for word in words:
-        if not run and word.text[-1] not in _SIGNS and word.text[0] not in _SIGNS:
+        if not run and not _SIGN.search(word.text):  # nearly all words
             kept.append(word)
             continue
         if _DOTS.fullmatch(word.text):
@@ -30,7 +30,7 @@ def without_leaders(words: Sequence[RawWord]) -> list[RawWord]:
                 run = []
             run.append(word)
             continue
-        kept += [*_unless_leader(run), _trimmed(word)]
+        kept += [*_unless_leader(run), *_parts(word)]
         run = []
     return [*kept, *_unless_leader(run)]
 
@@ -49,11 +49,15 @@ def _unless_leader(run: list[RawWord]) -> Iterator[RawWord]:
         yield from run
 
 
-def _trimmed(word: RawWord) -> RawWord:
-    """The word without the leader at its end or start, and without that part of its box."""
-    text = _AT_END.sub("", word.text)
-    share = len(text) / len(word.text)
-    x1 = word.x0 + (word.x1 - word.x0) * share if word.upright else word.x1
-    rest = _AT_START.sub("", text)
-    x0 = x1 - (x1 - word.x0) * len(rest) / len(text) if word.upright else word.x0
-    return word if rest == word.text else word._replace(x0=x0, x1=x1, text=rest)
+def _parts(word: RawWord) -> Iterator[RawWord]:
+    """The word without the leaders in it, each part with its share of the box."""
+    spans = [match.span() for match in _LEADER.finditer(word.text)]
+    if not spans:
+        yield word
+        return
+    letter = (word.x1 - word.x0) / len(word.text)
+    starts, ends = [0, *(end for _, end in spans)], [*(start for start, _ in spans), len(word.text)]
+    for start, end in zip(starts, ends, strict=True):
+        if start < end:
+            x0, x1 = word.x0 + letter * start, word.x0 + letter * end
+            yield word._replace(x0=x0, x1=x1, text=word.text[start:end])

@@ -78,12 +78,14 @@ def _field(form: Any, annotation: Any, box: Box) -> Iterator[FormField]:
     kind = _KINDS.get(pdfium_c.FPDFAnnot_GetFormFieldType(form, annotation))
     if kind is None:
         return
+    if kind == "text" and pdfium_c.FPDFAnnot_GetFormFieldFlags(form, annotation) & _PASSWORD:
+        kind = "password"
     name = _text(lambda buffer, n: pdfium_c.FPDFAnnot_GetFormFieldName(form, annotation, buffer, n))
     yield FormField(clean_text(name), kind, _value(form, annotation, kind), box)
 
 
 def _value(form: Any, annotation: Any, kind: FieldKind) -> str:
-    if kind == "text" and pdfium_c.FPDFAnnot_GetFormFieldFlags(form, annotation) & _PASSWORD:
+    if kind == "password":
         return ""
     if kind in ("checkbox", "radio"):
         if not pdfium_c.FPDFAnnot_IsChecked(form, annotation):

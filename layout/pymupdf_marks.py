@@ -39,6 +39,8 @@ def _fields(page: Any, place: Place) -> Iterator[FormField]:
         box = place(widget.rect)
         if kind is None or box is None or _flags(page, widget.xref) & _HIDDEN:
             continue
+        if kind == "text" and widget.field_flags & _PASSWORD:
+            kind = "password"
         yield FormField(clean_text(widget.field_name or ""), kind, _value(widget, kind), box)
 
 
@@ -52,7 +54,7 @@ def _value(widget: Any, kind: FieldKind) -> str:
     if kind in ("checkbox", "radio"):  # all buttons of a group have the group's value
         is_on = value is True or value == widget.on_state()
         return str(widget.on_state() or "Yes") if is_on else OFF
-    if kind == "text" and widget.field_flags & _PASSWORD:
+    if kind == "password":
         return ""
     chosen = value if isinstance(value, (list, tuple)) else [value or ""]
     return ", ".join("\n".join(clean_text(line).strip() for line in str(one).splitlines()) for one in chosen)
