@@ -24,10 +24,8 @@ def words(text: str) -> list[RawWord]:
     [
         ("Rounding . . . . . . 17", "Rounding 17"),
         ("Rounding ........ 17", "Rounding 17"),
-        (
-            "Rounding........17",
-            "Rounding........17",
-        ),  # one word: an entry and its page cannot be told apart from a name
+        ("Rounding........17", "Rounding 17"),
+        ("3.14 e.g. v1.2...", "3.14 e.g. v1.2..."),
         ("Rounding........ 17", "Rounding 17"),
         ("Rounding ........17", "Rounding 17"),
         ("Rounding \u2026\u2026\u2026 17", "Rounding 17"),
