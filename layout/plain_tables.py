@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
@@ -13,6 +13,7 @@ from mm_megacontext.layout.document import Cell, Table, union
 from mm_megacontext.layout.plain_columns import Interval, Rows, columns_under, loosened, merge_columns
 from mm_megacontext.layout.plain_rows import GridRow, line_distance, to_rows
 from mm_megacontext.layout.plain_titles import title_row
+from mm_megacontext.layout.rulings import Rule
 from mm_megacontext.layout.segments import Segment, find_rows, line_of
 from mm_megacontext.layout.tables import FoundTable, role_of
 
@@ -24,8 +25,9 @@ _MIN_ALIGNED = 0.6  # share of cells that start, end or are centred where most o
 _ALIGNED_EM = 0.5
 _STARTS = 4  # rows that are tried as a table's first one
 _MAX_TITLES = 2  # rows above it that name several columns together
-_MAX_CONTINUED = 4  # lines on which a cell goes on alone
+_MAX_CONTINUED = 8  # lines on which a cell goes on alone
 _MAX_GAP_ROWS = 2.5  # rows further apart than this many heights are not of one table
+_SEPARATOR_SHARE = 0.7  # of the table's width
 _LAST_GAP = 0.6  # of a line's height: white above a line on which the last row goes on
 
 
@@ -36,7 +38,7 @@ class _Candidate:
     found: FoundTable
     end: int
     n_filled: int
-    """Cells with words in them."""
+    """Lines of cells."""
 
     @property
     def merit(self) -> tuple[int, int]:
@@ -44,11 +46,12 @@ class _Candidate:
         return self.n_filled, -self.found.table.n_columns
 
 
-def find_plain_tables(segments: Iterable[Segment], max_cell_words: float) -> list[FoundTable]:
+def find_plain_tables(segments: Iterable[Segment], max_cell_words: float, rules: Sequence[Rule]) -> list[FoundTable]:
     """The tables among the segments, top to bottom.
 
     Args:
         max_cell_words: Mean number of words of a cell above which the rows are running text in columns.
+        rules: Horizontal ones, ascending: some tables have them between rows.
     """
     whole = find_rows(s for s in segments if not s.is_alone)
     rows = loosened(whole)
@@ -59,7 +62,7 @@ def find_plain_tables(segments: Iterable[Segment], max_cell_words: float) -> lis
             start += 1
             continue
         # A row or two of a form above the table would blur its columns: the start with most cells is the right one.
-        tried = (_candidate(whole, rows, first, free, max_cell_words) for first in range(start, start + _STARTS))
+        tried = (_candidate(whole, rows, first, free, max_cell_words, rules) for first in range(start, start + _STARTS))
         best = max((c for c in tried if c is not None), key=lambda c: c.merit, default=None)
         start += 1
         if best is not None:
@@ -68,7 +71,9 @@ def find_plain_tables(segments: Iterable[Segment], max_cell_words: float) -> lis
     return found
 
 
-def _candidate(whole: Rows, rows: Rows, first: int, free: int, max_cell_words: float) -> _Candidate | None:
+def _candidate(
+    whole: Rows, rows: Rows, first: int, free: int, max_cell_words: float, rules: Sequence[Rule]
+) -> _Candidate | None:
     """The table whose columns begin at row ``first``; titles above it may go up to row ``free``."""
     if first >= len(rows) or len(rows[first]) < _MIN_COLUMNS:
         return None
@@ -77,7 +82,7 @@ def _candidate(whole: Rows, rows: Rows, first: int, free: int, max_cell_words: f
     if len(columns) < _MIN_COLUMNS or fmean(len(s.words) for row in body for s in row) > max_cell_words:
         return None
     end = _last_line(rows, end, columns)
-    grid, tight = to_rows(rows[first:end], columns)
+    grid, tight = to_rows(rows[first:end], columns, _separators(rules, columns))
     if not _is_full(grid, len(columns)) or not _is_aligned(grid, len(columns)):
         return None
     titles = _titles(rows, first, free, columns, grid[0], tight or _least_distance(rows[first:end]))
@@ -87,7 +92,13 @@ def _candidate(whole: Rows, rows: Rows, first: int, free: int, max_cell_words: f
     grid = [*titles, *grid]
     n_header = _n_header(grid, len(titles))
     table = Table(tuple(_cells(grid, columns, n_header)), len(grid), len(columns))
-    return _Candidate(FoundTable(union([s.box for s in taken]), table, taken), end, sum(len(row.slots) for row in grid))
+    return _Candidate(FoundTable(union([s.box for s in taken]), table, taken), end, _n_filled(grid))
+
+
+def _separators(rules: Sequence[Rule], columns: list[Interval]) -> list[float]:
+    """The heights of rules across most of a table's width."""
+    left, right = columns[0][0], columns[-1][1]
+    return [y for y, x0, x1 in rules if min(x1, right) - max(x0, left) >= _SEPARATOR_SHARE * (right - left)]
 
 
 def _aligned_run(rows: Rows, start: int) -> tuple[int, list[Interval]]:
@@ -160,6 +171,10 @@ def _n_header(grid: list[GridRow], n_titles: int) -> int:
     """How many rows head the columns: titles of several columns have a row below them that names these singly."""
     last = max(1, n_titles)
     return last + any(n > 1 for n in grid[last - 1].spans.values())
+
+
+def _n_filled(grid: list[GridRow]) -> int:
+    return sum(len(find_rows(slot)) for row in grid for slot in row.slots.values())
 
 
 def _is_full(grid: list[GridRow], n_columns: int) -> bool:

@@ -20,6 +20,7 @@ from mm_megacontext.layout.figures import find_figures
 from mm_megacontext.layout.form_values import is_inside
 from mm_megacontext.layout.plain_tables import find_plain_tables
 from mm_megacontext.layout.ruled_tables import find_ruled_tables
+from mm_megacontext.layout.rulings import Rule, rules_across
 from mm_megacontext.layout.segments import Segment, find_rows, find_segments, line_of
 from mm_megacontext.layout.tables import FoundTable
 
@@ -50,11 +51,12 @@ def find_regions(page: RawPage) -> tuple[Region, ...]:
     body_size = _body_size(page.words)
     solids = [Region("table", table.bbox, table=table.table) for table in ruled] + figures
     free = _outside(page.words, [table.bbox for table in ruled])
-    segments = _without_plain_tables(find_segments(free), _PAGE_CELL_WORDS, solids)
+    rules = rules_across(page.rules)
+    segments = _without_plain_tables(find_segments(free), _PAGE_CELL_WORDS, solids, rules)
     segments += [Segment(*solid.bbox, solid=index) for index, solid in enumerate(solids)]
     regions: list[Region] = []
     for zone in find_zones(segments):
-        regions += _zone_regions(zone, solids, body_size)
+        regions += _zone_regions(zone, solids, body_size, rules)
     marked = _mark_forms(_mark_margins(regions, page.size, body_size), page.marks.fields)
     return bind_captions(tuple(marked))
 
@@ -83,17 +85,19 @@ def _outside(words: Sequence[RawWord], boxes: Sequence[Box]) -> list[RawWord]:
     return outside
 
 
-def _without_plain_tables(segments: list[Segment], max_cell_words: float, solids: list[Region]) -> list[Segment]:
+def _without_plain_tables(
+    segments: list[Segment], max_cell_words: float, solids: list[Region], rules: Sequence[Rule]
+) -> list[Segment]:
     """The segments that are in no plain table; the tables found go to ``solids``."""
-    tables: list[FoundTable] = find_plain_tables(segments, max_cell_words)
+    tables: list[FoundTable] = find_plain_tables(segments, max_cell_words, rules)
     taken = {id(s) for table in tables for s in table.segments}
     solids += [Region("table", table.bbox, table=table.table) for table in tables]
     return [s for s in segments if id(s) not in taken] if taken else segments
 
 
-def _zone_regions(zone: list[Segment], solids: list[Region], body_size: float) -> list[Region]:
+def _zone_regions(zone: list[Segment], solids: list[Region], body_size: float, rules: Sequence[Rule]) -> list[Region]:
     n_before = len(solids)
-    zone = _without_plain_tables(zone, _ZONE_CELL_WORDS, solids)
+    zone = _without_plain_tables(zone, _ZONE_CELL_WORDS, solids, rules)
     zone += [Segment(*solids[i].bbox, solid=i) for i in range(n_before, len(solids))]
     regions: list[Region] = []
     lines: list[_Row] = []

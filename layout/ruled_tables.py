@@ -10,12 +10,21 @@ import numpy.typing as npt
 
 from mm_megacontext.layout.document import Box, Cell, Table
 from mm_megacontext.layout.engines import RawWord
+from mm_megacontext.layout.rulings import (
+    MAX_RULES,
+    SNAP_PT,
+    Rule,
+    connected,
+    drawn,
+    framed,
+    positions,
+    rules_across,
+    rules_down,
+)
 from mm_megacontext.layout.segments import find_rows, find_segments, line_of
 from mm_megacontext.layout.tables import FoundTable, role_of
 
-_SNAP_PT = 3.0  # rulings closer than this are one
-_MIN_RULE_PT = 6.0
-_MAX_RULES = 1_500  # pages with more are drawings
+_MIN_RULES = 4
 _MAX_CELLS = 5_000
 _MAX_CELL_WORDS = 60  # mean; above it the rules frame a page's columns, not a table
 _MAX_HEADER = 4  # rows
@@ -25,83 +34,21 @@ _MAX_CUT = 0.1  # share of words that stick out of their cells
 
 def find_ruled_tables(rules: Sequence[Box], words: Sequence[RawWord]) -> list[FoundTable]:
     """Tables drawn with ruling lines: at least two rows and two columns, with words in two cells or more."""
-    across = _merged([((b[1] + b[3]) / 2, b[0], b[2]) for b in rules if _is_across(b)])
-    down = _merged([((b[0] + b[2]) / 2, b[1], b[3]) for b in rules if _is_down(b)])
-    if len(across) < 3 or len(down) < 3 or len(across) + len(down) > _MAX_RULES:
+    across, down = rules_across(rules), rules_down(rules)
+    if not across or not down or len(across) + len(down) < _MIN_RULES or len(across) + len(down) > MAX_RULES:
         return []
-    tables = (_ruled_table(h, v, words) for h, v in _connected(across, down))
+    tables = (_ruled_table(framed(h, v), framed(v, h), words) for h, v in connected(across, down))
     return [table for table in tables if table is not None]
 
 
-def _is_across(box: Box) -> bool:
-    return box[2] - box[0] >= _MIN_RULE_PT and box[2] - box[0] > 2 * (box[3] - box[1])
-
-
-def _is_down(box: Box) -> bool:
-    return box[3] - box[1] >= _MIN_RULE_PT and box[3] - box[1] > 2 * (box[2] - box[0])
-
-
-Rule = tuple[float, float, float]
-"""Position across, start and end along."""
-
-
-def _merged(rules: list[Rule]) -> list[Rule]:
-    """Rules with those on one line, touching or overlapping, made one."""
-    if len(rules) > 4 * _MAX_RULES:
-        return []
-    merged: list[Rule] = []
-    on_line: list[Rule] = []
-    for rule in [*sorted(rules), (float("inf"), 0.0, 0.0)]:
-        if on_line and rule[0] - on_line[0][0] > _SNAP_PT:
-            merged += _merged_spans(on_line)
-            on_line = []
-        on_line.append(rule)
-    return merged
-
-
-def _merged_spans(rules: list[Rule]) -> list[Rule]:
-    """Rules on one line as few rules that do not touch."""
-    at = fmean(rule[0] for rule in rules)
-    merged: list[Rule] = []
-    for _, start, end in sorted(rules, key=lambda rule: rule[1]):
-        if merged and start <= merged[-1][2] + _SNAP_PT:
-            merged[-1] = (at, merged[-1][1], max(merged[-1][2], end))
-        else:
-            merged.append((at, start, end))
-    return merged
-
-
-def _connected(across: list[Rule], down: list[Rule]) -> list[tuple[list[Rule], list[Rule]]]:
-    """Groups of rules that meet, as (across, down)."""
-    h, v = np.array(across), np.array(down)
-    meet = (
-        (h[:, None, 0] >= v[None, :, 1] - _SNAP_PT)
-        & (h[:, None, 0] <= v[None, :, 2] + _SNAP_PT)
-        & (v[None, :, 0] >= h[:, None, 1] - _SNAP_PT)
-        & (v[None, :, 0] <= h[:, None, 2] + _SNAP_PT)
-    )
-    groups = []
-    h_left = set(np.flatnonzero(meet.any(axis=1)).tolist())
-    while h_left:
-        h_in, fresh = set[int](), {h_left.pop()}
-        v_in: set[int] = set()
-        while fresh:
-            h_in |= fresh
-            v_in = set(np.flatnonzero(meet[sorted(h_in)].any(axis=0)).tolist())
-            fresh = set(np.flatnonzero(meet[:, sorted(v_in)].any(axis=1)).tolist()) - h_in
-        h_left -= h_in
-        groups.append(([across[k] for k in sorted(h_in)], [down[k] for k in sorted(v_in)]))
-    return groups
-
-
 def _ruled_table(across: list[Rule], down: list[Rule], words: Sequence[RawWord]) -> FoundTable | None:
-    ys, xs = _snapped(across), _snapped(down)
+    ys, xs = positions(across), positions(down)
     n_rows, n_columns = len(ys) - 1, len(xs) - 1
     if n_rows < 2 or n_columns < 2 or n_rows * n_columns > _MAX_CELLS:
         return None
     box = (xs[0], ys[0], xs[-1], ys[-1])
-    below = _drawn(across, ys, xs)  # (n_rows + 1, n_columns): is there a rule at ys[i] over column j
-    beside = _drawn(down, xs, ys).T  # (n_rows, n_columns + 1)
+    below = drawn(across, ys, xs)  # (n_rows + 1, n_columns): is there a rule at ys[i] over column j
+    beside = drawn(down, xs, ys).T  # (n_rows, n_columns + 1)
     taken: npt.NDArray[np.int64] = np.full((n_rows, n_columns), -1)
     places: list[tuple[int, int, int, int]] = []
     for row in range(n_rows):
@@ -167,27 +114,8 @@ def _is_cut(boxes: list[Box], contents: list[list[RawWord]]) -> bool:
         for word in content:
             beside = max(x0 - word.x0, word.x1 - x1)
             above = max(y0 - word.y0, word.y1 - y1)
-            n_cut += beside > _SNAP_PT or above > max(_SNAP_PT, 0.3 * (word.y1 - word.y0))
+            n_cut += beside > SNAP_PT or above > max(SNAP_PT, 0.3 * (word.y1 - word.y0))
     return n_cut > _MAX_CUT * n_words
-
-
-def _snapped(rules: list[Rule]) -> list[float]:
-    """Distinct positions of rules."""
-    found: list[float] = []
-    for at, _, _ in sorted(rules):
-        if not found or at - found[-1] > _SNAP_PT:
-            found.append(at)
-    return found
-
-
-def _drawn(rules: list[Rule], at: list[float], along: list[float]) -> npt.NDArray[np.bool_]:
-    """Whether a rule is drawn at each position ``at`` over each interval of ``along``."""
-    drawn = np.zeros((len(at), len(along) - 1), dtype=np.bool_)
-    middles = (np.array(along[1:]) + np.array(along[:-1])) / 2
-    for position, start, end in rules:
-        nearest = int(np.argmin(np.abs(np.array(at) - position)))
-        drawn[nearest] |= (middles >= start) & (middles <= end)
-    return drawn
 
 
 def _extent(

@@ -127,7 +127,8 @@ class Look:
     """How a table is drawn.
 
     Attributes:
-        rules: Around every cell, only above and below the header and at the end, or none.
+        rules: Around every cell ("all"), the same without the frame at the sides ("open"), between rows ("rows"), only
+            above and below the header and at the end ("few"), shades under every other row ("shades"), or "none".
         padding: Above and below the lines of a cell, points.
     """
 
@@ -151,7 +152,7 @@ def draw_grid(
             s.row,
             s.column,
             " ".join(s.words),
-            s.row_span if look.rules == "all" else 1,  # without rules nobody can see it
+            s.row_span if look.rules in ("all", "open") else 1,  # without rules nobody can see it
             s.column_span,
             s.row < grid.n_header,
         )
@@ -205,6 +206,14 @@ def _draw_rules(sheet: Sheet, grid: Grid, xs: Sequence[float], ys: Sequence[floa
         sheet.shade((xs[0], ys[0], xs[-1], ys[grid.n_header]), 0.85)
     if look.rules == "none":
         return
+    if look.rules == "shades":
+        for row in range(grid.n_header, grid.n_rows, 2):
+            sheet.shade((xs[0], ys[row], xs[-1], ys[row + 1]), 0.92)
+        return
+    if look.rules == "rows":
+        for y in ys:
+            sheet.rule(xs[0], y, xs[-1], y)
+        return
     if look.rules == "few":
         for y in {ys[0], ys[grid.n_header], ys[-1]}:
             sheet.rule(xs[0], y, xs[-1], y)
@@ -215,20 +224,23 @@ def _draw_rules(sheet: Sheet, grid: Grid, xs: Sequence[float], ys: Sequence[floa
             here = inside.get((row, column))
             if row == 0 or here is None or inside.get((row - 1, column)) is not here:
                 sheet.rule(xs[column], ys[row], xs[column + 1], ys[row])
-            if column == 0 or here is None or inside.get((row, column - 1)) is not here:
+            is_side = column == 0
+            is_edge = here is None or inside.get((row, column - 1)) is not here
+            if (is_side and look.rules == "all") or (not is_side and is_edge):
                 sheet.rule(xs[column], ys[row], xs[column], ys[row + 1])
     sheet.rule(xs[0], ys[-1], xs[-1], ys[-1])
-    sheet.rule(xs[-1], ys[0], xs[-1], ys[-1])
+    if look.rules == "all":
+        sheet.rule(xs[-1], ys[0], xs[-1], ys[-1])
 
 
 def ruled(path: Path, rng: random.Random) -> TrueFile:
-    """Tables with a rule around every cell, between paragraphs."""
-    return _tables(path, rng, "ruled tables", ("all",))
+    """Tables with a rule around every cell, the frame at the sides now and then left out, between paragraphs."""
+    return _tables(path, rng, "ruled tables", ("all", "all", "open"))
 
 
 def unruled(path: Path, rng: random.Random) -> TrueFile:
-    """Tables of aligned columns, without rules or with three across."""
-    return _tables(path, rng, "unruled tables", ("none", "none", "few"))
+    """Tables of aligned columns, with rules across, shades or nothing."""
+    return _tables(path, rng, "unruled tables", ("none", "none", "few", "rows", "shades"))
 
 
 def _tables(path: Path, rng: random.Random, kind: str, rules: Sequence[str]) -> TrueFile:
@@ -240,7 +252,7 @@ def _tables(path: Path, rng: random.Random, kind: str, rules: Sequence[str]) -> 
         for _ in range(2):
             look = Look(
                 rules=rng.choice(rules),
-                padding=rng.choice([2.0, 3.0, 4.5]),
+                padding=rng.choice([0.0, 1.5, 3.0, 4.5]),
                 bold_header=rng.random() < 0.7,
                 shaded_header=rng.random() < 0.3,
             )
