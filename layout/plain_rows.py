@@ -63,7 +63,7 @@ def to_rows(
     filled = [_slots(line, columns) for line in lines]
     groups = _separated(lines, filled, separators)
     if groups is not None:
-        return _joined(filled, [i > 0 and groups[i] == groups[i - 1] for i in range(len(lines))]), 0.0
+        return _joined(filled, groups), 0.0
     tight = _tight_distance(lines, filled)
     numeric = _numeric_columns(filled)
     rows: list[GridRow] = []
@@ -88,10 +88,12 @@ def _separated(
     return groups if _are_parts(going_on, starting) else None
 
 
-def _joined(filled: list[dict[int, list[Segment]]], goes_on: list[bool]) -> list[GridRow]:
+def _joined(filled: list[dict[int, list[Segment]]], groups: list[int]) -> list[GridRow]:
+    """Rows of the lines of one group each; the first group may be a header of several rows, which nothing parts."""
     rows: list[GridRow] = []
-    for slots, is_part in zip(filled, goes_on, strict=True):
-        if is_part:
+    for i, slots in enumerate(filled):
+        is_same = i > 0 and groups[i] == groups[i - 1]
+        if is_same and (groups[i] != groups[0] or _is_text_below_text(slots, rows[-1])):
             _join(rows[-1], slots)
         else:
             rows.append(GridRow(slots))
