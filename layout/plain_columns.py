@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from statistics import median
 
 from mm_megacontext.layout.engines import RawWord
 from mm_megacontext.layout.segments import Segment
@@ -44,7 +43,7 @@ def _split(segment: Segment, near: list[list[Interval]]) -> Iterator[Segment]:
     if not any(wide):
         yield segment
         return
-    usual = median(between) if len(between) > 2 else 0.0
+    usual = sorted(between)[len(between) // 4] if len(between) > 2 else 0.0  # most may be between columns
     start = 0
     for at, (left, right) in enumerate(pairwise(segment.words), 1):
         is_wide = wide[at - 1] and between[at - 1] >= _GAP_RATIO * usual
