@@ -97,3 +97,22 @@ def test_the_last_cell_goes_on_below_the_table(write_pdf: WritePdf) -> None:
             page.text(72 + 120 * c, 100 + 24 * r, value)
     page.text(312, 184, "and more")
     assert texts(only_table(write_pdf(page)))[-1] == ["k3", "3", "some words and more"]
+
+
+def test_rules_part_rows_where_lines_stand_alike(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    rows = [
+        [["Part"], ["Material"], ["Use"]],
+        [["hinge"], ["stainless", "steel"], ["for doors"]],
+        [["small", "bracket"], ["brass"], ["for shelves", "and", "racks"]],
+        [["hook"], ["iron"], ["coats"]],
+    ]
+    y = 100.0
+    for row in rows:
+        page.line(72, y - 10, 420, y - 10)
+        for x, lines in zip((72, 200, 330), row, strict=True):
+            for i, line in enumerate(lines):
+                page.text(x, y + 13 * i, line)
+        y += 13 * max(map(len, row))
+    page.line(72, y - 10, 420, y - 10)
+    assert texts(only_table(write_pdf(page))) == [[" ".join(lines) for lines in row] for row in rows]

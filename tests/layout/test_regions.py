@@ -71,6 +71,26 @@ def test_a_heading_of_all_columns_need_not_reach_across(write_pdf: WritePdf, end
     assert [word for word in read_words if word in set(expected)] == expected
 
 
+def test_columns_may_begin_in_the_middle_of_a_page(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    top = column(page, 50, 80, 24, "t", 13)
+    left, right = column(page, 50, 400, 8, "l", 6), column(page, 330, 400, 8, "r", 6)
+    expected = [*top, *left, *right]
+    read_words = [word for region in only_page(write_pdf(page)).regions for word in words_of(region)]
+    assert [word for word in read_words if word in set(expected)] == expected
+
+
+def test_labels_in_a_figure_do_not_hide_the_columns(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    left = column(page, 50, 80, 40, "l", 6)
+    page.image(330, 80, 550, 330)
+    for i in range(24):
+        page.text(340 + 60 * (i % 3), 100 + 9 * i, f"label{i}")
+    right = column(page, 330, 360, 16, "r", 6)
+    read_words = [word for region in only_page(write_pdf(page)).regions for word in words_of(region)]
+    assert [word for word in read_words if word in {*left, *right}] == [*left, *right]
+
+
 def test_a_form_keeps_key_and_value_on_one_line(write_pdf: WritePdf) -> None:
     page = PdfPage()
     pairs = [("Name:", "Ada Lovelace"), ("Account number:", "4711"), ("City:", "London"), ("Total due:", "12.50 EUR")]
@@ -133,6 +153,22 @@ def test_rows_below_titles_of_several_columns_are_header_rows(write_pdf: WritePd
     spans = {cell.text: (cell.row_span, cell.column_span) for cell in table.cells if cell.row < 2}
     assert spans == {"Town": (2, 1), "People": (1, 2), "1990": (1, 1), "2000": (1, 1)}
     assert {cell.text for cell in table.cells if cell.role == "column_header"} == set(spans)
+
+
+def test_a_ruled_table_without_a_frame(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    for y in (100, 120, 140, 160):
+        page.line(72, y, 372, y)
+    for x in (172, 272):
+        page.line(x, 100, x, 160)
+    values = [["Item", "Price", "Count"], ["apple pie", "3.20", "7"], ["pear", "1.10", "12"]]
+    for r, row in enumerate(values):
+        for c, value in enumerate(row):
+            page.text(76 + 100 * c, 114 + 20 * r, value)
+    table = only_page(write_pdf(page)).regions[0].table
+    assert table is not None
+    assert [[cell.text for cell in table.cells[3 * r : 3 * r + 3]] for r in range(3)] == values
+    assert table.cells[0].bbox == pytest.approx((72, 100, 172, 120), abs=1)
 
 
 def test_an_aligned_table_needs_no_rules(write_pdf: WritePdf) -> None:
