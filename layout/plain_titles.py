@@ -67,9 +67,7 @@ def _group(segment: Segment, columns: list[Interval], named: set[int]) -> _Place
     middle = (segment.x0 + segment.x1) / 2
     found: list[tuple[float, _Place]] = []
     for i in range(len(columns)):
-        left = (
-            columns[i - 1][1] if i else columns[0][0] - slack
-        )  # a cell may begin anywhere in the white beside its text
+        left = columns[i - 1][1] if i else columns[0][0] - slack  # cells may begin anywhere in the white between
         for j in range(i + 1, len(columns)):
             if j not in named or i not in named:
                 break

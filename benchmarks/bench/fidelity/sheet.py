@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -36,9 +37,7 @@ def load_fonts() -> None:
         raise SystemExit(f"{DEJAVU} is missing: apt install fonts-dejavu")
     for name in [*FAMILIES, *FAMILIES.values()]:
         pdfmetrics.registerFont(TTFont(name, DEJAVU / f"{name}.ttf"))
-    data = Path(f"/tmp/{CJK}.ttf")  # reportlab reads files only; PyMuPDF carries this free font
-    data.write_bytes(pymupdf.Font("cjk").buffer)
-    pdfmetrics.registerFont(TTFont(CJK, data))
+    pdfmetrics.registerFont(TTFont(CJK, io.BytesIO(pymupdf.Font("cjk").buffer)))  # a free font that PyMuPDF carries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
