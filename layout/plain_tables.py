@@ -24,6 +24,7 @@ _MIN_FULL_ROWS = 0.5  # share of rows with three cells or more
 _MIN_ALIGNED = 0.6  # share of cells that start, end or are centred where most of their column do
 _ALIGNED_EM = 0.5
 _STARTS = 4  # rows that are tried as a table's first one
+_PARTS_TRIED = 16  # of a long run of rows that is no table: from every row on would take time without end
 _MAX_TITLES = 2  # rows above it that name several columns together
 _MAX_CONTINUED = 8  # lines on which a cell goes on alone
 _MAX_GAP_ROWS = 2.5  # rows further apart than this many heights are not of one table
@@ -64,10 +65,11 @@ def find_plain_tables(segments: Iterable[Segment], max_cell_words: float, rules:
         # A row or two of a form above the table would blur its columns: the start with most cells is the right one.
         tried = (_candidate(whole, rows, first, free, max_cell_words, rules) for first in range(start, start + _STARTS))
         best = max((c for c in tried if c is not None), key=lambda c: c.merit, default=None)
-        start += 1
-        if best is not None:
-            found.append(best.found)
-            start = free = best.end
+        if best is None:
+            start += max(1, (_aligned_run(rows, start)[0] - start) // _PARTS_TRIED)
+            continue
+        found.append(best.found)
+        start = free = best.end
     return found
 
 
