@@ -72,7 +72,7 @@ def _role(cell: Cell, n_header: int) -> CellRole:
 
 
 def _goes_on(table: Table, rows: Sequence[tuple[str, ...]], before: _Open) -> bool:
-    if table.n_columns != len(before.starts) or not _are_same_columns(_starts(table), before.starts):
+    if table.n_columns != len(before.numeric) or not _are_same_columns(_starts(table), before.starts):
         return False
     if tuple(rows[: len(before.header)]) == before.header:
         return True
@@ -81,6 +81,8 @@ def _goes_on(table: Table, rows: Sequence[tuple[str, ...]], before: _Open) -> bo
 
 
 def _are_same_columns(starts: tuple[float, ...], others: tuple[float, ...]) -> bool:
+    if len(starts) != len(others):  # there may be columns in which no cell begins
+        return False
     widths = [min(b - a, d - c) for (a, b), (c, d) in zip(pairwise(starts), pairwise(others), strict=True)]
     for i, (start, other) in enumerate(zip(starts, others, strict=True)):
         room = min(widths[max(0, i - 1) : i + 1], default=0.0)

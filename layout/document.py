@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from mm_megacontext.errors import ErrorCode
 
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1), x0 <= x1 and y0 <= y1."""
@@ -31,6 +33,9 @@ HiddenReason = Literal[
 FieldKind = Literal["text", "password", "choice", "checkbox", "radio", "button", "signature"]
 
 PageStatus = Literal["ok", "degraded", "failed"]
+
+Lines = Annotated[str, "lines"]
+"""Text that may have line breaks; all other is of one line."""
 
 
 def union(boxes: list[Box]) -> Box:
@@ -140,7 +145,7 @@ class FormField:
 
     name: str
     kind: FieldKind
-    value: str
+    value: Lines
     bbox: Box
 
 
@@ -173,6 +178,7 @@ class Page:
 
     Attributes:
         problem: Why the page could not be read whole, or None.
+        code: The same for programs; None where there is no problem.
         fields: Of a form; their values are words of the regions, too, and boxes to tick are the words ☐ and ☑.
         notes: Comments are no words of the regions; a text that is painted on the page is.
     """
@@ -182,6 +188,7 @@ class Page:
     regions: tuple[Region, ...]
     engine: str = ""
     problem: str | None = None
+    code: ErrorCode | None = None
     fields: tuple[FormField, ...] = ()
     notes: tuple[Note, ...] = ()
     links: tuple[Link, ...] = ()

@@ -10,9 +10,9 @@ import importlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +20,22 @@ import numpy.typing as npt
 from mm_megacontext.errors import MissingExtra
 from mm_megacontext.layout.document import Box, FormField, HiddenReason, Link, Note
 
-ENTRY_POINT_GROUP = "mm_megacontext.layout_engines"
-"""Other distributions register an engine here: a name for a function without arguments that returns a PdfEngine."""
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
-_BUILT_IN = {
+ENTRY_POINT_GROUP = "mm_megacontext.layout_engines"
+"""Other distributions register an engine here: a name for a function without arguments that returns a PdfEngine.
+
+It is called in the process that reads the file, see ``pdf_worker``: a new one for each file, which can write no file,
+sees of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too much memory.
+"""
+
+BUILT_IN = {
     "pymupdf": "mm_megacontext.layout.pymupdf_engine:create",
     "pdfium": "mm_megacontext.layout.pdfium_engine:create",
 }
+
+NO_PYMUPDF = "the PyMuPDF engine needs PyMuPDF: pip install 'mm-megacontext[pymupdf]', or use engine='pdfium'"
 
 _LIGATURES = {
     0xFB00: "ff",
@@ -100,7 +109,7 @@ class RawPage:
             the page is open. None where the engine cannot.
         paint_order: What is painted, in order. None where the engine does not know.
         marks: Form fields, notes and links that can be seen.
-        problem: Why some of it is missing, or None.
+        marks_error: Why these could not be read, or None.
     """
 
     number: int
@@ -112,11 +121,8 @@ class RawPage:
     raster: Callable[[float], npt.NDArray[np.uint8]] | None = None
     paint_order: Callable[[], list[Painted]] | None = None
     marks: Marks = NO_MARKS
-    problem: str | None = None
+    marks_error: Exception | None = None
 
-
-MARKS_UNREAD = "its form fields, notes and links could not be read"
-"""Begins the problem of a page where that is so."""
 
 MAX_RULE_PT = 2.5
 """A box thinner than this is a ruling line."""
@@ -149,28 +155,46 @@ class PdfEngine(Protocol):
 
 def load_engine(name: str) -> PdfEngine:
     """The engine registered as ``name``. Raises ValueError where none is, MissingExtra where it is not installed."""
-    plugins = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
-    if name in _BUILT_IN:
-        module, _, attribute = _BUILT_IN[name].partition(":")
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
         engine = getattr(importlib.import_module(module), attribute)()
-    elif name in plugins:
-        engine = plugins[name].load()()
+    elif (plugin := _plugins().get(name)) is not None:
+        engine = plugin.load()()
     else:
-        known = ", ".join(["auto", *_BUILT_IN, *plugins])
-        raise ValueError(f"unknown layout engine {name!r}: use one of {known}")
+        raise _unknown(name)
     if not isinstance(engine, PdfEngine):
         raise TypeError(f"layout engine {name!r} has no name and open(): it is {type(engine).__name__}")
     return engine
 
 
-def candidates(name: str) -> list[PdfEngine]:
-    """The engines to try in turn: the named one, or for ``auto`` PyMuPDF where installed and then PDFium."""
-    if name != "auto":
-        return [load_engine(name)]
-    try:
-        return [load_engine("pymupdf"), load_engine("pdfium")]
-    except MissingExtra:
-        return [load_engine("pdfium")]
+def candidates(name: str) -> list[str]:
+    """The engines to try in turn: the named one, or for ``auto`` PyMuPDF where installed and then PDFium.
+
+    None of them is loaded: that is for the process that reads.
+
+    Raises:
+        ValueError: There is no engine ``name``.
+        MissingExtra: It is PyMuPDF, which is not installed.
+    """
+    has_pymupdf = find_spec("pymupdf") is not None
+    if name == "auto":
+        return ["pymupdf", "pdfium"] if has_pymupdf else ["pdfium"]
+    if name == "pymupdf" and not has_pymupdf:
+        raise MissingExtra(NO_PYMUPDF)
+    if name not in BUILT_IN and name not in _plugins():
+        raise _unknown(name)
+    return [name]
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # takes longer than the rest of this module, and is seldom needed
+
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def _unknown(name: str) -> ValueError:
+    known = ", ".join(["auto", *BUILT_IN, *_plugins()])
+    return ValueError(f"unknown layout engine {name!r}: use one of {known}")
 
 
 def clean_text(text: str) -> str:

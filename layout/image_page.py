@@ -16,14 +16,14 @@ from mm_megacontext.image_header import (
     pillow_limited_to,
     read_header,
 )
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.document import Document, Page, Region
 from mm_megacontext.vips_file import VipsFile
 
 _JPEG_DRAFT = 8  # JPEG decodes at an eighth of the size, and still reads every byte
 
 
-def read_image(path: Path, content_hash: str, image_format: str, limits: ImageLimits) -> Document:
+def read_image(path: Path, content_hash: str, image_format: str, limits: IngestLimits) -> Document:
     """An image file as a document of one page. Of several frames, the first one counts.
 
     What fits in memory is decoded once, to know that it can be, and let go. Of larger images the directories are
@@ -44,7 +44,7 @@ def read_image(path: Path, content_hash: str, image_format: str, limits: ImageLi
         try:
             large = VipsFile(header, reader)
         except MissingExtra as e:  # what stops this file must not stop the next one
-            raise IngestError(str(e), source=str(path)) from e
+            raise IngestError(str(e), source=str(path), code="missing_extra") from e
         large.probe()
         width, height = large.size
     size = (float(width), float(height))
@@ -53,7 +53,7 @@ def read_image(path: Path, content_hash: str, image_format: str, limits: ImageLi
     return Document(str(path), "image", "px", 1, content_hash, lambda: iter((page,)))
 
 
-def _decoded_size(header: ImageHeader, limits: ImageLimits) -> tuple[int, int]:
+def _decoded_size(header: ImageHeader, limits: IngestLimits) -> tuple[int, int]:
     """Width and height as shown, after the EXIF orientation, of an image that was decoded."""
     name, source = header.format, str(header.path)
     try:

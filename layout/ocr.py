@@ -17,9 +17,8 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from mm_megacontext.errors import MissingExtra
+from mm_megacontext.errors import ErrorCode, MissingExtra
 from mm_megacontext.layout.document import Box
 from mm_megacontext.layout.engines import RawWord, clean_text
 
@@ -35,7 +34,11 @@ _INSTALL = "install Tesseract (Debian and Ubuntu: apt install tesseract-ocr), or
 
 
 class OcrFailed(Exception):
-    """A page could not be read; the message says why."""
+    """A page could not be read; the message says why, ``code`` says so to programs."""
+
+    def __init__(self, message: str, code: ErrorCode = "ocr_failed") -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class Ocr(Protocol):
@@ -54,7 +57,7 @@ class NoOcr:
     """Stands where OCR is wanted and not installed, so that scans are not left out in silence."""
 
     def words(self, grey: npt.NDArray[np.uint8], unit_per_px: float) -> list[RawWord]:
-        raise OcrFailed(f"a scan, and nothing to read it with: {_INSTALL}")
+        raise OcrFailed(f"a scan, and nothing to read it with: {_INSTALL}", "ocr_unavailable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,17 @@ class Tesseract:
     Attributes:
         executable: Path of the program.
         languages: Of the texts, as Tesseract names them, joined by "+".
+        timeout_seconds: For one page.
     """
 
     executable: str
     languages: str = "eng"
+    timeout_seconds: float = TIMEOUT_SECONDS
 
     def words(self, grey: npt.NDArray[np.uint8], unit_per_px: float) -> list[RawWord]:
         """See ``Ocr.words``; also fails where Tesseract takes too long."""
+        from PIL import Image  # for those who have scans
+
         buffer = io.BytesIO()
         Image.fromarray(grey).save(buffer, format="PNG", compress_level=1)
         rows = csv.DictReader(io.StringIO(self._run(buffer.getvalue())), delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -82,10 +89,10 @@ class Tesseract:
         environment = {**os.environ, "OMP_THREAD_LIMIT": "1"}
         try:
             done = subprocess.run(
-                command, input=png, capture_output=True, timeout=TIMEOUT_SECONDS, env=environment, check=False
+                command, input=png, capture_output=True, timeout=self.timeout_seconds, env=environment, check=False
             )
         except subprocess.TimeoutExpired as e:
-            raise OcrFailed(f"Tesseract took more than {TIMEOUT_SECONDS:g} s") from e
+            raise OcrFailed(f"Tesseract took more than {self.timeout_seconds:g} s") from e
         except OSError as e:
             raise OcrFailed(f"Tesseract cannot be started ({e.strerror or e})") from e
         if done.returncode:

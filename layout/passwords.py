@@ -5,8 +5,7 @@ from __future__ import annotations
 import stringprep
 import unicodedata
 
-import pypdfium2 as pdfium
-import pypdfium2.raw as pdfium_c
+from mm_megacontext.errors import ErrorCode, IngestError
 
 _PROHIBITED = (
     stringprep.in_table_c12,
@@ -40,22 +39,8 @@ def spellings(password: str) -> list[str]:
     return [password, prepared] if is_allowed and prepared != password else [password]
 
 
-def open_pdfium(path: str, password: str | None) -> pdfium.PdfDocument:
-    """Open a PDF with PDFium, with the spelling of the password that fits.
-
-    Raises:
-        PdfiumError: It cannot be opened; of several spellings, what PDFium says of the last.
-    """
-    *others, last = [None] if password is None else spellings(password)
-    for spelling in others:
-        try:
-            return pdfium.PdfDocument(path, password=spelling)
-        except pdfium.PdfiumError as e:
-            if not is_password_error(e):
-                raise
-    return pdfium.PdfDocument(path, password=last)
-
-
-def is_password_error(error: pdfium.PdfiumError) -> bool:
-    """Whether PDFium wants another password."""
-    return getattr(error, "err_code", None) == pdfium_c.FPDF_ERR_PASSWORD or "assword" in str(error)
+def wrong_password(source: str, password: str | None) -> IngestError:
+    """What is said of an encrypted PDF that ``password`` does not open."""
+    code: ErrorCode = "password_wrong" if password else "password_required"
+    what = "is wrong: pass the right one" if password else "is needed: pass password=..."
+    return IngestError(f"the PDF is encrypted and its password {what}", source=source, code=code)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import replace
 
+from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.layout.document import Page, Region
 from mm_megacontext.layout.engines import OpenPdf, RawPage
 from mm_megacontext.layout.form_values import with_values
@@ -16,9 +19,18 @@ _PT_PER_INCH = 72.0
 _FEW_WORDS = 5  # a stamp or page number on a scan
 _SCAN_SHARE = 0.5  # of the page's area that images cover
 _MAX_OCR_PIXELS = 60_000_000  # a sheet of A1 at 300 dpi would be twice that
+MARKS_UNREAD = "its form fields, notes and links could not be read"
+"""Begins the problem of a page where that is so."""
+MOST_LETTERS = 300
+"""Of what an engine says is wrong."""
+_NO_MEMORY = re.compile(r"\b[mc]alloc\b|\brealloc\b|out of memory", re.IGNORECASE)
 
 
-def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None) -> Page:
+class TooLarge(ValueError):
+    """A page has more pixels than the limit."""
+
+
+def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None, max_pixels: int) -> Page:
     """A page; whatever goes wrong with it is its problem, not the document's.
 
     Args:
@@ -26,34 +38,67 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None) -> Page:
         engine: Name of what opened it.
         number: From 1.
         ocr: What reads scans, or None to leave them as pictures.
+        max_pixels: A page that has more at one pixel a point is not read: it cannot be looked at.
     """
     try:
         raw = pdf.page(number)
+        _check_size(raw, max_pixels)
     except Exception as e:
-        return Page(number, (0.0, 0.0), (), engine, problem=_what(e))
-    problem = raw.problem
+        return Page(number, (0.0, 0.0), (), engine, problem=first_words(e), code=_code(e, "corrupt"))
+    fields, notes, links = raw.marks
+    problem: str | None = None
+    code: ErrorCode | None = None
+    if raw.marks_error is not None:
+        problem = f"{MARKS_UNREAD} ({first_words(raw.marks_error)})"
+        code = _code(raw.marks_error, "marks_unread")
     try:
         seen, hidden = split_hidden(raw)
     except Exception as e:
-        problem = f"whether text on it is hidden could not be found out ({_what(e)})"
+        problem = f"whether text on it is hidden could not be found out ({first_words(e)})"
+        code = _code(e, "visibility_unknown")
         seen, hidden = raw, ()
     try:
-        regions, unread = _regions_and_problem(with_values(_without_leaders(seen), raw.words), ocr)
+        regions, unread = _regions_and_failure(with_values(_without_leaders(seen), raw.words), ocr)
     except Exception as e:
-        return Page(number, raw.size, hidden, engine, _what(e), *raw.marks)
-    return Page(number, raw.size, (*regions, *hidden), engine, problem or unread, *raw.marks)
+        regions, unread = (), None
+        problem, code = first_words(e), _code(e, "layout_failed")
+    if problem is None and unread is not None:
+        problem, code = first_words(unread), unread.code
+    found = (*regions, *hidden)
+    return Page(number, raw.size, found, engine, problem=problem, code=code, fields=fields, notes=notes, links=links)
 
 
 def _without_leaders(page: RawPage) -> RawPage:
     return replace(page, words=without_leaders(page.words))
 
 
-def _regions_and_problem(page: RawPage, ocr: Ocr | None) -> tuple[tuple[Region, ...], str | None]:
+def _check_size(page: RawPage, max_pixels: int) -> None:
+    """Raises ValueError where a page has no size, TooLarge where it has too much of it."""
+    width, height = page.size
+    if not (math.isfinite(width) and math.isfinite(height) and width > 0 and height > 0):
+        raise ValueError(f"the page has no size ({width:g} x {height:g} pt)")
+    if width * height > max_pixels:
+        raise TooLarge(
+            f"the page is {width:.0f} x {height:.0f} pt, more than the limit of {max_pixels} pixels: raise "
+            "max_decoded_pixels if you trust the file"
+        )
+
+
+def _code(error: Exception, otherwise: ErrorCode) -> ErrorCode:
+    if isinstance(error, TooLarge):
+        return "limit_pixels"
+    if isinstance(error, IngestError):
+        return error.code
+    # MuPDF says "malloc of N bytes failed" in an exception of its own.
+    return "limit_memory" if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) else otherwise
+
+
+def _regions_and_failure(page: RawPage, ocr: Ocr | None) -> tuple[tuple[Region, ...], OcrFailed | None]:
     """The regions, and why a scan is left as it is if it cannot be read."""
     try:
         return _regions(page, ocr), None
     except OcrFailed as e:
-        return find_regions(page), _what(e)
+        return find_regions(page), e
 
 
 def _regions(page: RawPage, ocr: Ocr | None) -> tuple[Region, ...]:
@@ -79,6 +124,9 @@ def _as_picture(page: RawPage) -> tuple[Region, ...]:
     return find_regions(replace(page, words=[]))
 
 
-def _what(error: Exception) -> str:
-    first = (str(error).splitlines() or [""])[0]
+def first_words(error: Exception) -> str:
+    """What an error says, on one line that is not too long: engines repeat what files hold."""
+    first = (str(error).splitlines() or [""])[0][:MOST_LETTERS]
+    if isinstance(error, TooLarge):
+        return first
     return f"{type(error).__name__}: {first}".rstrip(": ")

@@ -17,8 +17,9 @@ import pypdfium2.raw as pdfium_c
 
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Box, HiddenReason
-from mm_megacontext.layout.engines import MARKS_UNREAD, NO_MARKS, OpenPdf, RawPage, RawWord, clean_text, is_outside
-from mm_megacontext.layout.passwords import is_password_error, open_pdfium
+from mm_megacontext.layout.engines import NO_MARKS, OpenPdf, RawPage, RawWord, clean_text, is_outside
+from mm_megacontext.layout.passwords import wrong_password
+from mm_megacontext.layout.pdfium_file import is_password_error, open_pdfium
 from mm_megacontext.layout.pdfium_graphics import Frame, paint_order, read_graphics
 from mm_megacontext.layout.pdfium_marks import read_marks
 
@@ -42,8 +43,7 @@ class PdfiumEngine:
             return _PdfiumFile(open_pdfium(str(path), password))
         except pdfium.PdfiumError as e:
             if is_password_error(e):
-                what = "is wrong: pass the right one" if password else "is needed: pass password=..."
-                raise IngestError(f"the PDF is encrypted and its password {what}", source=str(path)) from e
+                raise wrong_password(str(path), password) from e
             raise IngestError(f"PDFium cannot open it as a PDF ({e}): export it anew", source=str(path)) from e
 
 
@@ -60,17 +60,17 @@ class _PdfiumFile:
     def page(self, number: int) -> RawPage:
         self._close_page()
         self._page = self._pdf[number - 1]
-        marks, problem = NO_MARKS, None
+        marks, error = NO_MARKS, None
         try:
             marks = read_marks(self._pdf, self._page)
         except Exception as e:
-            problem = f"{MARKS_UNREAD} ({e})"
+            error = e.with_traceback(None)
         # Text of form fields and annotations is no page content until it is flattened into it (in memory only).
         if pdfium_c.FPDFPage_GetAnnotCount(self._page) > 0:
             pdfium_c.FPDFPage_Flatten(self._page, pdfium_c.FLAT_NORMALDISPLAY)
             self._page.close()
             self._page = self._pdf[number - 1]
-        return replace(_read_page(self._page, number), marks=marks, problem=problem)
+        return replace(_read_page(self._page, number), marks=marks, marks_error=error)
 
     def _close_page(self) -> None:
         """A page stays open until the next one is read: it may yet be rendered."""

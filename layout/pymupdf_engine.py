@@ -17,8 +17,8 @@ import numpy.typing as npt
 from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.layout.document import Box, HiddenReason
 from mm_megacontext.layout.engines import (
-    MARKS_UNREAD,
     NO_MARKS,
+    NO_PYMUPDF,
     OpenPdf,
     Painted,
     RawPage,
@@ -28,31 +28,30 @@ from mm_megacontext.layout.engines import (
     is_outside,
     place_vector,
 )
-from mm_megacontext.layout.passwords import spellings
+from mm_megacontext.layout.passwords import spellings, wrong_password
 from mm_megacontext.layout.pymupdf_marks import read_marks
 
 
 @contextmanager
 def _neural_layout_left_out() -> Iterator[None]:
     """PyMuPDF 2 starts an ONNX runtime at import for its neural layout, which is not used here: a second and 50 MB."""
-    name = "pymupdf.layout"
-    if "pymupdf" in sys.modules or name in sys.modules:
+    names = {"pymupdf.layout", "pymupdf4llm"}
+    if "pymupdf" in sys.modules or not names.isdisjoint(sys.modules):
         yield
         return
-    sys.modules[name] = None  # type: ignore[assignment]  # an import of it fails, as PyMuPDF allows for
+    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]  # importing them fails, as PyMuPDF allows for
     try:
         yield
     finally:
-        del sys.modules[name]
+        for name in names:
+            del sys.modules[name]
 
 
 try:
     with _neural_layout_left_out():
         pymupdf: Any = importlib.import_module("pymupdf")
 except ImportError as e:
-    raise MissingExtra(
-        "the PyMuPDF engine needs PyMuPDF: pip install 'mm-megacontext[pymupdf]', or use engine='pdfium'"
-    ) from e
+    raise MissingExtra(NO_PYMUPDF) from e
 
 _VECTOR_BLOCK = 3
 _BOLD = 16  # span flag
@@ -87,8 +86,7 @@ class PyMuPdfEngine:
             raise IngestError(f"PyMuPDF cannot open it as a PDF ({what}): export it anew", source=str(path)) from e
         if pdf.needs_pass and not any(map(pdf.authenticate, spellings(password or ""))):
             pdf.close()
-            what = "is wrong: pass the right one" if password else "is needed: pass password=..."
-            raise IngestError(f"the PDF is encrypted and its password {what}", source=str(path))
+            raise wrong_password(str(path), password)
         return _PyMuPdfFile(pdf, n_pages or int(pdf.page_count))
 
 
@@ -110,12 +108,12 @@ class _PyMuPdfFile:
         rules, drawings = self._vectors(page, blocks, size, turn)
         images = self._images(page, size, turn) if not words or page.get_images() else []
         raster, order = partial(_raster, page), partial(_paint_order, page, turn)
-        marks, problem = NO_MARKS, None
+        marks, error = NO_MARKS, None
         try:
-            marks = read_marks(page, lambda rect: clip_box(_turned(tuple(rect), turn), size))
+            marks = read_marks(page, lambda rect: clip_box(_turned(tuple(rect), turn), size), size)
         except Exception as e:
-            problem = f"{MARKS_UNREAD} ({e})"
-        return RawPage(number, size, words, rules, images, drawings, raster, order, marks, problem)
+            error = e.with_traceback(None)
+        return RawPage(number, size, words, rules, images, drawings, raster, order, marks, error)
 
     @staticmethod
     def _vectors(

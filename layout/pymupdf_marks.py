@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mm_megacontext.layout.document import Box, FieldKind, FormField, Link, Note
-from mm_megacontext.layout.engines import Marks, clean_text
+from mm_megacontext.layout.engines import Marks, clean_text, clip_box
 from mm_megacontext.layout.form_values import OFF
 
 _KINDS: dict[str, FieldKind] = {
@@ -26,11 +26,11 @@ Place = Callable[[Any], Box | None]
 """A rectangle in the frame before rotation, as shown; None where it lies outside."""
 
 
-def read_marks(page: Any, place: Place) -> Marks:
+def read_marks(page: Any, place: Place, size: tuple[float, float]) -> Marks:
     """What lies on a page. May raise whatever the library raises."""
     fields = tuple(_fields(page, place)) if page.first_widget else ()
     notes = tuple(_notes(page, place)) if page.first_annot else ()
-    return Marks(fields, notes, tuple(_links(page)))
+    return Marks(fields, notes, tuple(_links(page, size)))
 
 
 def _fields(page: Any, place: Place) -> Iterator[FormField]:
@@ -69,10 +69,13 @@ def _notes(page: Any, place: Place) -> Iterator[Note]:
             yield Note(kind, text, clean_text(annotation.info["title"]), box)
 
 
-def _links(page: Any) -> Iterator[Link]:
+def _links(page: Any, size: tuple[float, float]) -> Iterator[Link]:
     for link in page.get_links():
-        box = tuple(map(float, link["from"]))  # already as shown
+        x0, y0, x1, y1 = map(float, link["from"])  # already as shown
+        box = clip_box((x0, y0, x1, y1), size)
+        if box is None:
+            continue
         if link["kind"] == _LINK_TO_URI and link.get("uri"):
-            yield Link((box[0], box[1], box[2], box[3]), uri=clean_text(link["uri"]))
-        elif link["kind"] == _LINK_TO_PAGE and link.get("page", -1) >= 0:
-            yield Link((box[0], box[1], box[2], box[3]), page=link["page"] + 1)
+            yield Link(box, uri=clean_text(link["uri"]))
+        elif link["kind"] == _LINK_TO_PAGE and 0 <= link.get("page", -1) < page.parent.page_count:
+            yield Link(box, page=link["page"] + 1)

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from mm_megacontext.deep_zoom import belongs_to_deep_zoom
-from mm_megacontext.errors import IngestError
+from mm_megacontext.errors import IngestError, LimitExceeded
 from mm_megacontext.image_header import DEEP_ZOOM, image_format
-from mm_megacontext.image_limits import ImageLimits
-from mm_megacontext.layout.continued_tables import join_tables
-from mm_megacontext.layout.document import Document, Page
-from mm_megacontext.layout.engines import PdfEngine, candidates
+from mm_megacontext.ingest_limits import IngestLimits
+from mm_megacontext.layout.document import Document
 from mm_megacontext.layout.image_page import read_image
-from mm_megacontext.layout.ocr import Ocr, find_ocr
-from mm_megacontext.layout.pdf_page import read_page
+from mm_megacontext.layout.ocr import find_ocr
+from mm_megacontext.layout.pdf_reader import read_pdf
 from mm_megacontext.layout.plain_text import read_text, text_encoding
-from mm_megacontext.layout.running_titles import settle_running_titles
 
 _HEAD_BYTES = 4096
+_PDF_MARK = b"%PDF-"
 _PDF_MARK_WITHIN = 1024  # readers accept garbage of this length before the PDF header
 _HASH_BYTES = 1 << 20
 
@@ -61,7 +58,7 @@ def read(
     engine: str = "auto",
     password: str | None = None,
     ocr: str = "auto",
-    limits: ImageLimits | None = None,
+    limits: IngestLimits | None = None,
 ) -> Document:
     """Open a PDF, image, plain text or Markdown file as a document.
 
@@ -71,40 +68,53 @@ def read(
             where it is installed, PDFium where it is not or cannot open the file.
         password: For an encrypted PDF.
         ocr: How scanned pages become text, see ``ocr.find_ocr``: ``"auto"``, ``"off"``, or Tesseract's languages.
-        limits: What is refused of images.
+        limits: What is refused, and what reading may take.
 
     Raises:
         IngestError: The file is missing, empty, damaged, encrypted, or of an unsupported kind.
-        LimitExceeded: The image is larger than ``limits`` allow.
+        LimitExceeded: The file is larger or has more pages than ``limits`` allow, or opening it takes longer.
         MissingExtra: ``engine`` or what ``ocr`` names is not installed.
         ValueError: ``engine`` is unknown.
     """
-    path = Path(path)
+    path, limits = Path(path), limits or IngestLimits()
     head, digest = _head_and_hash(path)
-    if b"%PDF-" in head[:_PDF_MARK_WITHIN]:
+    if _PDF_MARK in head[:_PDF_MARK_WITHIN]:
         _check_suffix(path, "a PDF", "pdf", _TEXT_SUFFIXES | _IMAGE_SUFFIXES)
-        return _read_pdf(path, digest, engine, password, find_ocr(ocr))
+        _check_bytes(path, limits)
+        return read_pdf(path, digest, engine, password, find_ocr(ocr), limits)
     _refuse_unsupported(path, head)
     name = image_format(path, has_signature=True)
     if name is None:
         encoding = text_encoding(path, head)
         if encoding is not None:
             _check_suffix(path, "plain text", "txt", _PDF_SUFFIXES | _IMAGE_SUFFIXES)
+            _check_bytes(path, limits)
             is_markdown = path.suffix.lower() in _MARKDOWN_SUFFIXES
             return read_text(path, digest, encoding, is_markdown=is_markdown)
         name = image_format(path, has_signature=False)
     if name is None:
         raise IngestError(
-            f"unsupported file ({_guess(path, head)}): give a PDF, an image, or UTF-8 text", source=str(path)
+            f"unsupported file ({_guess(path, head)}): give a PDF, an image, or UTF-8 text",
+            source=str(path),
+            code="unsupported",
         )
     suffix = "dzi" if name == DEEP_ZOOM else name.lower()
     _check_suffix(path, f"{_article(name)} {name} image", suffix, _PDF_SUFFIXES | _TEXT_SUFFIXES)
-    return read_image(path, digest, name, limits or ImageLimits())
+    return read_image(path, digest, name, limits)
 
 
 def content_hash(path: Path) -> str:
     """The hash that the document of a file has, without opening it. Raises IngestError where it cannot be read."""
     return _head_and_hash(path)[1]
+
+
+def is_pdf(path: Path) -> bool:
+    """Whether a file would be read as a PDF; False where it cannot be read at all."""
+    try:
+        with path.open("rb") as stream:
+            return _PDF_MARK in stream.read(_PDF_MARK_WITHIN)
+    except OSError:
+        return False
 
 
 def is_supported_name(path: Path) -> bool:
@@ -118,10 +128,12 @@ def _head_and_hash(path: Path) -> tuple[bytes, str]:
     head = b""
     try:
         if path.is_dir():
-            raise IngestError("is a directory: give a file, or ingest the directory", source=str(path))
+            raise IngestError(
+                "is a directory: give a file, or ingest the directory", source=str(path), code="not_found"
+            )
         if not path.is_file():
             what = "is not a regular file" if path.exists() else "no such file: check the path"
-            raise IngestError(what, source=str(path))
+            raise IngestError(what, source=str(path), code="not_found")
         with path.open("rb") as stream:
             while chunk := stream.read(_HASH_BYTES):
                 head = head or chunk[:_HEAD_BYTES]
@@ -130,10 +142,20 @@ def _head_and_hash(path: Path) -> tuple[bytes, str]:
         if isinstance(e, IngestError):
             raise
         reason = getattr(e, "strerror", None) or str(e)
-        raise IngestError(f"cannot be read ({reason})", source=str(path)) from e
+        raise IngestError(f"cannot be read ({reason})", source=str(path), code="not_found") from e
     if not head:
-        raise IngestError("the file is empty", source=str(path))
+        raise IngestError("the file is empty", source=str(path), code="empty")
     return head, digest.hexdigest()
+
+
+def _check_bytes(path: Path, limits: IngestLimits) -> None:
+    n_bytes = path.stat().st_size
+    if n_bytes > limits.max_file_bytes:
+        raise LimitExceeded(
+            f"the file has {n_bytes} bytes, more than the limit of {limits.max_file_bytes}: raise max_file_bytes",
+            source=str(path),
+            code="limit_size",
+        )
 
 
 def _check_suffix(path: Path, what: str, right_suffix: str, wrong: set[str]) -> None:
@@ -141,16 +163,17 @@ def _check_suffix(path: Path, what: str, right_suffix: str, wrong: set[str]) -> 
         raise IngestError(
             f"the extension says {path.suffix[1:].lower()} but the content is {what}: rename it to .{right_suffix}",
             source=str(path),
+            code="misnamed",
         )
 
 
 def _refuse_unsupported(path: Path, head: bytes) -> None:
     for mark, what in _UNSUPPORTED:
         if head.startswith(mark):
-            raise IngestError(f"unsupported: this is {what}", source=str(path))
+            raise IngestError(f"unsupported: this is {what}", source=str(path), code="unsupported")
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start.startswith((b"<svg", b"<?xml", b"<!DOCTYPE svg")) and b"<svg" in start:
-        raise IngestError("unsupported: this is SVG: convert it to PNG or PDF", source=str(path))
+        raise IngestError("unsupported: this is SVG: convert it to PNG or PDF", source=str(path), code="unsupported")
 
 
 def _guess(path: Path, head: bytes) -> str:
@@ -161,39 +184,3 @@ def _guess(path: Path, head: bytes) -> str:
 
 def _article(name: str) -> str:
     return "an" if name[:1] in "AEIO" else "a"
-
-
-def _read_pdf(path: Path, content_hash: str, engine: str, password: str | None, ocr: Ocr | None) -> Document:
-    chosen, n_pages = _choose_engine(path, engine, password)
-
-    def open_pages() -> Iterator[Page]:
-        """The pages one by one; the file is open while the generator lives."""
-        pdf = chosen.open(path, password)
-        try:
-            for number in range(1, n_pages + 1):
-                yield read_page(pdf, chosen.name, number, ocr)
-        finally:
-            pdf.close()
-
-    def joined_pages() -> Iterator[Page]:
-        return join_tables(settle_running_titles(open_pages(), n_pages))
-
-    return Document(str(path), "pdf", "pt", n_pages, content_hash, joined_pages)
-
-
-def _choose_engine(path: Path, name: str, password: str | None) -> tuple[PdfEngine, int]:
-    """The first engine that opens the file and finds a page in it, and the number of pages; else the first failure."""
-    failure: IngestError | None = None
-    for engine in candidates(name):
-        try:
-            pdf = engine.open(path, password)
-        except IngestError as e:
-            failure = failure or e
-            continue
-        n_pages = pdf.n_pages
-        pdf.close()
-        if n_pages > 0:
-            return engine, n_pages
-        failure = failure or IngestError("the PDF has no pages, or is damaged: export it anew", source=str(path))
-    assert failure is not None, "candidates() names at least one engine"
-    raise failure

@@ -10,8 +10,10 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
+from typing import NamedTuple
 
-from mm_megacontext.layout.document import Box, Page, Region
+from mm_megacontext.layout.document import Box, Page, Region, RegionKind
 
 NEAR_PAGES = 2
 """Before and after: running titles differ on left and right pages."""
@@ -19,6 +21,7 @@ NEAR_PAGES = 2
 _SAME_PLACE_PT = 2.0
 _NUMBERS = re.compile(r"\d+|\b[ivxlc]+\b", re.IGNORECASE)
 _MARGINS = ("header", "footer")
+_MOST = 100  # regions in the margins of a page that are looked at: each is compared with all of the pages near it
 
 
 def settle_running_titles(pages: Iterable[Page], n_pages: int) -> Iterator[Page]:
@@ -43,23 +46,41 @@ def settle_running_titles(pages: Iterable[Page], n_pages: int) -> Iterator[Page]
 
 def _next(before: deque[Page], waiting: deque[Page]) -> Page:
     page = waiting.popleft()
-    near = [region for other in (*before, *waiting) for region in other.regions if region.kind in _MARGINS]
+    own = [i for i, region in enumerate(page.regions) if region.kind in _MARGINS and region.hidden is None]
+    near = [title for other in (*before, *waiting) for title in _titles(other)] if own else []
     before.append(page)
-    if not any(region.kind in _MARGINS for region in page.regions):
+    if not own:
         return page
-    return replace(page, regions=tuple(_settled(region, near) for region in page.regions))
+    regions = list(page.regions)
+    for n, i in enumerate(own):
+        regions[i] = _settled(regions[i], near if n < _MOST else ())
+    return replace(page, regions=tuple(regions))
 
 
-def _settled(region: Region, near: Sequence[Region]) -> Region:
-    if region.kind not in _MARGINS or region.hidden is not None:
-        return region
-    if any(_is_alike(region, other) for other in near if other.kind == region.kind):
+class _Title(NamedTuple):
+    """What stands in a margin."""
+
+    kind: RegionKind
+    words: str
+    box: Box
+
+    @classmethod
+    def of(cls, region: Region) -> _Title:
+        return cls(region.kind, _words(region), region.bbox)
+
+    def is_alike(self, other: _Title) -> bool:
+        return self.kind == other.kind and (self.words == other.words or _are_in_one_place(self.box, other.box))
+
+
+def _titles(page: Page) -> Iterator[_Title]:
+    return islice((_Title.of(region) for region in page.regions if region.kind in _MARGINS), _MOST)
+
+
+def _settled(region: Region, near: Sequence[_Title]) -> Region:
+    title = _Title.of(region)
+    if any(map(title.is_alike, near)):
         return replace(region, is_running=True)
     return replace(region, kind="text")
-
-
-def _is_alike(region: Region, other: Region) -> bool:
-    return _words(region) == _words(other) or _are_in_one_place(region.bbox, other.bbox)
 
 
 def _words(region: Region) -> str:

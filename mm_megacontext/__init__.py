@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mm_megacontext.errors import MegaContextError as MegaContextError
-    from mm_megacontext.image_limits import ImageLimits as ImageLimits
+    from mm_megacontext.ingest_limits import IngestLimits as IngestLimits
     from mm_megacontext.memory import MegaContext as MegaContext
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "ImageLimits": "mm_megacontext.image_limits",
+    "IngestLimits": "mm_megacontext.ingest_limits",
     "MegaContext": "mm_megacontext.memory",
     "MegaContextError": "mm_megacontext.errors",
 }
 """Where each public name lives."""
 
-__all__ = ["ImageLimits", "MegaContext", "MegaContextError", "__version__"]
+__all__ = ["IngestLimits", "MegaContext", "MegaContextError", "__version__"]
 
 
 if not TYPE_CHECKING:  # a type checker would take any name for one that is there

@@ -14,13 +14,13 @@ from mm_megacontext.trace import Trace
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Words that the answer was read from.
+    """Words, or a place in an image, that the answer was read from.
 
     Attributes:
         source: Uri.
         page: From 1.
         bbox: (x0, y0, x1, y1) in ``unit``, origin top-left.
-        text: The quoted words.
+        text: The quoted words; empty for patches of an image.
         lod: Level of detail it was read at; quotations are always leaves.
         score: Higher is stronger, in [0, 1].
     """
@@ -103,6 +103,8 @@ class Answer:
 
     def show(self) -> Image.Image:
         """The page of the strongest evidence, shaded by how sharply it was read; the first page if there is none.
+
+        An image is shown as an overview with the zoom path to the evidence, and the evidence at full size.
 
         Raises:
             IngestError: The source file is gone or cannot be rendered any more.

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.blocks import Block, Tokenizer, cut_region
-from mm_megacontext.errors import IngestError
+from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.layout.document import Box, Document, Page, Region, Unit, union
 from mm_megacontext.tree import GROUP_ARITY, PATCH_PT, PATCH_PX, Modality, Moments, NodeRow, Written
 
@@ -135,7 +135,7 @@ class TreeBuilder:
     gister: Gister
     figures: Figures | None = None
     on_block: Callable[[NodeRow, Block], None] | None = None
-    on_problem: Callable[[int, str], None] | None = None
+    on_problem: Callable[[int, str, ErrorCode], None] | None = None
     running_titles: bool = False
     n_rows: int = 0
     t: int = 0
@@ -212,7 +212,7 @@ class TreeBuilder:
         except IngestError as error:
             if self.on_problem is None or done:
                 raise
-            self.on_problem(page.number, f"{region.kind}: {error}")
+            self.on_problem(page.number, f"{region.kind}: {error}", error.code)
             return None
         root = done[-1] if done else None
         while batch:

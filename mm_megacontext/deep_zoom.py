@@ -1,7 +1,7 @@
 """Deep Zoom images (DZI): a descriptor in XML, and beside it a folder of tiles for every level.
 
-Only the tiles of the full resolution are read. A tile holds its own square and ``overlap`` pixels of its neighbours on
-every side that has one.
+Pixels are read from the tiles of the full resolution; smaller levels serve for overviews only. A tile holds its own
+square and ``overlap`` pixels of its neighbours on every side that has one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class DeepZoom:
 
     @property
     def folder(self) -> Path:
-        """Where the tiles of the full resolution are."""
+        """Where the tiles of this resolution are: of a smaller copy, if ``size`` is that of one."""
         level = (max(self.size) - 1).bit_length()
         return self.path.with_name(f"{self.path.stem}_files") / str(level)
 

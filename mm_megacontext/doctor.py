@@ -23,6 +23,7 @@ REQUIRED = {
     "pillow": "PIL",
     "pypdfium2": "pypdfium2",
     "jaxtyping": "jaxtyping",
+    "msgpack": "msgpack",
     "tokenizers": "tokenizers",
     "safetensors": "safetensors",
     "huggingface_hub": "huggingface_hub",

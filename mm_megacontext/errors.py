@@ -5,24 +5,58 @@ Messages follow one form: what was asked, what was got, what to do.
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
+ErrorCode = Literal[
+    "not_found",
+    "empty",
+    "unsupported",
+    "misnamed",
+    "corrupt",
+    "zero_pages",
+    "password_required",
+    "password_wrong",
+    "limit_time",
+    "limit_memory",
+    "limit_pixels",
+    "limit_pages",
+    "limit_size",
+    "engine_crash",
+    "bad_answer",
+    "layout_failed",
+    "visibility_unknown",
+    "marks_unread",
+    "ocr_unavailable",
+    "ocr_failed",
+    "missing_extra",
+    "nothing_readable",
+]
+"""What is wrong with a source or a page, for programs: messages may change, these do not. See docs/errors.md."""
+
+ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
+
 
 class MegaContextError(Exception):
     """Base of all errors raised on purpose by mm-megacontext."""
 
 
 class IngestError(MegaContextError, OSError):
-    """A source could not be read; names the source and, where known, the page (from 1)."""
+    """A source could not be read; names the source and, where known, the page (from 1). ``code`` is for programs."""
 
-    def __init__(self, message: str, *, source: str, page: int | None = None) -> None:
+    def __init__(self, message: str, *, source: str, page: int | None = None, code: ErrorCode = "corrupt") -> None:
         where = source if page is None else f"{source}, page {page}"
         super().__init__(f"{where}: {message}")
         self.reason = message if page is None else f"page {page}: {message}"
         self.source = source
         self.page = page
+        self.code = code
 
 
 class LimitExceeded(IngestError):
-    """A source is larger than the configured ingest limits allow."""
+    """A source is larger, or takes longer, than the configured ingest limits allow."""
+
+    def __init__(self, message: str, *, source: str, page: int | None = None, code: ErrorCode = "limit_pixels") -> None:
+        super().__init__(message, source=source, page=page, code=code)
 
 
 class StoreError(MegaContextError, OSError):

@@ -1,4 +1,4 @@
-"""From the leaves an answer was read from to quotations: whole words, their boxes, source and page."""
+"""From the leaves an answer was read from to evidence: whole words, or places in an image; boxes, source and page."""
 
 from __future__ import annotations
 
@@ -27,6 +27,15 @@ class _Quotation:
     mass: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Leaves of one block or tile that are one piece of evidence."""
+
+    node: NodeId
+    leaves: list[int]
+    mass: float
+
+
 def collect_evidence(
     pointed: Sequence[Pointed],
     context: WorkingContext,
@@ -34,7 +43,9 @@ def collect_evidence(
     tokenizer: BaseTokenizer,
     records: Mapping[int, SourceRecord],
 ) -> tuple[Evidence, ...]:
-    """Quotations of an answer, strongest first: mass of the answer's tokens times how the lens rates their entry.
+    """What an answer was read from, strongest first: mass of its tokens times how the lens rates their entry.
+
+    Words are quoted whole. Patches of one tile are one place, the box around them, without text.
 
     Args:
         pointed: Leaves the answer's tokens were read from.
@@ -44,17 +55,21 @@ def collect_evidence(
         records: Sources by number.
     """
     by_entry = {entry.id: float(score) for entry, score in zip(context, scores, strict=True)}
-    quotations = _merge([_whole_word(p, context.by_id[p.node], tokenizer) for p in pointed], context)
+    words = [p for p in pointed if context.by_id[p.node].node.modality == "text"]
+    quotations = _merge([_whole_word(p, context.by_id[p.node], tokenizer) for p in words], context)
+    places = [_Place(q.node, list(range(q.start, q.stop)), q.mass) for q in quotations]
+    places += _seen([p for p in pointed if p not in words])
     out = []
-    for quotation in quotations:
-        entry = context.by_id[quotation.node]
+    for place in places:
+        entry = context.by_id[place.node]
         assert entry.leaves is not None
-        boxes = entry.leaves.boxes[quotation.start : quotation.stop].astype(np.float64)
+        boxes = entry.leaves.boxes[place.leaves].astype(np.float64)
         record = records[entry.id.source]
         unit: Unit = record.unit
         bbox = (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
-        text = tokenizer.decode(entry.leaves.token_ids[quotation.start : quotation.stop].tolist())
-        score = quotation.mass * (1 + float(np.clip(by_entry[entry.id], -1, 1))) / 2
+        is_text = len(entry.leaves.token_ids) > 0
+        text = tokenizer.decode(entry.leaves.token_ids[place.leaves].tolist()) if is_text else ""
+        score = place.mass * (1 + float(np.clip(by_entry[entry.id], -1, 1))) / 2
         out.append(Evidence(record.uri, entry.node.page, bbox, unit, text, entry.lod, score))
     return tuple(sorted(out, key=lambda e: -e.score))
 
@@ -81,6 +96,17 @@ def _merge(quotations: Sequence[_Quotation], context: WorkingContext) -> list[_Q
         else:
             groups.append([quotation])
     return [_Quotation(g[0].node, g[0].start, max(q.stop for q in g), sum(q.mass for q in g) / len(g)) for g in groups]
+
+
+def _seen(pointed: Sequence[Pointed]) -> list[_Place]:
+    """One place for every tile with patches that were pointed at; the mass is their mean."""
+    by_tile: dict[NodeId, list[Pointed]] = {}
+    for one in pointed:
+        by_tile.setdefault(one.node, []).append(one)
+    return [
+        _Place(node, sorted({p.leaf for p in own}), sum(p.mass for p in own) / len(own))
+        for node, own in by_tile.items()
+    ]
 
 
 def _continues(group: Sequence[_Quotation], quotation: _Quotation, context: WorkingContext) -> bool:

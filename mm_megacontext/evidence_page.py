@@ -1,4 +1,4 @@
-"""The evidence page of an answer: its page rendered, every entry's footprint, the quoted words boxed."""
+"""The picture of an answer: its page with every entry's footprint and the quoted words boxed; of an image, the zoom."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from PIL import Image
 
 from mm_megacontext.answer import Answer
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.page_picture import render_page
 from mm_megacontext.show import EvidenceBox, Footprint, caption, draw_evidence_page
 from mm_megacontext.store_catalogue import SourceRecord
+from mm_megacontext.vision.files import open_to_look_at
 from mm_megacontext.working_context import WorkingContext
+from mm_megacontext.zoom import zoom_steps
+from mm_megacontext.zoom_picture import draw_zoom
 
 
 def draw_answer(
@@ -19,9 +22,12 @@ def draw_answer(
     context: WorkingContext,
     records: Mapping[int, SourceRecord],
     passwords: Mapping[str, str],
-    limits: ImageLimits | None = None,
+    limits: IngestLimits | None = None,
 ) -> Image.Image:
     """Draw the page of the strongest evidence, or the first page of the first source if there is none.
+
+    A page of a document is shaded by how sharply it was read. An image is shown as an overview with the way into it,
+    and the evidence at full size.
 
     Args:
         answer, context: What was answered, from what.
@@ -31,13 +37,17 @@ def draw_answer(
 
     Raises:
         IngestError: The source is gone or cannot be rendered any more.
+        ValueError: The trace of the answer does not lead to the context.
     """
     record, number = _page_to_show(answer, context, records)
-    image = render_page(record.uri, record.kind, number, passwords.get(record.uri), limits)
-    size = record.page_sizes[number - 1]
     evidence = [e for e in answer.evidence if e.source == record.uri and e.page == number]
     title = caption(answer.question, answer.text, cost=answer.usage.cost, budget=answer.usage.budget)
     boxes = [EvidenceBox(e.bbox, e.text) for e in evidence]
+    if record.kind == "image":
+        steps = zoom_steps(context, answer.trace, record.number, number)
+        return draw_zoom(open_to_look_at(record.uri, limits), steps, boxes, title)
+    image = render_page(record.uri, record.kind, number, passwords.get(record.uri), limits)
+    size = record.page_sizes[number - 1]
     return draw_evidence_page(
         image, (float(size[0]), float(size[1])), _footprints(context, record, number), boxes, title
     )

@@ -1,4 +1,4 @@
-"""Hints: blocks that the memory's own indexes find for a question, which lift every entry that covers them.
+"""Hints: blocks and tiles that the memory's own indexes find for a question, which lift every entry that covers them.
 
 Gists of a thousand pages cannot hold every invoice number; an index can.
 """
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.question_words import missing_words, search_words
-from mm_megacontext.tree import Node, NodeId, TreeReader
+from mm_megacontext.tree import Modality, Node, NodeId, TreeReader
 from mm_megacontext.working_context import Entry
 
 Found = Sequence[tuple[NodeId, float]]
@@ -24,7 +24,13 @@ class Index(Protocol):
 
     def search_text(self, query: str, k: int, within: Sequence[int] | None = None) -> Found: ...
 
-    def search_vectors(self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None = None) -> Found: ...
+    def search_vectors(
+        self,
+        vector: npt.NDArray[np.float32],
+        k: int,
+        within: Sequence[int] | None = None,
+        modality: Modality = "text",
+    ) -> Found: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +39,8 @@ class HintConfig:
 
     Attributes:
         n_text: Blocks from the full-text index.
-        n_vectors: Blocks from the vector index; it is asked where the best full-text hint lacks a word of the question.
+        n_vectors: Blocks, and as many tiles, from the vector index; it is asked where the best full-text hint lacks a
+            word of the question.
         contrast: Exponent of a hint's score relative to the best one: how fast strength falls behind it.
         vector_weight: Strength of the best vector hint; the best full-text hint has 1.
         link_weight: Share of a hint's strength that its linked blocks get (a table row's header).
@@ -92,6 +99,7 @@ class HintSearch:
         question: Words to search for.
         config: How many and how strong.
         within: Source numbers to search, or None for all.
+        modalities: What the base reads; nothing else is searched for.
     """
 
     def __init__(
@@ -101,12 +109,15 @@ class HintSearch:
         question: str,
         config: HintConfig,
         within: Sequence[int] | None = None,
+        modalities: Sequence[Modality] = ("text",),
     ) -> None:
         self._index, self._tree, self._within = index, tree, within
+        self._modalities = modalities
         self._config = config
         self._strengths: dict[NodeId, float] = {}
         self._taken: list[tuple[Node, float]] = []
-        found = index.search_text(search_words(question), config.n_text, within) if config.n_text else []
+        has_text = config.n_text and "text" in modalities
+        found = index.search_text(search_words(question), config.n_text, within) if has_text else []
         hits = _strengths(found, 1.0, config.contrast)
         self._others = {id: strength for id, strength in hits.items() if strength < config.lead}
         self._take({id: strength for id, strength in hits.items() if strength >= config.lead})
@@ -125,8 +136,9 @@ class HintSearch:
         self._take(self._others)
         self._others = {}
         if vector is not None and self._config.n_vectors and not self._is_complete:
-            found = self._index.search_vectors(vector, self._config.n_vectors, self._within)
-            self._take(_strengths(found, self._config.vector_weight, self._config.contrast))
+            for modality in self._modalities:
+                found = self._index.search_vectors(vector, self._config.n_vectors, self._within, modality)
+                self._take(_strengths(found, self._config.vector_weight, self._config.contrast))
         self._follow()
         return Hints(self._strengths)
 

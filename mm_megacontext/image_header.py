@@ -15,8 +15,8 @@ from PIL import ExifTags, Image
 
 from mm_megacontext.deep_zoom import is_deep_zoom, read_deep_zoom
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.image_scale import PhysicalScale, scale_from_dpi
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.tiff_pages import SIGNATURES as TIFF_SIGNATURES
 from mm_megacontext.tiff_pages import TiffPage, check_whole, read_tiff_pages
 
@@ -172,7 +172,7 @@ def _first_line(e: Exception) -> str:
     return (str(e).splitlines() or [type(e).__name__])[0]
 
 
-def choose_reader(header: ImageHeader, limits: ImageLimits) -> Reader:
+def choose_reader(header: ImageHeader, limits: IngestLimits) -> Reader:
     """What will read an image, by its header alone.
 
     Raises:
@@ -189,7 +189,7 @@ def choose_reader(header: ImageHeader, limits: ImageLimits) -> Reader:
     return choose_vips_reader(header, limits)
 
 
-def choose_vips_reader(header: ImageHeader, limits: ImageLimits) -> Reader:
+def choose_vips_reader(header: ImageHeader, limits: IngestLimits) -> Reader:
     """What reads an image through libvips: "vips" or "openslide". Raises as ``choose_reader`` does."""
     _check_any(header, limits)
     if header.pages and header.pages[0].needs_openslide:
@@ -198,7 +198,7 @@ def choose_vips_reader(header: ImageHeader, limits: ImageLimits) -> Reader:
     return "vips"
 
 
-def _check_any(header: ImageHeader, limits: ImageLimits) -> None:
+def _check_any(header: ImageHeader, limits: IngestLimits) -> None:
     refusal = limits.refusal(header.size, header.decoded_bytes, _file_bytes(header))
     if refusal is not None:
         raise LimitExceeded(refusal, source=str(header.path))
@@ -216,7 +216,7 @@ def _file_bytes(header: ImageHeader) -> int:
     return header.decoded_bytes if header.format == DEEP_ZOOM else header.path.stat().st_size
 
 
-def _check_large(header: ImageHeader, limits: ImageLimits) -> None:
+def _check_large(header: ImageHeader, limits: IngestLimits) -> None:
     width, height = header.size
     if header.format not in _VIPS_FORMATS:
         raise LimitExceeded(
@@ -230,6 +230,7 @@ def _check_large(header: ImageHeader, limits: ImageLimits) -> None:
             f"{width} x {height} pixels without tiles take {scratch_bytes} bytes of temporary disk space, more than "
             f"the limit of {limits.max_scratch_bytes}: raise max_scratch_bytes, or convert it to a tiled TIFF",
             source=str(header.path),
+            code="limit_size",
         )
     if header.pages:
         check_whole(header.pages[0], header.path)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from mm_megacontext.bases.base import BaseTokenizer
 from mm_megacontext.build import Gister, TreeBuilder, is_one_figure
-from mm_megacontext.errors import IngestError
-from mm_megacontext.image_limits import ImageLimits
-from mm_megacontext.layout.document import Document, Page
+from mm_megacontext.errors import ErrorCode, IngestError
+from mm_megacontext.ingest_limits import IngestLimits
+from mm_megacontext.layout.document import Document, Page, PageStatus
 from mm_megacontext.layout.reader import is_supported_name, read
 from mm_megacontext.store import Store
 from mm_megacontext.store_catalogue import SourceInfo, SourceRecord
@@ -33,15 +35,36 @@ class ProgressEvent:
     n_pages: int
 
 
+class PageProblem(NamedTuple):
+    """What is wrong with a page, from 1: for people, and for programs."""
+
+    page: int
+    message: str
+    code: ErrorCode
+
+
+@dataclass(slots=True)
+class PageCounts:
+    """How many pages were read whole, in part, and not at all."""
+
+    ok: int = 0
+    degraded: int = 0
+    failed: int = 0
+
+    def __add__(self, other: PageCounts) -> PageCounts:
+        return PageCounts(self.ok + other.ok, self.degraded + other.degraded, self.failed + other.failed)
+
+
 @dataclass(frozen=True, slots=True)
 class SourceSummary:
-    """A source that was taken up; ``problems`` are pages (from 1) that could not be read whole, with the reason."""
+    """A source that was taken up."""
 
     uri: str
     kind: str
     pages: int
     nodes: int
-    problems: tuple[tuple[int, str], ...] = ()
+    problems: tuple[PageProblem, ...]
+    statuses: PageCounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +73,7 @@ class IngestFailure:
 
     uri: str
     message: str
+    code: ErrorCode
 
 
 @dataclass(slots=True)
@@ -77,7 +101,7 @@ class Ingester:
         tokenizer, gister: Of the base and gistnet the store belongs to.
         tiles: Makes the gists of image tiles.
         writable: Opens the store for writing; called when there is something to write, not before.
-        limits: What is refused of images.
+        limits: What is refused, and what reading may take.
         running_titles: Whether headers and footers that come back on page after page are taken up, too.
     """
 
@@ -85,39 +109,29 @@ class Ingester:
     gister: Gister
     tiles: TileGister
     writable: Callable[[], Store]
-    limits: ImageLimits = field(default_factory=ImageLimits)
+    limits: IngestLimits = field(default_factory=IngestLimits)
     running_titles: bool = False
 
     def open(self, path: Path, *, engine: str, password: str | None, ocr: str) -> Document:
         """Open a file. Raises IngestError."""
         return read(path.resolve(), engine=engine, password=password, ocr=ocr, limits=self.limits)
 
-    def add(self, document: Document, password: str | None, on_page: Callable[[Page], None]) -> SourceRecord:
+    def add(self, document: Document, password: str | None, on_page: Callable[[Page], None]) -> SourceSummary:
         """Build the document's tree and commit it.
 
         Raises:
             IngestError: It holds nothing that can be read; nothing was written.
             StoreError: It could not be written; nothing of it is visible.
         """
-        problems: list[tuple[int, str]] = []
-        sizes: list[tuple[float, float]] = []
-        engines: list[str] = []
-
-        def note(page: Page) -> None:
-            sizes.append(page.size)
-            engines.append(page.engine)
-            if page.problem is not None:
-                problems.append((page.number, page.problem))
-            on_page(page)
-
+        log = _PageLog(on_page)
         info = SourceInfo(
             uri=document.uri,
             kind=document.kind,
             unit=document.unit,
             n_pages=document.n_pages,
             content_hash=document.content_hash,
-            page_sizes=sizes,
-            problems=problems,
+            page_sizes=log.sizes,
+            problems=log.told,
         )
         with ExitStack() as stack:
             figures = self._figures(document, password, stack)
@@ -126,18 +140,18 @@ class Ingester:
                 self.tokenizer,
                 self.gister,
                 figures,
-                on_problem=lambda *p: problems.append(p),
+                on_problem=log.figure,
                 running_titles=self.running_titles,
             )
             if figures is None or document.kind != "image" or not is_one_figure(document):
-                batches = _at_least_one(builder.build(document, note), document, problems)
-                return self.writable().add_source(info, batches)
+                batches = _at_least_one(builder.build(document, log.page), document, log.problems)
+                return log.summary(self.writable().add_source(info, batches))
             figures.open(1)  # what cannot be opened leaves no trace
             written = self.writable().written(info, self.fingerprint)
-            batches = builder.build(document, note, written)
+            batches = builder.build(document, log.page, written)
             if not written.n_rows:
-                batches = _at_least_one(batches, document, problems)
-            return self.writable().add_source(info, batches, self.fingerprint)
+                batches = _at_least_one(batches, document, log.problems)
+            return log.summary(self.writable().add_source(info, batches, self.fingerprint))
 
     @property
     def fingerprint(self) -> str:
@@ -152,17 +166,51 @@ class Ingester:
         return PageFigures(images, self.tiles)
 
 
+class _PageLog:
+    """What became of each page while it was read and built."""
+
+    def __init__(self, on_page: Callable[[Page], None]) -> None:
+        self._on_page = on_page
+        self._statuses: dict[int, PageStatus] = {}
+        self.sizes: list[tuple[float, float]] = []
+        self.problems: list[PageProblem] = []
+        self.told: list[tuple[int, str]] = []
+
+    def page(self, page: Page) -> None:
+        """Take a page that was read."""
+        self.sizes.append(page.size)
+        self._statuses[page.number] = page.status
+        if page.problem is not None:
+            self._add(PageProblem(page.number, page.problem, page.code or "corrupt"))
+        self._on_page(page)
+
+    def figure(self, number: int, message: str, code: ErrorCode) -> None:
+        """Take a figure that had to be left out."""
+        if self._statuses[number] == "ok":
+            self._statuses[number] = "degraded"
+        self._add(PageProblem(number, message, code))
+
+    def summary(self, record: SourceRecord) -> SourceSummary:
+        """The source as it was stored."""
+        counts = Counter(self._statuses.values())
+        statuses = PageCounts(counts["ok"], counts["degraded"], counts["failed"])
+        return SourceSummary(record.uri, record.kind, record.n_pages, record.n_nodes, tuple(self.problems), statuses)
+
+    def _add(self, problem: PageProblem) -> None:
+        self.problems.append(problem)
+        self.told.append((problem.page, problem.message))
+
+
 def _at_least_one(
-    batches: Iterator[list[NodeRow]], document: Document, problems: Sequence[tuple[int, str]]
+    batches: Iterator[list[NodeRow]], document: Document, problems: Sequence[PageProblem]
 ) -> Iterator[list[NodeRow]]:
     """The batches, after making sure that there is a row in them."""
     for first in batches:
         if first:
             return chain([first], batches)
-    why = f" (page {problems[0][0]}: {problems[0][1]})" if problems else ""
-    raise IngestError(f"nothing in it can be read{why}: give a file with text or pictures", source=document.uri)
-
-
-def summarise(record: SourceRecord) -> SourceSummary:
-    """A stored source, for people."""
-    return SourceSummary(record.uri, record.kind, record.n_pages, record.n_nodes, record.problems)
+    why = f" (page {problems[0].page}: {problems[0].message})" if problems else ""
+    raise IngestError(
+        f"nothing in it can be read{why}: give a file with text or pictures",
+        source=document.uri,
+        code=problems[0].code if problems else "nothing_readable",
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,19 @@ class LensInputs:
     valid: Tensor
     question: Tensor
     question_valid: Tensor
+
+
+class ScoringNet(Protocol):
+    """What a ``Lens`` needs of a network: ``LensNet``, ``union_lens.UnionLensNet``, or one of your own."""
+
+    @property
+    def config(self) -> Any:
+        """A dataclass with ``base``, the id of the base whose gists it reads, and ``gist_dim``."""
+        ...
+
+    def __call__(self, inputs: LensInputs) -> Tensor: ...
+
+    def query_vector(self, question: Tensor) -> Tensor: ...
 
 
 class LensNet(nn.Module):
@@ -178,11 +192,11 @@ class Lens:
     """A trained LensNet, ready to score entries.
 
     Args:
-        net: The network.
+        net: The network; in evaluation mode from now on.
     """
 
-    def __init__(self, net: LensNet) -> None:
-        self.net = net.eval()
+    def __init__(self, net: ScoringNet) -> None:
+        self.net = net.eval() if isinstance(net, nn.Module) else net
 
     @classmethod
     def from_pretrained(cls, base_id: str, directory: Path = LENS_DIR) -> Lens:
@@ -191,21 +205,29 @@ class Lens:
         Raises:
             IncompatibleGists: It was trained with another base.
         """
-        config = LensConfig(**json.loads((directory / "config.json").read_text(encoding="utf-8")))
+        settings = json.loads((directory / "config.json").read_text(encoding="utf-8"))
+        make_net, make_config = _net_classes(settings.pop("net", LENS))
+        config = make_config(**settings)
         if config.base != base_id:
             raise IncompatibleGists(
                 f"the lens in {directory} reads gists of {config.base}, the base is {base_id}; "
                 "train a lens for it with `mmctx train lens --base DIR`"
             )
-        net = LensNet(config)
+        net = make_net(config)
         net.load_state_dict(load_file(str(directory / "model.safetensors")))
         return cls(net)
 
     def save_pretrained(self, directory: Path) -> None:
-        """Write config.json and model.safetensors."""
+        """Write config.json and model.safetensors.
+
+        Raises:
+            TypeError: The network is none that ``from_pretrained`` could make.
+        """
+        name = _net_name(self.net)
         directory.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(asdict(self.net.config), indent=2) + "\n"
+        text = json.dumps({"net": name, **asdict(self.net.config)}, indent=2) + "\n"
         (directory / "config.json").write_text(text, encoding="utf-8")
+        assert isinstance(self.net, nn.Module), "only known networks have a name"
         save_file(dict(self.net.state_dict()), str(directory / "model.safetensors"))
 
     def score(self, entries: tuple[Entry, ...], question: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -235,3 +257,24 @@ class Lens:
         with torch.inference_mode():
             vector: npt.NDArray[np.float32] = self.net.query_vector(torch.from_numpy(question)).numpy()
         return vector
+
+
+LENS, UNION = "lens", "union"
+
+
+def _net_classes(name: str) -> tuple[type[Any], type[Any]]:
+    """The network and the config that go by ``name`` in a saved lens. Raises ValueError where there is none."""
+    if name == LENS:
+        return LensNet, LensConfig
+    if name == UNION:
+        from mm_megacontext.union_lens import UnionLensConfig, UnionLensNet
+
+        return UnionLensNet, UnionLensConfig
+    raise ValueError(f"no lens network is called {name!r}; there are {LENS} and {UNION}")
+
+
+def _net_name(net: ScoringNet) -> str:
+    for name in (LENS, UNION):
+        if type(net) is _net_classes(name)[0]:
+            return name
+    raise TypeError(f"{type(net).__name__} cannot be saved as a lens; save its weights yourself")

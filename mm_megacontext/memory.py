@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,15 +17,15 @@ from mm_megacontext.errors import BudgetTooSmall, IncompatibleGists, IngestError
 from mm_megacontext.evidence import collect_evidence
 from mm_megacontext.evidence_page import draw_answer
 from mm_megacontext.gists import MeanGistNet
-from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.ingest import (
     Ingester,
     IngestFailure,
     IngestReport,
     ProgressEvent,
     find_files,
-    summarise,
 )
+from mm_megacontext.ingest_limits import IngestLimits
+from mm_megacontext.inspection import inspect_store
 from mm_megacontext.layout.document import Page
 from mm_megacontext.layout.reader import content_hash
 from mm_megacontext.lens import Lens
@@ -50,7 +48,7 @@ class MegaContext:
         lens: Scores entries; that of ``mmctx-tiny`` by default.
         config: How questions are read.
         gister: Makes the gists of images; their mean by default. See ``vision.gisters.create_gister``.
-        limits: What is refused of images.
+        limits: What is refused, and what reading may take.
 
     Example:
         >>> with MegaContext.open("memory") as memory:             # doctest: +SKIP
@@ -66,7 +64,7 @@ class MegaContext:
         lens: Lens | None = None,
         config: ReadingConfig | None = None,
         gister: VisualGister | None = None,
-        limits: ImageLimits | None = None,
+        limits: IngestLimits | None = None,
     ) -> None:
         self.directory = Path(directory)
         self.base: Base = base or NativeBase.from_pretrained()
@@ -88,7 +86,7 @@ class MegaContext:
         self._is_writing = False
         self._tree: tuple[list[int], CollectionTree] | None = None
         self._passwords: dict[str, str] = {}
-        self._limits = limits or ImageLimits()
+        self._limits = limits or IngestLimits()
 
     @classmethod
     def open(
@@ -100,7 +98,7 @@ class MegaContext:
         lens: Lens | None = None,
         config: ReadingConfig | None = None,
         gister: VisualGister | None = None,
-        limits: ImageLimits | None = None,
+        limits: IngestLimits | None = None,
     ) -> MegaContext:
         """Open a memory, or with ``create`` name one that the first ingest will make.
 
@@ -183,9 +181,9 @@ class MegaContext:
                     continue
                 document = ingester.open(file, engine=engine, password=password, ocr=ocr)
                 note = _progress(on_progress, document.uri, number, len(files), document.n_pages)
-                report.ingested.append(summarise(ingester.add(document, password, note)))
+                report.ingested.append(ingester.add(document, password, note))
             except IngestError as error:
-                report.failed.append(IngestFailure(error.source, error.reason))
+                report.failed.append(IngestFailure(error.source, error.reason, error.code))
                 continue
             if password is not None:
                 self._passwords[document.uri] = password
@@ -296,26 +294,11 @@ class MegaContext:
 
     def inspect(self) -> dict[str, Any]:
         """The documented JSON of ``mmctx inspect``."""
-        store = self._store
-        return {
-            "sources": [{"uri": r.uri, "kind": r.kind, "pages": r.n_pages, "nodes": r.n_nodes} for r in self.sources],
-            "nodes_per_lod": {} if store is None else {str(lod): n for lod, n in sorted(store.counts().items())},
-            "bytes": 0 if store is None else store.size_bytes(),
-            "base": self.identity.base,
-            "gistnet": self.identity.gistnet,
-        }
+        return inspect_store(self._store, self.identity)
 
     def verify(self) -> list[str]:
         """Read everything and check it; returns the problems, none if all is well."""
         return [] if self._store is None else self._store.verify()
-
-
-def memory_for_file(path: str | Path) -> Path:
-    """The memory in the user's cache directory that a single asked file is taken up into."""
-    import platformdirs
-
-    name = hashlib.sha256(os.fsencode(Path(path).resolve())).hexdigest()[:24]
-    return Path(platformdirs.user_cache_dir("mm-megacontext")) / "memories" / name
 
 
 def _progress(

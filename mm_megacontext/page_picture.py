@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw, ImageFont
 
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.document import Page, Region, RegionKind, SourceKind
 from mm_megacontext.layout.reader import read
 from mm_megacontext.vision.files import read_overview
@@ -37,7 +37,7 @@ HIDDEN_COLOR: Rgb = (255, 0, 0)
 
 
 def render_page(
-    uri: str, kind: SourceKind, number: int, password: str | None = None, limits: ImageLimits | None = None
+    uri: str, kind: SourceKind, number: int, password: str | None = None, limits: IngestLimits | None = None
 ) -> Image.Image:
     """One page of a file, from 1, at most ``MAX_SIDE_PX`` on a side where it has levels.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.store_catalogue import SourceRecord
 from mm_megacontext.tree import Leaves, Node
 from mm_megacontext.vision.pages import PageImages
@@ -22,7 +22,7 @@ class StoredPixels:
     """
 
     def __init__(
-        self, records: Mapping[int, SourceRecord], passwords: Mapping[str, str], limits: ImageLimits | None = None
+        self, records: Mapping[int, SourceRecord], passwords: Mapping[str, str], limits: IngestLimits | None = None
     ) -> None:
         self._records = records
         self._passwords = passwords

@@ -99,7 +99,7 @@ class Runtime:
         if sum(root.n_leaves for root in start.roots) <= start.capacity:
             yield self._read_everything
             return
-        search = HintSearch(index, tree, question, self.config.hints, within)
+        search = HintSearch(index, tree, question, self.config.hints, within, self.base.modalities)
         lead = search.lead()
         if lead is not None:
             yield lambda context: self._mask(context, self._lift(context, lead))

@@ -5,31 +5,32 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 
-from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
 from mm_megacontext.layout.document import Box
+from mm_megacontext.lettering import (
+    BACKGROUND_COLOR,
+    EVIDENCE_COLOR,
+    INK_COLOR,
+    MUTED_COLOR,
+    RULE_COLOR,
+    Rgb,
+    font_of,
+    one_line,
+    write_label,
+)
+from mm_megacontext.pixel_boxes import PixelBox, grown, to_pixels
 
-Rgb = tuple[int, int, int]
-PixelBox = tuple[int, int, int, int]
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-EVIDENCE_COLOR: Rgb = (214, 40, 18)
 LOD_COLORS: tuple[Rgb, ...] = ((255, 255, 255), (210, 225, 245), (174, 198, 232), (137, 166, 212), (103, 132, 184))
 """What the page is multiplied by, by LOD; the last one also stands for everything coarser."""
 OUTLINE_COLORS: tuple[Rgb, ...] = ((47, 111, 78), (150, 176, 214), (118, 148, 196), (88, 119, 172), (64, 92, 146))
 UNCOVERED_COLOR: Rgb = (243, 243, 245)
 """Paper that no entry covers."""
-BACKGROUND_COLOR: Rgb = (255, 255, 255)
-INK_COLOR: Rgb = (28, 32, 41)
-MUTED_COLOR: Rgb = (96, 103, 117)
-RULE_COLOR: Rgb = (203, 208, 217)
 
 MIN_WIDTH = 720
 """Pixels: narrower pages get paper beside them, so that caption and legend stay readable."""
 _UNCOVERED = 255
-_ELLIPSIS = "..."
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _shade(page: Image.Image, entries: Sequence[Footprint], scale: tuple[float, 
     lods = Image.new("L", page.size, _UNCOVERED)
     marker = ImageDraw.Draw(lods)
     for entry in sorted(entries, key=lambda entry: -entry.lod):
-        if box := _to_pixels(entry.bbox, scale, page.size):
+        if box := to_pixels(entry.bbox, scale, page.size):
             marker.rectangle(box, fill=_shade_index(entry.lod))
     result = ImageChops.multiply(page, Image.new("RGB", page.size, UNCOVERED_COLOR))
     for index, color in enumerate(LOD_COLORS):
@@ -144,7 +145,7 @@ def _blur(index: int, size: tuple[int, int]) -> float:
 def _outline(page: Image.Image, entries: Sequence[Footprint], scale: tuple[float, float]) -> None:
     draw = ImageDraw.Draw(page)
     for entry in sorted(entries, key=lambda entry: -entry.lod):
-        if box := _to_pixels(entry.bbox, scale, page.size):
+        if box := to_pixels(entry.bbox, scale, page.size):
             draw.rectangle(box, outline=OUTLINE_COLORS[_shade_index(entry.lod)])
 
 
@@ -152,38 +153,21 @@ def _box_evidence(
     page: Image.Image, evidence: Sequence[EvidenceBox], scale: tuple[float, float], sizes: _Sizes
 ) -> None:
     draw = ImageDraw.Draw(page)
-    boxes = [(item, box) for item in evidence if (box := _to_pixels(item.bbox, scale, page.size))]
-    frames = [_grown(box, sizes.line) for _, box in boxes]
+    boxes = [(item, box) for item in evidence if (box := to_pixels(item.bbox, scale, page.size))]
+    frames = [grown(box, sizes.line) for _, box in boxes]
     for frame in frames:  # the white ring keeps a frame visible on a page of its own colour
-        draw.rectangle(_grown(frame, sizes.line // 2), outline=BACKGROUND_COLOR, width=sizes.line // 2)
+        draw.rectangle(grown(frame, sizes.line // 2), outline=BACKGROUND_COLOR, width=sizes.line // 2)
         draw.rectangle(frame, outline=EVIDENCE_COLOR, width=sizes.line)
-    font = _font(round(sizes.text * 0.85))
+    font = font_of(round(sizes.text * 0.85))
     taken = list(frames)
     for (item, _), frame in zip(boxes, frames, strict=True):
         if item.label:
-            taken.append(_write_label(draw, item.label, frame, taken, font, page.size))
-
-
-def _write_label(
-    draw: ImageDraw.ImageDraw, label: str, frame: PixelBox, taken: Sequence[PixelBox], font: Font, size: tuple[int, int]
-) -> PixelBox:
-    """Write a label beside its frame: where it hides no other frame or label, if there is such a place."""
-    pad = max(2, _line_height(font) // 5)
-    text = _one_line(draw, label, font, size[0] - 2 * pad)
-    width, height = round(draw.textlength(text, font=font)) + 2 * pad, _line_height(font) + pad
-    x0, y0, x1, y1 = frame
-    places = [(x0, y0 - height), (x0, y1 + 1), (x1 + 1, y0), (x0 - width, y0), (x0, y0 - 2 * height), (x0, y1 + height)]
-    inside = [_moved_inside((x, y, x + width, y + height), size) for x, y in places]
-    free = [box for box in inside if not any(_overlap(box, other) for other in taken)]
-    box = (free or inside)[0]
-    draw.rectangle(box, fill=EVIDENCE_COLOR)
-    draw.text((box[0] + pad, (box[1] + box[3]) / 2), text, font=font, fill=BACKGROUND_COLOR, anchor="lm")
-    return box
+            taken.append(write_label(draw, item.label, frame, taken, font, page.size))
 
 
 def _write_caption(draw: ImageDraw.ImageDraw, title: str, width: int, sizes: _Sizes) -> None:
-    font = _font(round(sizes.text * 1.1))
-    text = _one_line(draw, title, font, width - 2 * sizes.margin)
+    font = font_of(round(sizes.text * 1.1))
+    text = one_line(draw, title, font, width - 2 * sizes.margin)
     draw.text((sizes.margin, sizes.bar / 2), text, font=font, fill=INK_COLOR, anchor="lm")
 
 
@@ -192,7 +176,7 @@ def _write_legend(
 ) -> None:
     """One swatch per LOD on the page with the number of its entries, finest first; ends where the width does."""
     top, width = at
-    font = _font(sizes.text)
+    font = font_of(sizes.text)
     counts = Counter(entry.lod for entry in entries)
     items = [(_lod_name(lod, n), LOD_COLORS[_shade_index(lod)], lod) for lod, n in sorted(counts.items())]
     swatches = [(text, fill, OUTLINE_COLORS[_shade_index(lod)], 1) for text, fill, lod in items]
@@ -212,57 +196,5 @@ def _lod_name(lod: int, n: int) -> str:
     return f"LOD {lod}{', sharp' if lod == 0 else ''}: {n}"
 
 
-def _one_line(draw: ImageDraw.ImageDraw, text: str, font: Font, width: float) -> str:
-    """The text on one line, its middle left out if it is too long: its end is as telling as its start."""
-    text = " ".join(text.split())
-    if draw.textlength(text, font=font) <= width:
-        return text
-    kept = len(text)
-    while kept > 0:
-        kept -= 1
-        head, tail = text[: (kept + 1) // 2].rstrip(), text[len(text) - kept // 2 :].lstrip()
-        if draw.textlength(shorter := f"{head}{_ELLIPSIS}{tail}", font=font) <= width:
-            return shorter
-    return ""
-
-
-@cache
-def _font(size: int) -> Font:
-    """DejaVu Sans where the system has it, for it writes most alphabets; else Pillow's own Latin font."""
-    try:
-        return ImageFont.truetype("DejaVuSans.ttf", size)
-    except OSError:
-        return ImageFont.load_default(size)
-
-
-def _line_height(font: Font) -> int:
-    _, top, _, bottom = font.getbbox("Ag")
-    return round(bottom - top * 0.5)
-
-
 def _shade_index(lod: int) -> int:
     return min(lod, len(LOD_COLORS) - 1)
-
-
-def _to_pixels(box: Box, scale: tuple[float, float], size: tuple[int, int]) -> PixelBox | None:
-    """The pixels a box covers, both ends included; None if it lies off the page."""
-    x0, y0, x1, y1 = box[0] * scale[0], box[1] * scale[1], box[2] * scale[0], box[3] * scale[1]
-    if x1 < 0 or y1 < 0 or x0 >= size[0] or y0 >= size[1]:
-        return None
-    left, top = max(round(x0), 0), max(round(y0), 0)
-    left, top = min(left, size[0] - 1), min(top, size[1] - 1)
-    return (left, top, max(min(round(x1), size[0]) - 1, left), max(min(round(y1), size[1]) - 1, top))
-
-
-def _grown(box: PixelBox, by: int) -> PixelBox:
-    return (box[0] - by, box[1] - by, box[2] + by, box[3] + by)
-
-
-def _moved_inside(box: PixelBox, size: tuple[int, int]) -> PixelBox:
-    x = min(max(box[0], 0), max(size[0] - 1 - (box[2] - box[0]), 0))
-    y = min(max(box[1], 0), max(size[1] - 1 - (box[3] - box[1]), 0))
-    return (x, y, x + box[2] - box[0], y + box[3] - box[1])
-
-
-def _overlap(a: PixelBox, b: PixelBox) -> bool:
-    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]

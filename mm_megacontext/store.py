@@ -28,7 +28,7 @@ from mm_megacontext.store_lock import LOCK_FILE, WriteLock
 from mm_megacontext.store_snapshot import NODES, SOURCES, Snapshot
 from mm_megacontext.store_verify import verify
 from mm_megacontext.store_writer import Writer, create_tables
-from mm_megacontext.tree import Leaves, Node, NodeId, NodeRow, Written
+from mm_megacontext.tree import Leaves, Modality, Node, NodeId, NodeRow, Written
 
 T = TypeVar("T")
 
@@ -206,13 +206,18 @@ class Store:
         return self._read(lambda snapshot: snapshot.search_text(query, k, within))
 
     def search_vectors(
-        self, vector: npt.NDArray[np.float32], k: int = 20, within: Sequence[int] | None = None
+        self,
+        vector: npt.NDArray[np.float32],
+        k: int = 20,
+        within: Sequence[int] | None = None,
+        modality: Modality = "text",
     ) -> list[tuple[NodeId, float]]:
-        """Text blocks whose gists point where ``vector`` (dim,) does, by cosine, best first; of ``within`` or of all.
+        """Text blocks, or image tiles, whose gists point where ``vector`` (dim,) does, by cosine, best first.
 
-        Of several slots, the sum counts. In memories of more than 50 000 nodes an index is used that may miss a few.
+        Of the sources ``within``, or of all. Of several slots, the sum counts. In memories of more than 50 000 nodes
+        an index is used that may miss a few.
         """
-        return self._read(lambda snapshot: snapshot.search_vectors(vector, k, within))
+        return self._read(lambda snapshot: snapshot.search_vectors(vector, k, within, modality))
 
     def counts(self) -> dict[int, int]:
         """Nodes per LOD, from 1."""

@@ -21,7 +21,12 @@ import pyarrow as pa
 from mm_megacontext.tree import Leaves, Modality, Node, NodeId, NodeRow, PatchGrid, PixelRef
 
 MODALITIES: tuple[Modality, ...] = ("text", "image", "mixed")
-TEXT = MODALITIES.index("text")
+
+
+def at_lod1(modality: Modality) -> str:
+    """A filter on rows: the blocks, or the tiles."""
+    return f"lod = 1 AND modality = {MODALITIES.index(modality)}"
+
 
 NODE_COLUMNS = ["record", "gist"]
 """Columns that make a ``Node``."""

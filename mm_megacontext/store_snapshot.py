@@ -20,8 +20,8 @@ from mm_megacontext.durable import StoreWarning, open_newest, table_versions, tr
 from mm_megacontext.errors import NodeNotFound
 from mm_megacontext.store_cache import MOST_RUNS, RowCache, Run, Span, rows_per_run, split_runs
 from mm_megacontext.store_catalogue import SourceRecord, read_catalogue
-from mm_megacontext.store_rows import LEAF_COLUMNS, NODE_COLUMNS, TEXT
-from mm_megacontext.tree import Leaves, Node, NodeId
+from mm_megacontext.store_rows import LEAF_COLUMNS, NODE_COLUMNS, at_lod1
+from mm_megacontext.tree import Leaves, Modality, Node, NodeId
 
 NODES, SOURCES = "nodes", "sources"
 
@@ -29,7 +29,6 @@ READ_BYTES = 65_536
 """Reads nearer to each other than this become one: 64 nodes of a source take half the time."""
 PROBES = 16
 """Partitions of the vector index that a search looks into; each holds some 4 000 vectors."""
-BLOCKS_ONLY = f"lod = 1 AND modality = {TEXT}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,9 +154,9 @@ class Snapshot:
         return self._ranked(table, table.column("_score").to_numpy())
 
     def search_vectors(
-        self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None
+        self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None, modality: Modality
     ) -> list[tuple[NodeId, float]]:
-        """Text blocks by cosine to the mean of their gist slots, up to the length of that mean; best first."""
+        """Blocks or tiles by cosine to the mean of their gist slots, up to the length of that mean; best first."""
         slots, dim = self.shape
         query = np.asarray(vector, dtype=np.float32).reshape(-1)
         if query.shape != (dim,):
@@ -175,7 +174,7 @@ class Snapshot:
                 columns=["_distance"],
                 with_row_id=True,
                 nearest=nearest,
-                filter=" AND ".join(filter(None, [BLOCKS_ONLY, self._visible(within)])),
+                filter=" AND ".join(filter(None, [at_lod1(modality), self._visible(within)])),
                 prefilter=True,
             ).to_table()
         return self._ranked(table, 1.0 - table.column("_distance").to_numpy())

@@ -33,8 +33,8 @@ from mm_megacontext.store_catalogue import (
 )
 from mm_megacontext.store_journal import UNFINISHED, Journal, Journals
 from mm_megacontext.store_lock import WriteLock
-from mm_megacontext.store_rows import check_row, decode_nodes, encode_rows, nodes_schema
-from mm_megacontext.store_snapshot import BLOCKS_ONLY, NODES, SOURCES, Snapshot
+from mm_megacontext.store_rows import at_lod1, check_row, decode_nodes, encode_rows, nodes_schema
+from mm_megacontext.store_snapshot import NODES, SOURCES, Snapshot
 from mm_megacontext.store_table import STORAGE_VERSION, WritableTable, write_fragments
 from mm_megacontext.tree import Node, NodeRow, Written
 
@@ -347,7 +347,7 @@ class Writer:
             create_text_index(self._nodes.open())
         if anew and _VECTOR_INDEX in names:
             self._nodes.open().drop_index(_VECTOR_INDEX)
-        needs_index = n_rows >= VECTOR_INDEX_ROWS and dataset.count_rows(BLOCKS_ONLY) >= VECTOR_INDEX_ROWS
+        needs_index = n_rows >= VECTOR_INDEX_ROWS and dataset.count_rows(at_lod1("text")) >= VECTOR_INDEX_ROWS
         if needs_index and (anew or _VECTOR_INDEX not in names):
             partitions = max(1, n_rows // PARTITION_ROWS)
             self._nodes.open().create_index(

@@ -27,6 +27,8 @@ _DTYPES = {
     "float": np.float32, "double": np.float64,
 }  # fmt: skip
 _PROBE_PX = 64
+_JPEG_SHRINK = 8
+"""The most by which a JPEG decoder shrinks."""
 _CACHE_BYTES = 96 << 20
 """Decoded tiles that libvips may keep. By itself it keeps more than a row of them, gigabytes of a wide image."""
 _BLOCK_PX = 1024
@@ -137,6 +139,33 @@ class VipsFile:
                 across, down = min(_BLOCK_PX, width - left), min(_BLOCK_PX, height - top)
                 out[top : top + down, left : left + across] = self._fetch(x + left, y + top, across, down)
         return out
+
+    def shrunk(self, factor: int) -> Samples:
+        """All of the image, each sample the mean of a square of ``factor`` on a side, from one pass over the file.
+
+        Nothing is kept, in memory or on disk, but what comes out: for formats without tiles, whose rows come one after
+        the other. Of a JPEG the decoder takes most of the means itself.
+
+        Args:
+            factor: A power of two.
+
+        Raises:
+            IngestError: The file is damaged.
+        """
+        options = {**self._options, "access": "sequential"}
+        by_loader = min(factor, _JPEG_SHRINK) if self._loader == "jpegload" else 1
+        if by_loader > 1:
+            options["shrink"] = by_loader
+        size = [-(-side // by_loader) for side in (self._stored.width, self._stored.height)]
+        rest = factor // by_loader
+        try:
+            stored = getattr(self._vips.Image, self._loader)(str(self._path), **options)
+            whole = stored.embed(0, 0, *size, extend="copy")  # the JPEG decoder leaves out what is no whole square
+            image = whole.shrink(rest, rest, ceil=True).copy_memory().autorot()
+            buffer = image.write_to_memory()
+        except self._vips.Error as e:
+            raise self._damaged(e) from e
+        return np.frombuffer(buffer, dtype=self.dtype).reshape(image.height, image.width, self.n_bands)
 
     def _fetch(self, x: int, y: int, width: int, height: int) -> Samples:
         with self._lock:

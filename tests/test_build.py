@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from mm_megacontext.blocks import Block
 from mm_megacontext.build import Gist, Grouper, TreeBuilder, is_one_figure, patch_size
-from mm_megacontext.errors import IngestError
+from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.gists import MeanGistNet
 from mm_megacontext.layout.document import Cell, Document, Line, Page, Region, RegionKind, Table, Word
 from mm_megacontext.tree import GROUP_ARITY, PATCH_PT, PATCH_PX, NodeRow, Written
@@ -114,7 +114,7 @@ class FakeFigures:
 class Built:
     rows: list[NodeRow] = field(default_factory=list)
     blocks: list[tuple[NodeRow, Block]] = field(default_factory=list)
-    problems: list[tuple[int, str]] = field(default_factory=list)
+    problems: list[tuple[int, str, ErrorCode]] = field(default_factory=list)
     pages_seen: list[int] = field(default_factory=list)
     n_rows: int = 0
 
@@ -131,7 +131,7 @@ def build(pages: Sequence[Page]) -> Built:
         MeanGistNet(embed),
         FakeFigures(),
         on_block=lambda row, block: built.blocks.append((row, block)),
-        on_problem=lambda page, why: built.problems.append((page, why)),
+        on_problem=lambda page, why, code: built.problems.append((page, why, code)),
     )
     for batch in builder.build(document(pages), lambda page: built.pages_seen.append(page.number)):
         assert batch, "no empty batches"
@@ -205,7 +205,7 @@ def test_any_document_becomes_a_tree(seed: int, sizes: list[int]) -> None:
     built = build(pages)
     assert built.pages_seen == [page.number for page in pages]
     broken = [page.number for page in pages for r in page.regions if r.kind == "figure" and r.bbox[2] == 0]
-    assert [page for page, _ in built.problems] == broken
+    assert [page for page, *_ in built.problems] == broken
     texts = [word.text for page in pages for r in page.regions for word in words_of(r)]
     n_tiles = sum(int(r.bbox[2]) for page in pages for r in page.regions if r.kind == "figure")
     if not texts and not n_tiles:
@@ -338,8 +338,8 @@ def test_a_figure_that_fails_is_left_out_and_told() -> None:
     broken = Page(2, SIZE, (text_region(rng, 2), figure(0), text_region(rng, 1)))
     built = build([Page(1, SIZE, (text_region(rng, 2),)), broken])
     assert_is_tree(built.rows)
-    ((page, why),) = built.problems
-    assert page == 2
+    ((page, why, code),) = built.problems
+    assert (page, code) == (2, "corrupt")
     assert "figure" in why
     assert "cannot be rendered" in why
 
@@ -395,7 +395,7 @@ class TestLargeFigures:
                 yield from (self._tile(page.number, t, index_start + i) for i in range(n_good))
                 raise IngestError("cannot be decoded", source="test.pdf", page=page.number)
 
-        problems: list[tuple[int, str]] = []
+        problems: list[tuple[int, str, ErrorCode]] = []
         builder = TreeBuilder(
             "pt", PairTokenizer(), MeanGistNet(embed), Failing(), on_problem=lambda *p: problems.append(p)
         )

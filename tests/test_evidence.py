@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from mm_megacontext.store_catalogue import SourceRecord
 from mm_megacontext.training.corpus import NoGists
 from mm_megacontext.tree import Leaves, NodeId
 from mm_megacontext.working_context import WorkingContext
+from tests.images import TexturedSource, image_rows
 from tests.tiny import as_tree, tokenizer
 
 LINES = ("Tenant Marvolo Quenzel-12", "Rent $1,234.50", "Deposit none")
@@ -144,3 +146,18 @@ def test_the_lens_weighs_in(lens: float, share: float) -> None:
 
 def test_nothing_pointed_at_is_no_evidence() -> None:
     assert collect() == ()
+
+
+def test_patches_of_one_tile_are_one_place_without_text() -> None:
+    """Oracle: patches are 16 pixels on a side, row by row."""
+    tree = as_tree(image_rows(TexturedSource(300, 200)))
+    start = WorkingContext.start(tree, 400)
+    while any(entry.is_expandable for entry in start):
+        start = start.expand([entry.id for entry in start if entry.is_expandable])
+    first, second = [entry for entry in start if entry.node.bbox[1] == 0.0][:2]
+    image = replace(record(), kind="image", unit="px", uri="/docs/map.tif")
+    pointed = [Pointed(first.id, 9, 0.9), Pointed(second.id, 0, 0.2), Pointed(first.id, 18, 0.5)]
+    found = collect_evidence(pointed, start, np.ones(len(start)), tokenizer(), {1: image})
+    assert [e.bbox for e in found] == [(16.0, 16.0, 48.0, 48.0), (128.0, 0.0, 144.0, 16.0)]
+    assert [(e.text, e.unit, e.lod) for e in found] == [("", "px", 0)] * 2
+    assert [e.score for e in found] == pytest.approx([0.7, 0.2])

@@ -21,7 +21,8 @@ from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.errors import BudgetTooSmall, IncompatibleGists, StoreError
 from mm_megacontext.ingest import ProgressEvent
 from mm_megacontext.lens import Lens
-from mm_megacontext.memory import NOT_FOUND, Answer, MegaContext, memory_for_file
+from mm_megacontext.memory import NOT_FOUND, Answer, MegaContext
+from mm_megacontext.memory_place import memory_for_file
 from mm_megacontext.store import Store
 from mm_megacontext.vision.gists import MaxPool
 from mm_megacontext.working_context import Entry
@@ -314,7 +315,7 @@ def test_an_answer_from_all_sources_can_be_shown(memory: MegaContext) -> None:
 
 def test_inspect_is_what_is_documented(memory: MegaContext) -> None:
     data = memory.inspect()
-    assert list(data) == ["sources", "nodes_per_lod", "bytes", "base", "gistnet"]
+    assert list(data) == ["sources", "nodes_per_lod", "bytes", "base", "gistnet", "encoder"]
     assert json.loads(json.dumps(data)) == data
     assert sum(data["nodes_per_lod"].values()) == sum(source["nodes"] for source in data["sources"])
     assert all(list(source) == ["uri", "kind", "pages", "nodes"] for source in data["sources"])

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from mm_megacontext.lettering import EVIDENCE_COLOR
 from mm_megacontext.show import (
-    EVIDENCE_COLOR,
     LOD_COLORS,
     MIN_WIDTH,
     OUTLINE_COLORS,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
-from mm_megacontext.errors import IngestError
+from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.image_header import FORMATS, choose_reader, image_format, read_header
-from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.image_scale import PhysicalScale
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.vision.deep_zoom_source import DeepZoomSource
 from mm_megacontext.vision.raster import PillowSource
 from mm_megacontext.vision.source import ImageSource, Pixels, level_size
 from mm_megacontext.vision.vips import VipsSource
+
+LOOKED_AT_PIXELS = 16 << 20
+"""Images of up to so many pixels are decoded whole even for a look: in a moment, and in 250 MB."""
 
 
 class ImageFileSource(ImageSource, Protocol):
@@ -24,7 +28,7 @@ class ImageFileSource(ImageSource, Protocol):
         ...
 
 
-def open_image(path: str | Path, limits: ImageLimits | None = None) -> ImageFileSource:
+def open_image(path: str | Path, limits: IngestLimits | None = None) -> ImageFileSource:
     """Open an image file: through Pillow if it fits in memory, else through libvips, piece by piece.
 
     The file's content and ``limits`` alone decide; what is installed does not.
@@ -38,12 +42,14 @@ def open_image(path: str | Path, limits: ImageLimits | None = None) -> ImageFile
         IngestError: The file is missing, damaged, or no image that is read.
         MissingExtra: It is for libvips, which is not installed.
     """
-    path, limits = Path(path), limits or ImageLimits()
+    path, limits = Path(path), limits or IngestLimits()
     if not path.is_file():
-        raise IngestError("no such file", source=str(path))
+        raise IngestError("no such file", source=str(path), code="not_found")
     name = image_format(path, has_signature=True) or image_format(path, has_signature=False)
     if name is None:
-        raise IngestError(f"not an image in a format that is read ({', '.join(FORMATS)}, DZI)", source=str(path))
+        raise IngestError(
+            f"not an image in a format that is read ({', '.join(FORMATS)}, DZI)", source=str(path), code="unsupported"
+        )
     header = read_header(path, name)
     reader = choose_reader(header, limits)
     if reader == "pillow":
@@ -53,8 +59,21 @@ def open_image(path: str | Path, limits: ImageLimits | None = None) -> ImageFile
     return VipsSource.of(header, reader)
 
 
+def open_to_look_at(path: str | Path, limits: IngestLimits | None = None) -> ImageFileSource:
+    """An image file of which only little is read: piece by piece from ``LOOKED_AT_PIXELS`` on, where libvips can.
+
+    The pixels are those of ``open_image``; what is spared is the memory for the rest of the image. Raises as that does.
+    """
+    limits = limits or IngestLimits()
+    sparing = replace(limits, max_decoded_pixels=min(limits.max_decoded_pixels, LOOKED_AT_PIXELS))
+    try:
+        return open_image(path, sparing)
+    except (IngestError, MissingExtra):  # a format that libvips does not read, no libvips, or the file is at fault
+        return open_image(path, limits)
+
+
 def read_overview(source: ImageSource, level: int) -> Pixels:
     """A whole level for people to look at; of huge files quickly, see ``VipsSource.read_overview``."""
-    if isinstance(source, VipsSource):
+    if isinstance(source, (VipsSource, DeepZoomSource)):
         return source.read_overview(level)
     return source.read((0, 0, *level_size(source.size, level)), level)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from types import TracebackType
 
 from mm_megacontext.errors import IngestError
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.document import Box, Page, Region, SourceKind
 from mm_megacontext.tree import NodeRow
 from mm_megacontext.vision.files import open_image
@@ -29,18 +29,18 @@ class PageImages:
         uri: Path of the file.
         kind: "pdf" or "image".
         password: For encrypted PDFs.
-        limits: What is refused; of PDF pages, those with more than ``max_decoded_pixels``.
+        limits: What is refused; of PDF pages, those with more than ``max_decoded_pixels``. And what rendering may take.
 
     Raises:
         ValueError: Documents of this kind have no pixels.
     """
 
     def __init__(
-        self, uri: str, kind: SourceKind, *, password: str | None = None, limits: ImageLimits | None = None
+        self, uri: str, kind: SourceKind, *, password: str | None = None, limits: IngestLimits | None = None
     ) -> None:
         if kind not in ("pdf", "image"):
             raise ValueError(f"only a pdf or an image has pixels, {uri} is of kind {kind!r}")
-        self._uri, self._kind, self._password, self._limits = uri, kind, password, limits or ImageLimits()
+        self._uri, self._kind, self._password, self._limits = uri, kind, password, limits or IngestLimits()
         self._renderer: PdfRenderer | None = None
         self._pages: OrderedDict[int, ImageSource] = OrderedDict()
 
@@ -73,9 +73,7 @@ class PageImages:
     def close(self) -> None:
         """Let go of the file."""
         self._pages.clear()
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        self._renderer = None
 
     def __enter__(self) -> PageImages:
         return self
@@ -89,8 +87,8 @@ class PageImages:
                 raise IngestError("an image has only one page", source=self._uri, page=number)
             return open_image(self._uri, self._limits)
         if self._renderer is None:
-            self._renderer = PdfRenderer(self._uri, self._password)
-        return PdfPageSource(self._uri, number, self._renderer, max_pixels=self._limits.max_decoded_pixels)
+            self._renderer = PdfRenderer(self._uri, self._password, self._limits)
+        return PdfPageSource(self._uri, number, self._renderer)
 
 
 class PageFigures:

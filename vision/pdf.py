@@ -1,4 +1,4 @@
-"""Pages of a PDF as images, rendered on demand through pypdfium2 at 144 dpi.
+"""Pages of a PDF as images, rendered on demand through PDFium at 144 dpi, by a process that is expendable.
 
 Frame: the page as layout.document describes it (top-left origin, y down, crop box and rotation applied), with two
 pixels to the point, so that a 16 px patch is 8 pt. Rendering is cut into fixed cells of the page: a pixel is the same
@@ -10,19 +10,21 @@ PDFium has no notion of the page attribute UserUnit: such pages come at their un
 from __future__ import annotations
 
 import math
-import threading
+import time
 from collections import OrderedDict
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import numpy as np
-import pypdfium2
-import pypdfium2.raw as pdfium_c
 
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.layout.passwords import open_pdfium
+from mm_megacontext.ingest_limits import IngestLimits
+from mm_megacontext.layout import worker_pool
+from mm_megacontext.layout.pdf_messages import RENDERER, Count, Failure, Measure, Render, Request
+from mm_megacontext.layout.pdf_reader import failure_of, pdf_file
+from mm_megacontext.layout.worker_process import WorkerFailed
 from mm_megacontext.tree import PATCH_PT, PATCH_PX
-from mm_megacontext.vision.source import DEFAULT_MAX_PIXELS, Pixels, Rect, count_levels, read_padded
+from mm_megacontext.vision.source import Pixels, Rect, count_levels, read_padded
 from mm_megacontext.vision.tiles import SNAP_PX
 
 PX_PER_PT = PATCH_PX / PATCH_PT
@@ -32,67 +34,72 @@ _CELL_PX = 2048
 """A page of ordinary size is one cell; larger ones are rendered piece by piece."""
 _CACHED_CELLS = 4
 
-_WHITE = 0xFFFFFFFF
-
-_pdfium = threading.RLock()
-"""PDFium may be called by one thread at a time."""
-
 
 class PdfRenderer:
-    """A PDF open for rendering; shared by the sources of its pages. Close it when they are no longer read.
+    """A PDF that is rendered by workers; shared by the sources of its pages. It holds nothing open.
 
     Args:
         path: The file.
         password: For encrypted files.
+        limits: Of the workers; ``document_seconds`` is what all rendering together may be waited for, and
+            ``max_decoded_pixels`` the most pixels of a page.
 
     Raises:
         IngestError: The file is missing, damaged or not a PDF, or the password is wrong or missing.
     """
 
-    def __init__(self, path: str | Path, password: str | None = None) -> None:
+    def __init__(self, path: str | Path, password: str | None = None, limits: IngestLimits | None = None) -> None:
         self.path = str(path)
+        self.limits = limits or IngestLimits()
+        self._seconds_left = self.limits.document_seconds
+        self._lost: dict[int, IngestError] = {}
         if not Path(path).is_file():
-            raise IngestError("no such file", source=self.path)
-        try:
-            with _pdfium:
-                self._document = open_pdfium(self.path, password)
-        except pypdfium2.PdfiumError as e:
-            raise IngestError(f"cannot be opened as a PDF ({e})", source=self.path) from e
+            raise IngestError("no such file", source=self.path, code="not_found")
+        self._file = pdf_file(path, password, RENDERER)
+        self._n_pages: int = self._ask(Count(self._file), None).n_pages
 
     def __len__(self) -> int:
         """Number of pages."""
-        with _pdfium:
-            return len(self._document)
+        return self._n_pages
 
-    def open_page(self, number: int) -> pypdfium2.PdfPage:
-        """The page numbered from 1."""
-        with _pdfium:
-            if not 1 <= number <= len(self._document):
-                raise IngestError(f"no such page; the file has {len(self._document)}", source=self.path, page=number)
-            try:
-                return self._flattened(number - 1)
-            except pypdfium2.PdfiumError as e:
-                raise IngestError(f"the page is damaged ({e})", source=self.path, page=number) from e
+    def measure(self, number: int) -> tuple[float, float]:
+        """Width and height of page ``number``, from 1, in points. Raises IngestError."""
+        if not 1 <= number <= self._n_pages:
+            raise IngestError(f"no such page; the file has {self._n_pages}", source=self.path, page=number)
+        measured = self._ask(Measure(self._file, number), number)
+        return measured.width, measured.height
 
-    def _flattened(self, index: int) -> pypdfium2.PdfPage:
-        """The page with form fields and annotations drawn into it (in memory): rendering alone leaves fields out."""
-        page = self._document[index]
-        if pdfium_c.FPDFPage_GetAnnotCount(page) == 0:
-            return page
-        pdfium_c.FPDFPage_Flatten(page, pdfium_c.FLAT_NORMALDISPLAY)
-        page.close()
-        return self._document[index]
+    def render(self, number: int, rect: Rect) -> Pixels:
+        """A rectangle of page ``number``, from 1, in its pixels. Raises IngestError."""
+        rgb = self._ask(Render(self._file, number, rect, PX_PER_PT), number).rgb
+        return np.frombuffer(rgb, dtype=np.uint8).reshape(rect[3], rect[2], 3)
 
-    def close(self) -> None:
-        """Release the file; its pages cannot be read any more."""
-        with _pdfium:
-            self._document.close()
-
-    def __enter__(self) -> PdfRenderer:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
+    def _ask(self, request: Request, page: int | None) -> Any:
+        """The answer of a worker. A page that cost one its life is not tried again."""
+        if page in self._lost:
+            raise self._lost[page]
+        if self._seconds_left <= 0:
+            raise LimitExceeded(
+                f"rendering it took more than the limit of {self.limits.document_seconds:g} s: raise document_seconds",
+                source=self.path,
+                page=page,
+                code="limit_time",
+            )
+        begun = time.monotonic()
+        try:
+            with worker_pool.borrowed(self.limits, self._file) as worker:
+                worker.ask(request)
+                answer = worker.answer()
+        except WorkerFailed as e:
+            lost = failure_of(e, self.path, page)
+            if page is not None and isinstance(lost, IngestError):
+                self._lost[page] = lost
+            raise lost from e
+        finally:
+            self._seconds_left -= time.monotonic() - begun
+        if isinstance(answer, Failure):
+            raise failure_of(answer, self.path, page)
+        return answer
 
 
 class PdfPageSource:
@@ -102,31 +109,22 @@ class PdfPageSource:
         path: The file.
         page_number: From 1.
         engine: The file, opened already; by default this source opens it for itself.
-        max_pixels: Refuse pages with more pixels than this.
 
     Raises:
-        LimitExceeded: The page has more than ``max_pixels``.
+        LimitExceeded: The page has more pixels than the engine's limits allow.
         IngestError: The page cannot be opened.
     """
 
-    def __init__(
-        self,
-        path: str | Path,
-        page_number: int,
-        engine: PdfRenderer | None = None,
-        *,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-    ) -> None:
-        self._uri, self._number = str(path), page_number
+    def __init__(self, path: str | Path, page_number: int, engine: PdfRenderer | None = None) -> None:
+        self._number = page_number
         self._engine = engine or PdfRenderer(path)
-        self._page = self._engine.open_page(page_number)
-        with _pdfium:
-            width_pt, height_pt = self._page.get_size()
+        width_pt, height_pt = self._engine.measure(page_number)
         self._size = _pixels_of(width_pt), _pixels_of(height_pt)
+        max_pixels = self._engine.limits.max_decoded_pixels
         if math.prod(self._size) > max_pixels:
             raise LimitExceeded(
                 f"the page is {width_pt:.0f} x {height_pt:.0f} pt, more than {max_pixels} pixels at 144 dpi",
-                source=self._uri,
+                source=str(path),
                 page=page_number,
             )
         self._cells: OrderedDict[Rect, Pixels] = OrderedDict()
@@ -160,30 +158,9 @@ class PdfPageSource:
         if rect not in self._cells:
             if len(self._cells) == _CACHED_CELLS:
                 self._cells.popitem(last=False)
-            self._cells[rect] = self._render(rect)
+            self._cells[rect] = self._engine.render(self._number, rect)
         self._cells.move_to_end(rect)
         return self._cells[rect]
-
-    def _render(self, rect: Rect) -> Pixels:
-        """Render a rectangle of the page, in its pixels.
-
-        The matrix call places the page exactly (since pypdfium2 5; before, it rounded the page's size to whole points);
-        PDFium's plain call stretches the page to a whole number of pixels.
-        """
-        x, y, width, height = rect
-        try:
-            with _pdfium:
-                bitmap = pypdfium2.PdfBitmap.new_native(width, height, pdfium_c.FPDFBitmap_BGRx)
-                pdfium_c.FPDFBitmap_FillRect(bitmap, 0, 0, width, height, _WHITE)
-                matrix = pdfium_c.FS_MATRIX(PX_PER_PT, 0, 0, PX_PER_PT, -x, -y)
-                clip = pdfium_c.FS_RECTF(0, 0, width, height)
-                flags = pdfium_c.FPDF_ANNOT | pdfium_c.FPDF_REVERSE_BYTE_ORDER
-                pdfium_c.FPDF_RenderPageBitmapWithMatrix(bitmap, self._page, matrix, clip, flags)
-                pixels = np.array(bitmap.to_numpy()[:, :, :3])
-                bitmap.close()
-                return pixels
-        except pypdfium2.PdfiumError as e:
-            raise IngestError(f"the page cannot be rendered ({e})", source=self._uri, page=self._number) from e
 
 
 def _pixels_of(length_pt: float) -> int:

@@ -70,9 +70,11 @@ def _decode(path: Path, max_pixels: int) -> _Decoded:
             source=str(path),
         ) from e
     except FileNotFoundError as e:
-        raise IngestError("no such file", source=str(path)) from e
+        raise IngestError("no such file", source=str(path), code="not_found") from e
     except UnidentifiedImageError as e:
-        raise IngestError(f"not an image in a format that is read ({', '.join(FORMATS)})", source=str(path)) from e
+        raise IngestError(
+            f"not an image in a format that is read ({', '.join(FORMATS)})", source=str(path), code="unsupported"
+        ) from e
     except IngestError:
         raise
     except Exception as e:  # a decoder fed with a damaged file can raise anything

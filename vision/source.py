@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.image_limits import DEFAULT_DECODED_PIXELS
+from mm_megacontext.ingest_limits import DEFAULT_DECODED_PIXELS
 
 Pixels = npt.NDArray[np.uint8]
 """(height, width, 3), sRGB."""

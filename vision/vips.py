@@ -11,8 +11,8 @@ from PIL import Image
 
 from mm_megacontext.errors import IngestError, LimitExceeded
 from mm_megacontext.image_header import ImageHeader, Reader, choose_vips_reader, image_format, read_header
-from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.image_scale import PhysicalScale
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.tiff_pages import page_roles
 from mm_megacontext.vips_file import VipsFile
 from mm_megacontext.vision.colour import Encoding, Range, encoding_of, has_agreed_white, range_of, samples_to_srgb
@@ -44,8 +44,8 @@ class VipsSource:
         MissingExtra: libvips is not installed.
     """
 
-    def __init__(self, path: str | Path, *, page: int = 0, limits: ImageLimits | None = None) -> None:
-        limits = limits or ImageLimits()
+    def __init__(self, path: str | Path, *, page: int = 0, limits: IngestLimits | None = None) -> None:
+        limits = limits or IngestLimits()
         header = _header(Path(path))
         if not 0 <= page < max(1, len(header.pages)):
             raise IngestError(f"there is no page {page}; the file has {max(1, len(header.pages))}", source=str(path))
@@ -97,8 +97,9 @@ class VipsSource:
         """The whole image at about ``level``, quickly: for people to look at, not for gists.
 
         Where the file holds a reduced copy of at least this size, that copy is taken and fitted to the size of the
-        level; its pixels are those of its writer's filter and may even show another state of the image. Without one
-        this is ``read`` of the whole level.
+        level; its pixels are those of its writer's filter and may even show another state of the image. Without one,
+        a format without tiles is shrunk while it is decoded, once from top to bottom and without the temporary file
+        that ``read`` makes. Anything else is ``read``.
 
         Returns:
             As many pixels as the level has.
@@ -106,6 +107,13 @@ class VipsSource:
         width, height = level_size(self.size, level)
         reduced = [copy for copy in self._reduced() if _holds(copy.size, (width, height))]
         if not reduced:
+            if (
+                level
+                and self._reader == "vips"
+                and not self._header.is_in_pieces
+                and has_agreed_white(self._file.dtype)
+            ):
+                return samples_to_srgb(self._file.shrunk(1 << level), self._encoding, None)
             return self.read((0, 0, width, height), level)
         copy = min(reduced, key=lambda copy: copy.size)
         step = max(k for k in range(copy.n_levels) if k == 0 or _holds(level_size(copy.size, k), (width, height)))
@@ -151,8 +159,8 @@ def _holds(size: tuple[int, int], smaller: tuple[int, int]) -> bool:
 
 def _header(path: Path) -> ImageHeader:
     if not path.is_file():
-        raise IngestError("no such file", source=str(path))
+        raise IngestError("no such file", source=str(path), code="not_found")
     name = image_format(path, has_signature=True)
     if name is None:
-        raise IngestError("not an image in a format that libvips reads here", source=str(path))
+        raise IngestError("not an image in a format that libvips reads here", source=str(path), code="unsupported")
     return read_header(path, name)

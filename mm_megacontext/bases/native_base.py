@@ -84,6 +84,10 @@ class NativeBase:
         encoder = encoder or create_encoder("dct", model.config.dim)
         return cls(model, load_tokenizer(directory), encoder, device, decoding)
 
+    def with_encoder(self, encoder: PatchEncoder) -> NativeBase:
+        """The same weights with another encoder of image patches. Raises as the class does."""
+        return NativeBase(self.model, self.tokenizer, encoder, str(self.device), self.decoding)
+
     def save_pretrained(self, directory: Path) -> None:
         """Write config.json, model.safetensors and tokenizer.json."""
         save_model(self.model, directory)

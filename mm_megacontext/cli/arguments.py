@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
 from mm_megacontext.cli.failure import UsageError
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf")
 
@@ -80,29 +80,36 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "or in its languages LANG, such as eng+deu",
     )
     parser.add_argument(
-        "--image-limit",
-        type=image_limit,
+        "--limit",
+        type=limit,
         action="append",
         default=[],
         metavar="NAME=N",
-        help=f"another limit for images; NAME is one of {', '.join(f.name for f in fields(ImageLimits))}",
+        help="another limit than the default, for images and PDFs; NAME is one of "
+        f"{', '.join(f.name for f in fields(IngestLimits))}",
     )
 
 
-def image_limit(text: str) -> tuple[str, int]:
-    """One limit of ``ImageLimits``, as in ``max_pixels=1000000``."""
+def limit(text: str) -> tuple[str, float]:
+    """One limit of ``IngestLimits``, as in ``max_pixels=1000000`` or ``page-seconds=30``."""
     name, _, value = text.partition("=")
-    known = [field.name for field in fields(ImageLimits)]
+    name = name.replace("-", "_")
+    known = [field.name for field in fields(IngestLimits)]
     if name not in known:
         raise argparse.ArgumentTypeError(f"{text}: must be NAME=N, where NAME is one of {', '.join(known)}")
+    if name.endswith("_seconds"):
+        try:
+            return name, positive_float(value)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"{text}: must be {name}=N, where N is a number of seconds") from None
     if not value.isdecimal():
         raise argparse.ArgumentTypeError(f"{text}: must be {name}=N, where N is a whole number")
     return name, positive_int(value)
 
 
-def image_limits(args: argparse.Namespace) -> ImageLimits:
-    """The limits that ``--image-limit`` gives, the others as they are by default."""
-    return ImageLimits(**dict(args.image_limit))
+def ingest_limits(args: argparse.Namespace) -> IngestLimits:
+    """The limits that ``--limit`` gives, the others as they are by default."""
+    return IngestLimits(**dict(args.limit))
 
 
 class ReadingOptions(TypedDict):

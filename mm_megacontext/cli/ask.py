@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +12,16 @@ from mm_megacontext.cli.arguments import (
     add_json,
     add_reading,
     existing_memory,
-    image_limits,
+    ingest_limits,
     picture_path,
     positive_int,
     reading_options,
 )
+from mm_megacontext.cli.encoder_choice import add_encoder, chosen_base
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.cli.ingest import warn_of_pages
+from mm_megacontext.errors import IngestError
+from mm_megacontext.memory_place import memory_for_file
 
 if TYPE_CHECKING:
     from mm_megacontext.cli.arguments import ReadingOptions, Subparsers
@@ -46,10 +50,11 @@ def add_parser(subparsers: Subparsers) -> None:
         "--memory", type=Path, metavar="DIR", help="memory that takes up FILE (default: in your cache directory)"
     )
     parser.add_argument(
-        "--show", type=picture_path, metavar="OUT.png", help="draw the evidence and where the model looked sharply"
+        "--show", type=picture_path, metavar="OUT.png", help="draw the evidence and where the model looked"
     )
     parser.add_argument("--trace", type=Path, metavar="OUT.jsonl", help="write every step of the reading")
     add_reading(parser)
+    add_encoder(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -77,9 +82,10 @@ def _ask_memory(args: argparse.Namespace) -> Answer:
     if args.memory is not None:
         raise UsageError(f"--memory goes with a file, and {args.target} is a directory")
     directory = existing_memory(args.target)
+    base = chosen_base(args)
     from mm_megacontext.memory import MegaContext
 
-    with MegaContext.open(directory, create=False, limits=image_limits(args)) as memory:
+    with MegaContext.open(directory, create=False, base=base, limits=ingest_limits(args)) as memory:
         return memory.ask(args.question, budget=args.budget)
 
 
@@ -87,13 +93,29 @@ def _ask_file(args: argparse.Namespace) -> Answer:
     if not args.target.is_file():
         raise UsageError(f"{args.target}: no such file or memory")
     options = reading_options(args)
-    from mm_megacontext.memory import MegaContext, memory_for_file
-
     directory = memory_for_file(args.target) if args.memory is None else args.memory
-    with MegaContext.open(directory, limits=image_limits(args)) as memory:
+    if not directory.exists():  # nor, in all likelihood, another encoder's
+        _start_early(args.target, args.engine)
+    base = chosen_base(args)
+    from mm_megacontext.memory import MegaContext
+
+    if args.memory is None and base is not None:
+        directory = memory_for_file(args.target, base.encoder.name)
+    with MegaContext.open(directory, base=base, limits=ingest_limits(args)) as memory:
         memory.prompt_cost(args.question, args.budget)  # a question that cannot be asked shall leave nothing behind
         uri = _take_up(memory, args.target, options)
         return memory.ask(args.question, budget=args.budget, source=uri)
+
+
+def _start_early(file: Path, engine: str) -> None:
+    """Let the process that PDFs are read from start while this one imports what takes longest: the model."""
+    from mm_megacontext.layout.engines import candidates
+    from mm_megacontext.layout.reader import is_pdf
+    from mm_megacontext.layout.worker_start import OriginLost, origin
+
+    if is_pdf(file):
+        with suppress(OriginLost):  # whoever needs it starts it again, or says why it cannot be started
+            origin().load(candidates(engine)[0])
 
 
 def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:
@@ -101,7 +123,8 @@ def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:
     with terminal.ProgressBar() as bar:
         report = memory.ingest(file, **options, on_progress=bar.update)
     if report.failed:
-        raise UsageError(f"{report.failed[0].uri}: {report.failed[0].message}")
+        failed = report.failed[0]
+        raise IngestError(failed.message, source=failed.uri, code=failed.code)
     warn_of_pages(report.ingested)
     return report.ingested[0].uri if report.ingested else report.unchanged[0]
 
@@ -111,7 +134,9 @@ def render(result: dict[str, Any]) -> str:
     lines = [result["answer"]]
     for evidence in result["evidence"]:
         box = " ".join(f"{edge:.1f}" for edge in evidence["bbox"])
-        lines.append(f"  {evidence['source']}, page {evidence['page']}, [{box}] {evidence['unit']}: {evidence['text']}")
+        source = terminal.printable(evidence["source"])
+        place = f"{source}, page {evidence['page']}, [{box}] {evidence['unit']}"
+        lines.append(f"  {place}: {evidence['text']}" if evidence["text"] else f"  {place}")
     usage = result["usage"]
     lines.append(
         f"  read {usage['cost']} of {usage['budget']} allowed: {usage['entries']} entries for {usage['leaves']} leaves "

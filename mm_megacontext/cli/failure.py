@@ -1,4 +1,4 @@
-"""From an exception to one line on stderr and an exit code: 0 done, 1 failed, 2 bad usage or input."""
+"""From an exception to one line on stderr and an exit code: 0 done, 1 failed, 2 bad usage, 65 unusable input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ class UsageError(Exception):
 
 _BAD_INPUT: tuple[type[Exception], ...] = (
     UsageError,
-    IngestError,
     MemoryLocked,
     FileNotFoundError,
     FileExistsError,
@@ -34,8 +33,10 @@ _BAD_INPUT: tuple[type[Exception], ...] = (
 
 def exit_code(error: Exception) -> int:
     """The exit code that belongs to ``error``."""
+    if isinstance(error, IngestError) and error.code != "not_found":
+        return UNUSABLE
     is_bad_value = isinstance(error, MegaContextError) and isinstance(error, (ValueError, KeyError, ImportError))
-    return BAD_USAGE if is_bad_value or isinstance(error, _BAD_INPUT) else FAILED
+    return BAD_USAGE if is_bad_value or isinstance(error, (*_BAD_INPUT, IngestError)) else FAILED
 
 
 def message(error: Exception) -> str:

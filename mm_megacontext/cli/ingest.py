@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mm_megacontext.cli import failure, terminal
-from mm_megacontext.cli.arguments import add_json, add_reading, image_limits, reading_options
-from mm_megacontext.cli.failure import UsageError
+from mm_megacontext.cli import terminal
+from mm_megacontext.cli.arguments import add_json, add_reading, ingest_limits, reading_options
+from mm_megacontext.cli.encoder_choice import add_encoder, chosen_base
+from mm_megacontext.cli.failure import PARTIAL, UNUSABLE, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,6 +28,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="take files up into a memory",
         description="Take up PDFs, images and texts, directories recursively. Unchanged files are left alone. "
         "A file that cannot be read is reported and the next one goes on.",
+        epilog="Exit codes: 0 all pages of all files read, 3 some only in part or not at all, 65 nothing.",
     )
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files or directories")
     parser.add_argument("--memory", type=Path, required=True, metavar="DIR", help="the memory, made if it is not there")
@@ -35,31 +38,40 @@ def add_parser(subparsers: Subparsers) -> None:
         action="store_true",
         help="take up headers and footers that come back on page after page, too",
     )
+    add_encoder(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Ingest all paths; 1 if some files could not be read, 2 if none could."""
+    """Ingest all paths, print what became of them, and say by the exit code whether that was all, some or nothing."""
     for path in args.paths:
         if not path.exists():
             raise UsageError(f"{path}: no such file or directory")
     options = reading_options(args)
+    base = chosen_base(args)
     from mm_megacontext.memory import MegaContext
 
     started = time.monotonic()
-    with MegaContext.open(args.memory, limits=image_limits(args)) as memory:
+    with MegaContext.open(args.memory, base=base, limits=ingest_limits(args)) as memory:
         report = _ingest_all(memory, args.paths, options, args.running_titles)
-    seconds = time.monotonic() - started
+    result = to_json(report, time.monotonic() - started)
 
     warn_of_pages(report.ingested)
     _report_failures(report, args.paths)
-    result = to_json(report, seconds)
+    code = exit_code(report)
     if args.json:
         terminal.print_json(result)
-    else:
+    elif code != UNUSABLE:
         print(render(result))
-    return failure.FAILED if report.failed else 0
+    return code
+
+
+def exit_code(report: IngestReport) -> int:
+    """0 if every page of every file was read whole, else whether anything was."""
+    if not report.ingested and not report.unchanged:
+        return UNUSABLE
+    return PARTIAL if report.failed or any(source.problems for source in report.ingested) else 0
 
 
 def _ingest_all(
@@ -80,28 +92,31 @@ def _ingest_all(
 def warn_of_pages(sources: Sequence[SourceSummary]) -> None:
     """One warning for each page that could not be read whole."""
     for source in sources:
-        for page, message in source.problems:
-            terminal.warn(f"{source.uri}, page {page}: {message}")
+        for problem in source.problems:
+            terminal.warn(f"{source.uri}, page {problem.page}: {problem.message}")
 
 
 def _report_failures(report: IngestReport, paths: Sequence[Path]) -> None:
-    """One warning for each file that could not be read; an error if nothing else was there."""
+    """One line for each file that could not be read: an error if nothing else was there, else a warning."""
     lines = [f"{failed.uri}: {failed.message}" for failed in report.failed]
-    is_in_vain = not report.ingested and not report.unchanged
-    if is_in_vain and len(lines) == 1:
-        raise UsageError(lines[0])
+    if exit_code(report) == UNUSABLE and len(lines) == 1:
+        terminal.print_error(lines[0])
+        return
     for line in lines:
         terminal.warn(line)
-    if is_in_vain:
-        raise UsageError(f"no file in {', '.join(map(str, paths))} could be read")
+    if exit_code(report) == UNUSABLE:
+        terminal.print_error(f"no file in {', '.join(map(str, paths))} could be read")
 
 
 def to_json(report: IngestReport, seconds: float) -> dict[str, Any]:
     """The documented JSON object of ``mmctx ingest``."""
+    from mm_megacontext.ingest import PageCounts
+
     return {
         "ingested": [_summary(source) for source in report.ingested],
         "unchanged": report.unchanged,
-        "failed": [{"uri": failed.uri, "message": failed.message} for failed in report.failed],
+        "failed": [asdict(failed) for failed in report.failed],
+        "summary": asdict(sum((source.statuses for source in report.ingested), PageCounts())),
         "seconds": round(seconds, 3),
     }
 
@@ -112,18 +127,21 @@ def _summary(source: SourceSummary) -> dict[str, Any]:
         "kind": source.kind,
         "pages": source.pages,
         "nodes": source.nodes,
-        "problems": [{"page": page, "message": message} for page, message in source.problems],
+        "summary": asdict(source.statuses),
+        "problems": [problem._asdict() for problem in source.problems],
     }
 
 
 def render(result: dict[str, Any]) -> str:
-    """The result's JSON for people: one line per new source, then the counts."""
+    """The result's JSON for people: one line per new source, then the counts of pages and files."""
     lines = [
-        f"{source['uri']}: {source['kind']}, {source['pages']} pages, {source['nodes']} nodes"
+        f"{terminal.printable(source['uri'])}: {source['kind']}, {source['pages']} pages, {source['nodes']} nodes"
         for source in result["ingested"]
     ]
+    pages = result["summary"]
+    lines.append(f"pages: {pages['ok']} ok, {pages['degraded']} degraded, {pages['failed']} failed")
     lines.append(
-        f"{len(result['ingested'])} ingested, {len(result['unchanged'])} unchanged, {len(result['failed'])} failed "
-        f"in {result['seconds']:.1f} s"
+        f"files: {len(result['ingested'])} ingested, {len(result['unchanged'])} unchanged, "
+        f"{len(result['failed'])} failed in {result['seconds']:.1f} s"
     )
     return "\n".join(lines)

@@ -24,10 +24,11 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the sources, the nodes per LOD, and the size on disk."""
     directory = existing_memory(args.memory)
-    from mm_megacontext.memory import MegaContext
+    from mm_megacontext.inspection import inspect_store
+    from mm_megacontext.store import Store
 
-    with MegaContext.open(directory, create=False) as memory:
-        result = memory.inspect()
+    with Store.open(directory) as store:  # whatever made it
+        result = inspect_store(store, store.identity)
     if args.json:
         terminal.print_json(result)
     else:
@@ -43,5 +44,5 @@ def render(result: dict[str, Any]) -> str:
     ]
     per_lod = ", ".join(f"LOD {lod}: {count}" for lod, count in result["nodes_per_lod"].items())
     lines.append(f"{len(result['sources'])} sources; nodes {per_lod or 'none'}; {result['bytes'] / 1e6:.1f} MB")
-    lines.append(f"gists of base {result['base']}, gistnet {result['gistnet']}")
+    lines.append(f"gists of base {result['base']}, gistnet {result['gistnet']}, encoder {result['encoder']}")
     return "\n".join(lines)

@@ -12,7 +12,7 @@ from mm_megacontext.cli import terminal
 from mm_megacontext.cli.arguments import (
     add_json,
     add_reading,
-    image_limits,
+    ingest_limits,
     picture_path,
     positive_int,
     reading_options,
@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from mm_megacontext.layout.export import document_to_json, page_to_markdown
     from mm_megacontext.layout.reader import read
 
-    document = read(args.file.resolve(), **options, limits=image_limits(args))
+    document = read(args.file.resolve(), **options, limits=ingest_limits(args))
     if args.page is not None and args.page > document.n_pages:
         raise UsageError(f"{args.file}: there is no page {args.page}, it has {document.n_pages}")
     pages = list(_pages(document, args.page))
@@ -84,7 +84,7 @@ def _draw(args: argparse.Namespace, document: Document, page: Page) -> None:
 
     if min(page.size) <= 0:
         raise UsageError(f"{document.uri}, page {page.number}: cannot be drawn, it could not be read: {page.problem}")
-    image = render_page(document.uri, document.kind, page.number, args.password, image_limits(args))
+    image = render_page(document.uri, document.kind, page.number, args.password, ingest_limits(args))
     args.show.parent.mkdir(parents=True, exist_ok=True)
     draw_regions(image, page).save(args.show)
 

@@ -44,7 +44,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="mmctx",
         description="Ask documents and images of any size, and see where the answer stands.",
-        epilog="Exit codes: 0 done, 1 failed, 2 bad usage or input. MMCTX_DEBUG=1 adds tracebacks to errors.",
+        epilog="Exit codes: 0 done, 1 failed, 2 bad usage, 3 done in part, 65 unusable input. "
+        "MMCTX_DEBUG=1 adds tracebacks to errors.",
     )
     parser.add_argument("--version", action="version", version=f"mmctx {mm_megacontext.__version__}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)

@@ -75,7 +75,8 @@ def render_progress(event: Progress, columns: int) -> str:
     if event.n_files > 1:
         bar += f" (file {event.file} of {event.n_files})"
     room = max(columns - len(bar) - 1, 8)
-    name = event.uri if len(event.uri) <= room else "…" + event.uri[1 - room :]
+    uri = printable(event.uri)
+    name = uri if len(uri) <= room else "…" + uri[1 - room :]
     return name + bar
 
 
@@ -92,9 +93,19 @@ def note(text: str) -> None:
 
 def warn(text: str) -> None:
     """Print a one-line warning on stderr."""
-    print(f"mmctx: warning: {' '.join(text.split())}", file=sys.stderr)
+    print(f"mmctx: warning: {printable(' '.join(text.split()))}", file=sys.stderr)
 
 
 def print_error(text: str) -> None:
     """Print a one-line error on stderr."""
-    print(f"mmctx: error: {text}", file=sys.stderr)
+    print(f"mmctx: error: {printable(text)}", file=sys.stderr)
+
+
+def printable(text: str) -> str:
+    r"""``text`` with escapes for what a terminal would obey: a file may be called anything.
+
+    Example:
+        >>> printable("rent\x1b[2J.pdf")
+        'rent\\x1b[2J.pdf'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,4 +1,4 @@
-"""``mmctx train``: trains the native base, or the lens on top of one."""
+"""``mmctx train``: trains the native base, the lens on top of one, or the finder of objects in images."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ if TYPE_CHECKING:
 
 
 SHARED = ("out", "minutes", "steps", "seed", "device", "threads", "resume")
-"""Options that both recipes have."""
+"""Options that all recipes have."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
     """Add the command's arguments."""
     parser = subparsers.add_parser(
-        "train", help="train a base or a lens", description="Train on pages made by the generator in this package."
+        "train",
+        help="train a base, a lens or a finder",
+        description="Train on pages and scenes made by the generators in this package.",
     )
-    parts = parser.add_subparsers(title="what to train", metavar="base|lens", required=True)
+    parts = parser.add_subparsers(title="what to train", metavar="base|lens|finder", required=True)
 
     base = parts.add_parser("base", help="the native base", description="Train the native base end to end.")
     _add_shared(base)
@@ -36,6 +38,15 @@ def add_parser(subparsers: Subparsers) -> None:
     _add_shared(lens)
     lens.add_argument("--base", type=Path, metavar="DIR", help="the trained base (default: the one in the package)")
     lens.set_defaults(run=run_lens)
+
+    finder = parts.add_parser(
+        "finder", help="gists and lens for objects in images", description="Train a UnionNet and its UnionLensNet."
+    )
+    _add_shared(finder)
+    finder.add_argument(
+        "--base", type=Path, metavar="DIR", help="whose words it reads (default: the one in the package)"
+    )
+    finder.set_defaults(run=run_finder)
 
 
 def _add_shared(parser: argparse.ArgumentParser) -> None:
@@ -63,6 +74,15 @@ def run_lens(args: argparse.Namespace) -> int:
     from mm_megacontext.training.train_lens import TrainLensConfig, train_lens
 
     train_lens(TrainLensConfig(**_given(args, *SHARED, "base")))
+    print(args.out)
+    return 0
+
+
+def run_finder(args: argparse.Namespace) -> int:
+    """Train a finder into ``--out``."""
+    from mm_megacontext.training.train_finder import TrainFinderConfig, train_finder
+
+    train_finder(TrainFinderConfig(**_given(args, *SHARED, "base")))
     print(args.out)
     return 0
 

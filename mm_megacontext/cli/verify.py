@@ -28,10 +28,10 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the problems; 1 if there are any."""
     directory = existing_memory(args.memory)
-    from mm_megacontext.memory import MegaContext
+    from mm_megacontext.store import Store
 
-    with MegaContext.open(directory, create=False) as memory:
-        problems = memory.verify()
+    with Store.open(directory) as store:  # whatever made it
+        problems = store.verify()
     if args.json:
         terminal.print_json({"ok": not problems, "problems": problems})
     else:

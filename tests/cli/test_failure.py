@@ -11,8 +11,7 @@ from mm_megacontext.cli.failure import UsageError, exit_code, message
 
 BAD_INPUT = [
     (UsageError("no such file"), "no such file"),
-    (errors.IngestError("is not a PDF", source="a.pdf"), "a.pdf: is not a PDF"),
-    (errors.LimitExceeded("has 9 pages", source="a.pdf", page=3), "a.pdf, page 3: has 9 pages"),
+    (errors.IngestError("no such file", source="a.pdf", code="not_found"), "a.pdf: no such file"),
     (errors.MemoryLocked("memory m is being written"), "memory m is being written"),
     (errors.IncompatibleGists("memory m was made by base b"), "memory m was made by base b"),
     (errors.BudgetTooSmall("budget 3"), "budget 3"),
@@ -20,6 +19,11 @@ BAD_INPUT = [
     (errors.MissingExtra("pip install x"), "pip install x"),
     (FileNotFoundError(errno.ENOENT, "No such file or directory", "a.pdf"), "a.pdf: No such file or directory"),
     (PermissionError(errno.EACCES, "Permission denied", "a.pdf"), "a.pdf: Permission denied"),
+]
+
+UNUSABLE_INPUT = [
+    (errors.IngestError("is not a PDF", source="a.pdf"), "a.pdf: is not a PDF"),
+    (errors.LimitExceeded("has 9 pages", source="a.pdf", page=3), "a.pdf, page 3: has 9 pages"),
 ]
 
 FAILURES = [
@@ -33,7 +37,8 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "line"), [(e, 2, line) for e, line in BAD_INPUT] + [(e, 1, line) for e, line in FAILURES]
+    ("error", "code", "line"),
+    [(e, code, line) for code, cases in ((2, BAD_INPUT), (65, UNUSABLE_INPUT), (1, FAILURES)) for e, line in cases],
 )
 def test_exit_code_and_line(error: Exception, code: int, line: str) -> None:
     assert exit_code(error) == code

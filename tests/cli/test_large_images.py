@@ -16,7 +16,7 @@ from mm_megacontext.vision.pages import PageImages
 from tests.vision.test_hostile import gif_bytes
 from tests.vision.test_raster import picture
 
-SMALL = ["--image-limit", "max_decoded_pixels=1000"]
+SMALL = ["--limit", "max_decoded_pixels=1000"]
 
 
 def tiled_tiff(path: Path) -> Path:
@@ -49,7 +49,7 @@ def test_ingest_ask_and_show(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 )
 def test_limits_that_are_none(argument: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tiled_tiff(tmp_path / "a.tif")
-    assert main(["ingest", str(path), "--memory", str(tmp_path / "memory"), "--image-limit", argument]) == 2
+    assert main(["ingest", str(path), "--memory", str(tmp_path / "memory"), "--limit", argument]) == 2
     assert said in capsys.readouterr().err
 
 
@@ -58,9 +58,9 @@ def test_a_bomb_is_one_line_that_names_its_limit(tmp_path: Path, capsys: pytest.
     path.write_bytes(gif_bytes(65_535, 65_535))
     for options, said in (
         ([], "raise max_expansion"),
-        (["--image-limit", "max_expansion=1000000000"], "raise max_decoded_pixels"),
+        (["--limit", "max_expansion=1000000000"], "raise max_decoded_pixels"),
     ):
-        assert main(["ingest", str(path), "--memory", str(memory), *options]) == 2
+        assert main(["ingest", str(path), "--memory", str(memory), *options]) == 65
         (line,) = capsys.readouterr().err.splitlines()
         assert said in line
         assert not memory.exists()
@@ -73,7 +73,7 @@ def test_without_libvips_the_other_files_go_on(
     tiled_tiff(tmp_path / "in" / "large.tif")
     (tmp_path / "in" / "words.txt").write_text("The deposit is 840 EUR.")
     monkeypatch.setitem(sys.modules, "pyvips", None)
-    assert main(["ingest", str(tmp_path / "in"), "--memory", str(tmp_path / "memory"), *SMALL]) == 1
+    assert main(["ingest", str(tmp_path / "in"), "--memory", str(tmp_path / "memory"), *SMALL]) == 3
     out, err = capsys.readouterr()
     assert "words.txt" in out
     assert "pip install 'mm-megacontext[vips]'" in err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -101,3 +102,15 @@ def test_read_from_a_file(write_pdf: WritePdf) -> None:
         made.append(page)
     first, second = parts(list(read(write_pdf(*made)).pages()))
     assert (second.id, second.first_row, second.cells[0].text) == (first.id, 34, "thing 33")
+
+
+def test_columns_in_which_no_cell_begins() -> None:
+    def with_gap(region: Region) -> Region:
+        assert region.table is not None
+        cells = tuple(cell for cell in region.table.cells if cell.column != 1)
+        return replace(region, table=replace(region.table, cells=cells))
+
+    last = table(body(3, 20), 70)
+    for first, second in ((FIRST, with_gap(last)), (with_gap(FIRST), last), (with_gap(FIRST), with_gap(last))):
+        found = parts(list(join_tables(pages([first], [second]))))
+        assert [part.n_columns for part in found] == [3, 3]

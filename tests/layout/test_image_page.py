@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.reader import read
 
 ORIENTATION = 0x0112
@@ -53,7 +53,7 @@ def test_a_truncated_image_is_an_error(tmp_path: Path, suffix: str) -> None:
 def test_too_many_pixels(tmp_path: Path) -> None:
     noise((100, 100)).save(tmp_path / "a.png")
     with pytest.raises(LimitExceeded, match="100 x 100 pixels are more than the limit of 9999"):
-        read(tmp_path / "a.png", limits=ImageLimits(max_pixels=9999))
+        read(tmp_path / "a.png", limits=IngestLimits(max_pixels=9999))
 
 
 def test_an_image_beyond_pillows_warning_is_read_without_one(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mm_megacontext.layout.document import Box, FormField, Link, Note, Page
-from mm_megacontext.layout.engines import PdfEngine
+from mm_megacontext.layout.engines import NO_MARKS, PdfEngine, RawPage, load_engine
 from mm_megacontext.layout.export import page_to_json
 from mm_megacontext.layout.form_values import TICKED, UNTICKED
+from mm_megacontext.layout.pdf_page import read_page
 from mm_megacontext.layout.reader import read
 from tests.layout.conftest import WritePdf
 from tests.layout.pdf_writer import PdfPage
@@ -123,6 +126,41 @@ def test_notes_and_links(engine: PdfEngine, write_pdf: WritePdf, rotate: int) ->
     out, within = page.links
     assert out == Link(pytest.approx(turned(LINK, rotate)), uri="https://example.org/a")  # type: ignore[arg-type]
     assert (within.uri, within.page) == (None, 1)
+
+
+def test_links_are_cut_to_the_page(engine: PdfEngine, write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    page.mark(500, 400, 9000, 412, "/Subtype /Link /A << /S /URI /URI (https://example.org/in) >>")
+    page.mark(9000, 400, 9100, 412, "/Subtype /Link /A << /S /URI /URI (https://example.org/out) >>")
+    (link,) = only_page(write_pdf, engine, page).links
+    assert link == Link(pytest.approx((500, 400, 612, 412)), uri="https://example.org/in")  # type: ignore[arg-type]
+
+
+def test_lines_of_a_value(engine: PdfEngine, write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    page.mark(100, 100, 300, 160, widget("note", "Tx", r"(two\nlines)", "/Ff 4096"))
+    assert only_page(write_pdf, engine, page).fields[0].value == "two\nlines"
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyError("T"), "marks_unread"), (MemoryError(), "limit_memory")])
+def test_marks_that_cannot_be_read(write_pdf: WritePdf, error: Exception, code: str) -> None:
+    pdf = load_engine("pdfium").open(write_pdf(form()), None)
+
+    class Failing:
+        n_pages = 1
+
+        def page(self, number: int) -> RawPage:
+            return replace(pdf.page(number), marks=NO_MARKS, marks_error=error)
+
+        def close(self) -> None:
+            pdf.close()
+
+    page = read_page(Failing(), "failing", 1, None, 10**6)
+    pdf.close()
+    assert (page.status, page.code) == ("degraded", code)
+    assert "Surname:" in page.text
+    assert page.problem is not None
+    assert page.problem.startswith(f"its form fields, notes and links could not be read ({type(error).__name__}")
 
 
 def test_json() -> None:

@@ -134,11 +134,8 @@ def player(path: Path, script: str) -> str:
         ("sleep 5", "more than 0.5 s"),
     ],
 )
-def test_a_page_that_tesseract_cannot_read_is_told(
-    script: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ocr, "TIMEOUT_SECONDS", 0.5)
-    program = Tesseract(player(tmp_path / "tesseract", script))
+def test_a_page_that_tesseract_cannot_read_is_told(script: str, said: str, tmp_path: Path) -> None:
+    program = Tesseract(player(tmp_path / "tesseract", script), timeout_seconds=0.5)
     with pytest.raises(OcrFailed, match=said):
         program.words(np.full((20, 20), 255, dtype=np.uint8), 1.0)
 

@@ -66,8 +66,6 @@ def test_a_file_opens_however_its_password_is_written(
     pdf = engine.open(path, typed)
     assert [word.text for word in pdf.page(1).words] == ["Secret", "meeting"]
     pdf.close()
-    renderer = PdfRenderer(path, typed)
-    assert len(renderer) == 1
-    renderer.close()
+    assert len(PdfRenderer(path, typed)) == 1
     with pytest.raises(IngestError, match="password is wrong"):
         engine.open(path, typed + "x")

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from mm_megacontext.errors import IngestError, MissingExtra
-from mm_megacontext.layout import engines, pdf_page, reader
+from mm_megacontext.layout import engines, pdf_page
 from mm_megacontext.layout.document import Region
-from mm_megacontext.layout.engines import OpenPdf, RawPage
+from mm_megacontext.layout.engines import RawPage
+from mm_megacontext.layout.pdf_page import read_page
 from mm_megacontext.layout.reader import read
-from mm_megacontext.layout.regions import find_regions
 from tests.layout.conftest import WritePdf
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
@@ -117,70 +117,53 @@ def test_password(write_pdf: WritePdf) -> None:
     assert [p.text for p in read(path, password="sesame").pages()] == ["Hello page 1"]
 
 
-def test_auto_falls_back_to_pdfium(write_pdf: WritePdf, monkeypatch: pytest.MonkeyPatch) -> None:
-    def load(name: str) -> object:
-        if name == "pymupdf":
-            raise MissingExtra("not installed")
-        return real(name)
-
-    real = engines.load_engine
+def test_without_pymupdf_pdfium_reads(write_pdf: WritePdf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engines, "find_spec", lambda name: None)
     path = write_pdf(*hello())
-    monkeypatch.setattr(engines, "load_engine", load)
     (page,) = read(path).pages()
     assert (page.engine, page.text) == ("pdfium", "Hello page 1")
     with pytest.raises(MissingExtra):
         read(path, engine="pymupdf")
 
 
-def test_a_file_that_the_first_engine_refuses_goes_to_the_next(
-    write_pdf: WritePdf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Refusing:
-        name = "refusing"
-
-        def open(self, path: Path, password: str | None) -> OpenPdf:
-            raise IngestError("not for me", source=str(path))
-
-    monkeypatch.setattr(reader, "candidates", lambda name: [Refusing(), engines.load_engine("pdfium")])
-    assert [page.engine for page in read(write_pdf(*hello())).pages()] == ["pdfium"]
+def test_unknown_engine_is_known_before_a_file_is_opened(write_pdf: WritePdf) -> None:
+    with pytest.raises(ValueError, match="unknown layout engine 'nosuch'"):
+        read(write_pdf(*hello()), engine="nosuch")
 
 
-def test_a_page_that_fails_is_a_problem_of_that_page_and_the_file_is_closed(
-    write_pdf: WritePdf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    closed = []
+class Failing:
+    """An engine that gives three empty pages, or what a test makes of them."""
 
-    class Failing:
-        name = "failing"
-        n_pages = 3
+    n_pages = 3
 
-        def open(self, path: Path, password: str | None) -> OpenPdf:
-            return self
+    def page(self, number: int) -> RawPage:
+        if number == 2:
+            raise RuntimeError("broken stream\nat byte 17")
+        return RawPage(number, (100.0, 100.0), [], [], [], [])
 
-        def page(self, number: int) -> RawPage:
-            if number == 2:
-                raise RuntimeError("broken stream\nat byte 17")
-            return RawPage(number, (100.0, 100.0), [], [], [], [])
+    def close(self) -> None:
+        return
 
-        def close(self) -> None:
-            closed.append(True)
 
-    monkeypatch.setattr(reader, "candidates", lambda name: [Failing()])
-    pages = list(read(write_pdf(*hello())).pages())
+def test_a_page_that_fails_is_a_problem_of_that_page() -> None:
+    pages = [read_page(Failing(), "failing", number, None, 10**6) for number in (1, 2, 3)]
     assert [page.problem for page in pages] == [None, "RuntimeError: broken stream", None]
+    assert [page.code for page in pages] == [None, "corrupt", None]
     assert [page.regions for page in pages] == [(), (), ()]
-    assert len(closed) == 2, "once after counting the pages, once after reading them"
 
 
-def test_a_page_whose_layout_breaks_down_does_not_stop_the_others(
-    write_pdf: WritePdf, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def break_on_second(page: RawPage) -> tuple[Region, ...]:
-        if page.number == 2:
-            raise ZeroDivisionError("a table without columns")
-        return find_regions(page)
+def test_a_page_whose_layout_breaks_down_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(page: RawPage) -> tuple[Region, ...]:
+        raise ZeroDivisionError("a table without columns")
 
-    monkeypatch.setattr(pdf_page, "find_regions", break_on_second)
-    pages = list(read(write_pdf(*hello(3))).pages())
-    assert [page.status for page in pages] == ["ok", "failed", "ok"]
-    assert pages[1].problem == "ZeroDivisionError: a table without columns"
+    monkeypatch.setattr(pdf_page, "find_regions", break_down)
+    page = read_page(Failing(), "failing", 1, None, 10**6)
+    assert (page.status, page.code) == ("failed", "layout_failed")
+    assert page.problem == "ZeroDivisionError: a table without columns"
+
+
+def test_text_without_words_is_no_document(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(IngestError) as caught:
+        read(tmp_path / "a.txt")
+    assert caught.value.code == "empty"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from mm_megacontext.layout.document import Page
+import time
+
+from mm_megacontext.layout.document import Line, Page, Region, Word
 from mm_megacontext.layout.export import page_to_markdown
 from mm_megacontext.layout.reader import read
+from mm_megacontext.layout.running_titles import settle_running_titles
 from tests.layout.conftest import WritePdf
 from tests.layout.pdf_writer import PdfPage
 
@@ -51,3 +54,14 @@ def test_of_a_single_page_nothing_is_known(write_pdf: WritePdf) -> None:
     (page,) = read(write_pdf(chapter(1))).pages()
     assert kinds(page) == [("header", False), ("text", False), ("footer", False)]
     assert "bridges" in page_to_markdown(page)
+
+
+def test_margins_full_of_regions_take_no_time() -> None:
+    regions = tuple(
+        Region("header", (x, 0.0, x + 1, 1.0), (Line((Word(f"{x}" * 20, (x, 0.0, x + 1, 1.0)),)),))
+        for x in map(float, range(5000))
+    )
+    begun = time.process_time()
+    found = list(settle_running_titles([Page(i, (612.0, 792.0), regions) for i in range(1, 6)], 5))
+    assert time.process_time() - begun < 5
+    assert [len(page.regions) for page in found] == [5000] * 5

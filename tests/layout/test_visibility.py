@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_megacontext.layout import reader
+from mm_megacontext.layout import pdf_page
 from mm_megacontext.layout.document import HiddenReason, Page
-from mm_megacontext.layout.engines import OpenPdf, PdfEngine, RawPage, RawWord, load_engine
+from mm_megacontext.layout.engines import PdfEngine, RawPage, RawWord, load_engine
 from mm_megacontext.layout.reader import read
 from mm_megacontext.layout.visibility import MIN_CONTRAST, find_hidden, split_hidden
 from mm_megacontext.memory import MegaContext
@@ -95,30 +95,22 @@ def test_what_is_seen_stays(way: str, write_pdf: WritePdf, engine: PdfEngine) ->
     assert set(page.text.split()) == {"Open", "words", "secret"}
 
 
-def test_a_page_that_cannot_be_looked_at_is_flagged(write_pdf: WritePdf, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_pdf(page_with(WAYS["white on white"][0]))
+def test_a_page_that_cannot_be_looked_at_is_flagged(write_pdf: WritePdf) -> None:
+    pdf = load_engine("pdfium").open(write_pdf(page_with(WAYS["white on white"][0])), None)
 
     class Blind:
-        name = "blind"
-
-        def open(self, path: Path, password: str | None) -> OpenPdf:
-            return BlindPdf(load_engine("pdfium").open(path, password))
-
-    class BlindPdf:
         n_pages = 1
 
-        def __init__(self, inner: OpenPdf) -> None:
-            self._inner = inner
-
         def page(self, number: int) -> RawPage:
-            return replace(self._inner.page(number), raster=None)
+            return replace(pdf.page(number), raster=None)
 
         def close(self) -> None:
-            self._inner.close()
+            pdf.close()
 
-    monkeypatch.setattr(reader, "candidates", lambda name: [Blind()])
-    (page,) = read(path).pages()
-    assert page.status == "degraded"
+    blind = Blind()
+    page = pdf_page.read_page(blind, "blind", 1, None, 10**6)
+    blind.close()
+    assert (page.status, page.code) == ("degraded", "visibility_unknown")
     assert page.problem is not None
     assert "hidden could not be found out" in page.problem
 

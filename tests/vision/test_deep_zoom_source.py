@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.ingest import find_files
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.reader import read
 from mm_megacontext.vision.deep_zoom_source import DeepZoomSource
 from mm_megacontext.vision.files import open_image
-from mm_megacontext.vision.source import Pixels
+from mm_megacontext.vision.source import Pixels, level_size
 from tests.vision.test_raster import picture
 from tests.vision.test_source import reference_level, reference_read
+
+COPY_TOLERANCE = 12
+"""Levels, on average: libvips drops odd rows and columns at every step down, which shifts small copies."""
 
 
 def deep_zoom(folder: Path, image: Pixels, tile_size: int = 32, overlap: int = 1) -> Path:
@@ -96,7 +99,25 @@ def test_damaged_descriptors_are_refused(tmp_path: Path, text: str, said: str) -
 def test_limits(tmp_path: Path) -> None:
     path = deep_zoom(tmp_path, picture(200, 100))
     with pytest.raises(LimitExceeded, match="raise max_pixels"):
-        DeepZoomSource(path, limits=ImageLimits(max_pixels=19_999))
+        DeepZoomSource(path, limits=IngestLimits(max_pixels=19_999))
     with pytest.raises(LimitExceeded, match="raise max_decoded_pixels"):
-        DeepZoomSource(path, limits=ImageLimits(max_decoded_pixels=1_000))
-    assert DeepZoomSource(path, limits=ImageLimits(max_decoded_pixels=34 * 34)).size == (200, 100)
+        DeepZoomSource(path, limits=IngestLimits(max_decoded_pixels=1_000))
+    assert DeepZoomSource(path, limits=IngestLimits(max_decoded_pixels=34 * 34)).size == (200, 100)
+
+
+def test_an_overview_comes_from_the_smaller_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    smooth = np.asarray(Image.effect_mandelbrot((900, 701), (-2, -1.5, 1, 1.5), 60).convert("RGB"))
+    source = DeepZoomSource(deep_zoom(tmp_path, smooth))
+    exact = {level: source.read((0, 0, *level_size(source.size, level)), level) for level in range(source.n_levels)}
+    monkeypatch.setattr(DeepZoomSource, "read", lambda *_: pytest.fail("the full resolution was read"))
+    for level in range(1, source.n_levels):
+        found = source.read_overview(level)
+        assert found.shape == exact[level].shape
+        assert np.abs(found.astype(int) - exact[level]).mean() < COPY_TOLERANCE
+
+
+def test_an_overview_without_its_copy_is_the_level(tmp_path: Path) -> None:
+    image = picture(200, 100)
+    source = DeepZoomSource(deep_zoom(tmp_path, image))
+    next((tmp_path / "a_files" / "6").iterdir()).unlink()
+    np.testing.assert_array_equal(source.read_overview(2), reference_level(image, 2))

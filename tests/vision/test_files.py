@@ -11,17 +11,18 @@ import pyvips
 from PIL import Image
 
 from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
-from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.image_scale import PhysicalScale
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.reader import read
-from mm_megacontext.vision.files import open_image, read_overview
+from mm_megacontext.vision import files
+from mm_megacontext.vision.files import open_image, open_to_look_at, read_overview
 from mm_megacontext.vision.raster import PillowSource
 from mm_megacontext.vision.source import ArraySource
 from mm_megacontext.vision.vips import VipsSource
 from tests.vision.test_raster import ORIENTATION, picture
 from tests.vision.tiff_writer import TiffDirectory, tiff_bytes
 
-SMALL = ImageLimits(max_decoded_pixels=37 * 23 - 1)
+SMALL = IngestLimits(max_decoded_pixels=37 * 23 - 1)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp", "gif", "bmp"])
@@ -30,7 +31,7 @@ def test_what_fits_in_memory_goes_to_pillow_whatever_its_name(tmp_path: Path, su
     Image.fromarray(picture()).save(path)
     path = path.rename(tmp_path / "a.dat")
     assert isinstance(open_image(path), PillowSource)
-    assert isinstance(open_image(path, ImageLimits(max_decoded_pixels=37 * 23)), PillowSource)
+    assert isinstance(open_image(path, IngestLimits(max_decoded_pixels=37 * 23)), PillowSource)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
@@ -103,11 +104,11 @@ def test_files_that_are_no_images(tmp_path: Path) -> None:
         open_image(tmp_path / "b.png")
 
 
-@pytest.mark.parametrize("limits", [ImageLimits(), SMALL])
+@pytest.mark.parametrize("limits", [IngestLimits(), SMALL])
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
 def test_the_scale_is_that_of_the_upright_image(
-    tmp_path: Path, suffix: str, orientation: int, limits: ImageLimits
+    tmp_path: Path, suffix: str, orientation: int, limits: IngestLimits
 ) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
@@ -132,9 +133,9 @@ def test_a_slide_is_one_image_with_its_scale(tmp_path: Path) -> None:
         TiffDirectory(picture(100, 40), tags={254: 9, 270: "Aperio\r\nmacro 100x40"}),
     ]
     path.write_bytes(tiff_bytes(pages))
-    document = read(path, limits=ImageLimits(max_decoded_pixels=1))
+    document = read(path, limits=IngestLimits(max_decoded_pixels=1))
     assert (document.n_pages, next(document.pages()).size) == (1, (256.0, 192.0))
-    source = open_image(path, ImageLimits(max_decoded_pixels=1))
+    source = open_image(path, IngestLimits(max_decoded_pixels=1))
     assert source.scale == open_image(path).scale == PhysicalScale(0.499, 0.499)
     np.testing.assert_array_equal(source.read((0, 0, 256, 192)), image)
     np.testing.assert_array_equal(source.read((0, 0, 64, 48), 2), ArraySource(image).read((0, 0, 64, 48), 2))
@@ -146,3 +147,28 @@ def test_an_overview_of_what_has_no_copies_is_its_level(tmp_path: Path) -> None:
     Image.fromarray(picture()).save(tmp_path / "a.png")
     source = open_image(tmp_path / "a.png")
     np.testing.assert_array_equal(read_overview(source, 2), source.read((0, 0, 10, 6), 2))
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_a_look_at_a_large_image_decodes_none_of_it_whole(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "LOOKED_AT_PIXELS", 37 * 23 - 1)
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(picture()).save(path)
+    source = open_to_look_at(path)
+    assert isinstance(source, VipsSource)
+    np.testing.assert_array_equal(source.read((0, 0, 37, 23)), open_image(path).read((0, 0, 37, 23)))
+    monkeypatch.setattr(files, "LOOKED_AT_PIXELS", 37 * 23)
+    assert isinstance(open_to_look_at(path), PillowSource)
+
+
+def test_a_look_needs_no_libvips_where_opening_needs_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "LOOKED_AT_PIXELS", 1)
+    Image.fromarray(picture()).save(tmp_path / "a.webp")
+    assert isinstance(open_to_look_at(tmp_path / "a.webp"), PillowSource), "libvips is not given this format"
+    Image.fromarray(picture()).save(tmp_path / "a.png")
+    monkeypatch.setitem(sys.modules, "pyvips", None)
+    assert isinstance(open_to_look_at(tmp_path / "a.png"), PillowSource)
+    with pytest.raises(IngestError, match="no such file"):
+        open_to_look_at(tmp_path / "b.png")

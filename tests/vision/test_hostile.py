@@ -21,7 +21,7 @@ import pyvips
 from PIL import Image
 
 from mm_megacontext.errors import IngestError
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.reader import read
 from mm_megacontext.vision.files import open_image
 from tests.vision.test_raster import picture
@@ -179,11 +179,11 @@ def test_limits_named_in_errors_can_be_raised(tmp_path: Path) -> None:
     path.write_bytes(huge_tiff(100_000))
     with pytest.raises(IngestError, match="raise max_expansion"):
         open_image(path)
-    source = open_image(path, ImageLimits(max_expansion=1_000_000))
+    source = open_image(path, IngestLimits(max_expansion=1_000_000))
     assert source.size == (100_000, 100_000)
     assert (source.read((99_000, 99_000, 1000, 1000)) == 0).all()
     with pytest.raises(IngestError, match="raise max_pixels"):
-        open_image(path, ImageLimits(max_expansion=1_000_000, max_pixels=10**10 - 1))
+        open_image(path, IngestLimits(max_expansion=1_000_000, max_pixels=10**10 - 1))
 
 
 def peak_mib(*paths: Path) -> list[tuple[str, float]]:
@@ -198,7 +198,7 @@ def peak_mib(*paths: Path) -> list[tuple[str, float]]:
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.6, 0.9, 0.999])
 def test_a_truncated_file_is_an_error_for_libvips_too(tmp_path: Path, suffix: str, share: float) -> None:
     """Of a tiled TIFF the directory may stand before or behind the pixels; both are noticed without decoding all."""
-    path, small = tmp_path / f"a.{suffix}", ImageLimits(max_decoded_pixels=1)
+    path, small = tmp_path / f"a.{suffix}", IngestLimits(max_decoded_pixels=1)
     image = pyvips.Image.new_from_array(picture(300, 200))
     image.write_to_file(str(path), **({"tile": True, "tile_width": 64, "tile_height": 64} if suffix == "tif" else {}))
     content = path.read_bytes()
@@ -219,7 +219,7 @@ def test_a_tile_that_is_damaged_is_an_error_where_it_is_read(tmp_path: Path) -> 
     content = bytearray(path.read_bytes())
     content[start : start + 64] = b"\xff" * 64
     path.write_bytes(content)
-    source = open_image(path, ImageLimits(max_decoded_pixels=1))
+    source = open_image(path, IngestLimits(max_decoded_pixels=1))
     bad = (128, 128)  # the sixth of four in a row
     for x, y in ((x, y) for y in range(0, 512, 128) for x in range(0, 512, 128)):
         if (x, y) == bad:
@@ -238,5 +238,5 @@ def test_the_first_frame_of_an_animation_is_the_image(tmp_path: Path) -> None:
         assert read(path).n_pages == 1
         pixels = open_image(path).read((0, 0, 40, 30)).astype(int)
         assert np.abs(pixels - [255, 0, 0]).max() <= LOSSY_TOLERANCE
-    for limits in (ImageLimits(), ImageLimits(max_decoded_pixels=1)):
+    for limits in (IngestLimits(), IngestLimits(max_decoded_pixels=1)):
         np.testing.assert_array_equal(open_image(tmp_path / "a.tif", limits).read((0, 0, 1, 1)), [[[255, 0, 0]]])

@@ -11,7 +11,9 @@ import pypdfium2
 import pytest
 
 from mm_megacontext.errors import IngestError, LimitExceeded
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.document import Box
+from mm_megacontext.layout.pdf_raster import RasterFile
 from mm_megacontext.vision import pdf
 from mm_megacontext.vision.pdf import PdfPageSource, PdfRenderer
 from mm_megacontext.vision.source import Pixels
@@ -172,19 +174,20 @@ def test_text_is_where_pymupdf_says_it_is(tmp_path: Path, rotation: int) -> None
 
 def test_pages_are_counted_from_1(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", MARKS, n_pages=3)
-    with PdfRenderer(path) as engine:
-        assert len(engine) == 3
-        np.testing.assert_array_equal(whole(PdfPageSource(path, 1, engine)), whole(PdfPageSource(path, 3, engine)))
-        for number in (0, 4, -1):
-            with pytest.raises(IngestError, match=rf"a\.pdf, page {number}: no such page; the file has 3"):
-                PdfPageSource(path, number, engine)
+    engine = PdfRenderer(path)
+    assert len(engine) == 3
+    np.testing.assert_array_equal(whole(PdfPageSource(path, 1, engine)), whole(PdfPageSource(path, 3, engine)))
+    for number in (0, 4, -1):
+        with pytest.raises(IngestError, match=rf"a\.pdf, page {number}: no such page; the file has 3"):
+            PdfPageSource(path, number, engine)
 
 
 def test_a_huge_page_is_refused(tmp_path: Path) -> None:
     path = write_pdf(tmp_path / "a.pdf", "", size=(14_000, 14_000))
     with pytest.raises(LimitExceeded, match="14000 x 14000 pt"):
         PdfPageSource(path, 1)
-    assert PdfPageSource(path, 1, max_pixels=10**9).size == (28_000, 28_000)
+    wide = PdfRenderer(path, limits=IngestLimits(max_decoded_pixels=10**9))
+    assert PdfPageSource(path, 1, wide).size == (28_000, 28_000)
 
 
 def test_files_that_cannot_be_opened(tmp_path: Path) -> None:
@@ -204,16 +207,18 @@ def test_password(tmp_path: Path) -> None:
     document.new_page(width=100, height=50)
     document.save(tmp_path / "a.pdf", encryption=pymupdf.PDF_ENCRYPT_AES_256, user_pw="open", owner_pw="own")
     assert PdfPageSource(tmp_path / "a.pdf", 1, PdfRenderer(tmp_path / "a.pdf", "open")).size == (200, 100)
-    for password in (None, "wrong"):
-        with pytest.raises(IngestError, match="cannot be opened"):
+    for password, code in ((None, "password_required"), ("wrong", "password_wrong")):
+        with pytest.raises(IngestError) as caught:
             PdfRenderer(tmp_path / "a.pdf", password)
+        assert caught.value.code == code
 
 
 def test_a_failure_of_pdfium_names_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object) -> npt.NDArray[np.uint8]:
         raise pypdfium2.PdfiumError("no memory for the bitmap")
 
-    source = PdfPageSource(write_pdf(tmp_path / "a.pdf", MARKS), 1)
+    raster = RasterFile(str(write_pdf(tmp_path / "a.pdf", MARKS)), None)
     monkeypatch.setattr(pypdfium2.PdfBitmap, "new_native", fail)
     with pytest.raises(IngestError, match=r"a\.pdf, page 1: the page cannot be rendered \(no memory"):
-        whole(source)
+        raster.render(1, (0, 0, 8, 8), 2.0)
+    raster.close()

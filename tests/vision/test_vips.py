@@ -23,9 +23,9 @@ from PIL import Image
 
 from mm_megacontext import vips_file
 from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.vision.raster import PillowSource
-from mm_megacontext.vision.source import ArraySource, ImageSource, Pixels, count_levels
+from mm_megacontext.vision.source import ArraySource, ImageSource, Pixels, count_levels, level_size
 from mm_megacontext.vision.vips import VipsSource
 from tests.vision.test_raster import ORIENTATION, TURNED, as_grey, expected_on_white, picture
 from tests.vision.test_source import reference_level, reference_read
@@ -35,6 +35,9 @@ UNPREMULTIPLY_TOLERANCE = 1
 """Levels: Pillow rounds the quotient by opacity down, libvips to the nearest."""
 SHRINK_TOLERANCE = 12
 """Levels, on average: libvips drops odd rows and columns at every step of a pyramid, which shifts small ones."""
+
+FLAT_TOLERANCE = 3
+"""Levels, on average: the mean is taken before the samples are converted to sRGB, and a JPEG's in its own transform."""
 
 SIDES = st.one_of(st.integers(1, 8), st.integers(1, 150))
 
@@ -223,9 +226,9 @@ def test_colour_spaces_without_a_conversion_are_refused(tmp_path: Path) -> None:
 
 READ_RANDOMLY = """
 import random, re, sys
-from mm_megacontext.image_limits import ImageLimits
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.vision.files import open_image
-source = open_image(sys.argv[1], ImageLimits(max_expansion=10**9))
+source = open_image(sys.argv[1], IngestLimits(max_expansion=10**9))
 rng, (width, height) = random.Random(0), source.size
 for _ in range(40):
     source.read((rng.randrange(width - 2048), rng.randrange(height - 2048), 2048, 2048))
@@ -306,6 +309,64 @@ def test_an_overview_of_a_pyramid_resembles_the_level(tmp_path: Path, options: d
         assert np.abs(source.read_overview(level).astype(int) - exact).mean() < SHRINK_TOLERANCE
 
 
+@pytest.mark.parametrize("writer", ["strips", "png"])
+@pytest.mark.parametrize("size", [(61, 47), (300, 200), (1, 77)])
+def test_an_overview_of_a_flat_file_is_its_level(tmp_path: Path, writer: str, size: tuple[int, int]) -> None:
+    """Libvips takes the mean of a mean at most edges; inside it is the exact one."""
+    image = picture(*size, seed=3)
+    source = VipsSource(WRITERS[writer](tmp_path, image))
+    for level in range(source.n_levels):
+        expected = ArraySource(image).read((0, 0, *level_size(size, level)), level)
+        found = source.read_overview(level)
+        assert found.shape == expected.shape
+        whole_columns, whole_rows = size[0] >> level, size[1] >> level
+        np.testing.assert_allclose(
+            found[:whole_rows, :whole_columns].astype(int), expected[:whole_rows, :whole_columns], atol=1
+        )
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+@pytest.mark.parametrize("suffix", ["tif", "png", "jpg"])
+def test_an_overview_of_a_flat_file_has_the_colours_of_its_level(tmp_path: Path, mode: str, suffix: str) -> None:
+    if (mode, suffix) == ("CMYK", "png") or (suffix == "jpg" and mode not in ("L", "RGB", "CMYK")):
+        pytest.skip(f"{suffix} has no {mode}")
+    smooth = Image.effect_mandelbrot((160, 96), (-2, -1.5, 1, 1.5), 60)
+    image = smooth.convert("I").point(lambda v: v * 257).convert("I;16") if mode == "I;16" else smooth.convert(mode)
+    image.save(tmp_path / f"a.{suffix}")
+    source = VipsSource(tmp_path / f"a.{suffix}")
+    exact = source.read((0, 0, *level_size(source.size, 2)), 2)
+    assert np.abs(source.read_overview(2).astype(int) - exact).mean() < FLAT_TOLERANCE
+
+
+@pytest.mark.parametrize("orientation", TURNED)
+@pytest.mark.parametrize("suffix", ["jpg", "png"])
+def test_an_overview_of_a_flat_file_is_upright(tmp_path: Path, suffix: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    smooth = Image.effect_mandelbrot((451, 350), (-2, -1.5, 1, 1.5), 60).convert("RGB")
+    smooth.save(tmp_path / f"a.{suffix}", exif=exif)
+    source = VipsSource(tmp_path / f"a.{suffix}")
+    for level in (1, 3, 5):
+        exact = source.read((0, 0, *level_size(source.size, level)), level).astype(int)
+        found = source.read_overview(level)
+        assert found.shape == exact.shape
+        assert np.abs(found - exact).mean() < SHRINK_TOLERANCE
+
+
+def test_an_overview_of_a_flat_file_reads_nothing_at_random(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = VipsSource(save(tmp_path / "a.png", picture(200, 100)))
+    monkeypatch.setattr(vips_file.VipsFile, "read", lambda *_: pytest.fail("it would be decoded to disk"))
+    assert source.read_overview(2).shape == (25, 50, 3)
+
+
+def test_a_truncated_flat_file_has_no_overview(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", picture(300, 300))
+    source = VipsSource(path)
+    path.write_bytes(path.read_bytes()[:90_000])
+    with pytest.raises(IngestError, match="truncated or damaged"):
+        source.read_overview(2)
+
+
 def test_without_libvips_the_error_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tiled(tmp_path / "a.tif", picture())
     monkeypatch.setitem(sys.modules, "pyvips", None)
@@ -316,11 +377,11 @@ def test_without_libvips_the_error_names_the_extra(tmp_path: Path, monkeypatch: 
 def test_limits_are_kept(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", picture(100, 100))
     with pytest.raises(LimitExceeded, match="raise max_pixels"):
-        VipsSource(path, limits=ImageLimits(max_pixels=9_999))
+        VipsSource(path, limits=IngestLimits(max_pixels=9_999))
     with pytest.raises(LimitExceeded, match="raise max_scratch_bytes"):
-        VipsSource(path, limits=ImageLimits(max_scratch_bytes=29_999))
+        VipsSource(path, limits=IngestLimits(max_scratch_bytes=29_999))
     tiles = tiled(tmp_path / "a.tif", picture(100, 100))
-    assert VipsSource(tiles, limits=ImageLimits(max_scratch_bytes=1)).size == (100, 100), "tiles need no scratch"
+    assert VipsSource(tiles, limits=IngestLimits(max_scratch_bytes=1)).size == (100, 100), "tiles need no scratch"
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:

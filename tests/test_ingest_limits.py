@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from mm_megacontext.image_limits import ImageLimits
 from mm_megacontext.image_scale import PhysicalScale, scale_from_description, scale_from_dpi, scale_of
+from mm_megacontext.ingest_limits import IngestLimits
 
 
 def test_each_limit_is_kept_to_the_pixel() -> None:
-    limits = ImageLimits(max_pixels=10_000 * 10_000, max_expansion=100)
+    limits = IngestLimits(max_pixels=10_000 * 10_000, max_expansion=100)
     megabyte, plenty = 10**6, 10**9
     assert limits.refusal((10_000, 10_000), 10**8, plenty) is None
     assert "raise max_pixels" in str(limits.refusal((10_001, 10_000), 10**8, plenty))
@@ -20,12 +20,12 @@ def test_each_limit_is_kept_to_the_pixel() -> None:
 
 @pytest.mark.parametrize("size", [(0, 5), (5, 0), (-1, 5)])
 def test_images_without_pixels_are_refused(size: tuple[int, int]) -> None:
-    assert "no pixels" in str(ImageLimits().refusal(size, 0, 10))
+    assert "no pixels" in str(IngestLimits().refusal(size, 0, 10))
 
 
 def test_a_limit_must_be_positive() -> None:
     with pytest.raises(ValueError, match="max_scratch_bytes must be at least 1, got 0"):
-        ImageLimits(max_scratch_bytes=0)
+        IngestLimits(max_scratch_bytes=0)
 
 
 def test_scales() -> None:

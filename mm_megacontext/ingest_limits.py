@@ -1,7 +1,8 @@
-"""How large an image may be: what is refused before a pixel is decoded, and which reader takes the rest."""
+"""What a file may cost: how large it may be, and what the process that reads a PDF may use."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 DEFAULT_DECODED_PIXELS = 2 * 89_478_485
@@ -11,17 +12,26 @@ _EXPANSION_COUNTS_FROM = 64 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageLimits:
-    """What is taken from an image file. Every limit is named in the error that it causes.
+class IngestLimits:
+    """What is taken from files. Every limit is named in the error that it causes.
+
+    The first four are about images, the others about PDFs (``max_file_bytes`` also about texts), which are read in
+    processes of their own: see ``layout.pdf_worker``.
 
     Args:
         max_pixels: The most pixels an image may have at all.
         max_decoded_pixels: The most pixels of an image that is decoded into memory whole (3 to 7 bytes a pixel);
-            larger ones are read piece by piece.
+            larger ones are read piece by piece. Of a PDF page, the most pixels it may have when it is rendered.
         max_scratch_bytes: The most bytes that an image without tiles (PNG, JPEG, TIFF in strips) may take decoded, in
             a temporary file, when it is too large for memory.
         max_expansion: The most bytes that one byte of a file may decode to, on average, in an image that decodes to
             more than 64 MiB. Deflate, which PNG and most TIFF files use, cannot reach 1 100.
+        max_file_bytes: The largest file that is read as a PDF or a text.
+        max_pages: The most pages of a PDF.
+        page_seconds: Wall clock, for opening a PDF, for reading a page (OCR included) and for rendering a part of one.
+        page_cpu_seconds: Processor time of the same, without OCR's; counted in whole seconds, rounded up.
+        document_seconds: Wall clock that is waited for all pages of a PDF; those after it are failed pages.
+        worker_bytes: Address space of the process that reads a PDF.
 
     Raises:
         ValueError: A limit is not positive.
@@ -31,11 +41,21 @@ class ImageLimits:
     max_decoded_pixels: int = DEFAULT_DECODED_PIXELS
     max_scratch_bytes: int = 4 << 30
     max_expansion: int = 2_000
+    max_file_bytes: int = 4 << 30
+    max_pages: int = 50_000
+    page_seconds: float = 120.0
+    page_cpu_seconds: float = 60.0
+    document_seconds: float = 14_400.0
+    worker_bytes: int = 2 << 30
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if getattr(self, field.name) < 1:
-                raise ValueError(f"{field.name} must be at least 1, got {getattr(self, field.name)}")
+            value = getattr(self, field.name)
+            if field.name.endswith("_seconds"):
+                if not 0 < value < math.inf:
+                    raise ValueError(f"{field.name} must be above 0, got {value}")
+            elif value < 1:
+                raise ValueError(f"{field.name} must be at least 1, got {value}")
 
     def refusal(self, size: tuple[int, int], decoded_bytes: int, file_bytes: int) -> str | None:
         """Why an image is refused whatever reads it, or None.
@@ -46,7 +66,7 @@ class ImageLimits:
             file_bytes: What its file takes.
 
         Example:
-            >>> ImageLimits().refusal((50_000, 50_000), 7_500_000_000, 1_000)
+            >>> IngestLimits().refusal((50_000, 50_000), 7_500_000_000, 1_000)
             '50000 x 50000 pixels in a file of 1000 bytes: it would expand more than the limit of 2000 times; raise max_expansion if you trust it'
         """  # noqa: E501
         width, height = size

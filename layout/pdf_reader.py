@@ -1,0 +1,149 @@
+"""A PDF as a document whose pages are read by worker processes, a few ahead of the one that is wanted.
+
+A page that one engine cannot read, or that its worker does not survive, goes to the next engine. What none can read is
+a failed page that says why; the pages after it go on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
+from mm_megacontext.ingest_limits import IngestLimits
+from mm_megacontext.layout import worker_pool
+from mm_megacontext.layout.continued_tables import join_tables
+from mm_megacontext.layout.document import Document, Page
+from mm_megacontext.layout.engines import candidates
+from mm_megacontext.layout.ocr import Ocr, Tesseract
+from mm_megacontext.layout.pages_ahead import PagesAhead
+from mm_megacontext.layout.pdf_messages import Count, Failure, PdfFile
+from mm_megacontext.layout.running_titles import settle_running_titles
+from mm_megacontext.layout.worker_process import WorkerFailed
+
+_SAME_FOR_ALL = (None, "limit_pixels", "limit_size", "ocr_unavailable", "ocr_failed")
+"""What another engine would say, too."""
+
+
+def read_pdf(
+    path: Path, content_hash: str, engine: str, password: str | None, ocr: Ocr | None, limits: IngestLimits
+) -> Document:
+    """A PDF whose pages are read when they are asked for. Arguments and errors are those of ``reader.read``."""
+    names = candidates(engine)
+    file = pdf_file(path, password)
+    chosen, n_pages = _choose_engine(path, file, names, limits)
+    files = tuple(replace(file, engine=name) for name in names[names.index(chosen) :])
+    reading = _Reading(files, n_pages, _wanted_ocr(ocr), limits)
+    return Document(str(path), "pdf", "pt", n_pages, content_hash, reading.pages)
+
+
+def pdf_file(path: str | Path, password: str | None, engine: str = "") -> PdfFile:
+    """How a worker is told of a file. Raises IngestError where it is gone."""
+    try:
+        stat = os.stat(path)
+    except OSError as e:
+        raise IngestError(f"cannot be read ({e.strerror})", source=str(path), code="not_found") from e
+    return PdfFile(
+        path=os.fsencode(os.path.abspath(path)),
+        stamp=(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns),
+        password=None if password is None else password.encode("utf-8", "surrogatepass"),
+        engine=engine,
+    )
+
+
+def failure_of(error: Failure | WorkerFailed, source: str, page: int | None = None) -> IngestError | MissingExtra:
+    """What is raised where a worker, or what became of it, says that a file or page cannot be read."""
+    if isinstance(error, Failure) and error.kind == "missing extra":
+        return MissingExtra(error.message)
+    message = error.message if isinstance(error, Failure) else str(error)
+    kind = LimitExceeded if error.code.startswith("limit_") else IngestError
+    return kind(message, source=source, page=page, code=error.code)
+
+
+def _wanted_ocr(ocr: Ocr | None) -> tuple[str, str] | None:
+    if ocr is None:
+        return None
+    return (ocr.executable, ocr.languages) if isinstance(ocr, Tesseract) else ("", "")
+
+
+def _choose_engine(path: Path, file: PdfFile, names: list[str], limits: IngestLimits) -> tuple[str, int]:
+    """The first engine that opens the file and finds a page in it, and the number of pages; else the first failure."""
+    first: Exception | None = None
+    for name in names:
+        try:
+            return name, _count(path, replace(file, engine=name), limits)
+        except (IngestError, MissingExtra) as e:
+            first = first or e
+    assert first is not None, "candidates() names at least one engine"
+    raise first
+
+
+def _count(path: Path, file: PdfFile, limits: IngestLimits) -> int:
+    """The number of pages. Raises IngestError, MissingExtra."""
+    try:
+        with worker_pool.borrowed(limits, file) as worker:
+            worker.ask(Count(file))
+            answer = worker.answer()
+    except WorkerFailed as e:
+        raise failure_of(e, str(path)) from e
+    if isinstance(answer, Failure):
+        raise failure_of(answer, str(path))
+    n_pages: int = answer.n_pages
+    if n_pages < 1:
+        raise IngestError("the PDF has no pages, or is damaged: export it anew", source=str(path), code="zero_pages")
+    if n_pages > limits.max_pages:
+        raise LimitExceeded(
+            f"the PDF has {n_pages} pages, more than the limit of {limits.max_pages}: raise max_pages",
+            source=str(path),
+            code="limit_pages",
+        )
+    return n_pages
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """How the pages of one file are read: by the engine of the first of ``files``, where it fails by the others'."""
+
+    files: tuple[PdfFile, ...]
+    n_pages: int
+    ocr: tuple[str, str] | None
+    limits: IngestLimits
+
+    def pages(self) -> Iterator[Page]:
+        """The pages in order, as they are to be seen together; a worker is held while the generator lives."""
+        with closing(self._single_pages()) as pages:
+            yield from join_tables(settle_running_titles(pages, self.n_pages))
+
+    def _single_pages(self) -> Generator[Page, None, None]:
+        """Each page as it is alone."""
+        ahead = PagesAhead(self.files[0], self.n_pages, self.ocr, self.limits)
+        try:
+            for number in range(1, self.n_pages + 1):
+                yield self._page(ahead, number)
+        finally:
+            ahead.close()
+
+    def _page(self, ahead: PagesAhead, number: int) -> Page:
+        page = ahead.page(number)
+        if page.code in _SAME_FOR_ALL:
+            return page
+        for file in self.files[1:]:
+            if ahead.seconds_left <= 0:
+                break
+            again = self._once(file, number, ahead)
+            if again.status == "ok" or (page.status == "failed" and again.status != "failed"):
+                return again
+        return page
+
+    def _once(self, file: PdfFile, number: int, ahead: PagesAhead) -> Page:
+        """A page by another engine, in another worker: that of the first reads on."""
+        other = PagesAhead(file, number, self.ocr, self.limits)
+        other.seconds_left = ahead.seconds_left
+        try:
+            return other.page(number)
+        finally:
+            other.close()
+            ahead.seconds_left = other.seconds_left

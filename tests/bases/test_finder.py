@@ -1,0 +1,113 @@
+"""The finder. Oracles: objects whose place is known, read by a net that is made to see one colour."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mm_megacontext.bases.finder import Finder
+from mm_megacontext.bases.native_base import NativeBase
+from mm_megacontext.lens import Lens
+from mm_megacontext.tree import Leaves, Node, NodeId, PatchGrid, PixelRef
+from mm_megacontext.union_lens import UnionLensConfig, UnionLensNet
+from mm_megacontext.vision.gistnet import Cells
+from mm_megacontext.vision.quadtree import read_leaf_pixels
+from mm_megacontext.vision.source import ArraySource
+from mm_megacontext.vision.union_net import UnionNet, UnionNetConfig
+from mm_megacontext.working_context import Entry
+
+WIDTH, HEIGHT = 300, 200
+RED = (250, 10, 10)
+
+
+class Redness(UnionNet):
+    """The code of a patch is how red it is, in every coordinate."""
+
+    def codes(self, cells: Cells) -> torch.Tensor:
+        red = cells.cleared()[:, :, :, 0, 134:135].clamp(min=0)  # the first of the coordinates of Cr
+        return red.expand(-1, -1, -1, self.config.dim) * cells.exist[..., None]
+
+
+class Any(UnionLensNet):
+    """Asks for red, whatever the question."""
+
+    def ask(self, question: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
+        asked = torch.full((len(question), self.config.gist_dim + 1), 100.0)
+        asked[:, -1] = 50.0
+        return asked
+
+    def match(self, gists: torch.Tensor, asked: torch.Tensor) -> torch.Tensor:
+        return (gists @ asked[:, :-1, None]).squeeze(-1) - asked[:, -1:]
+
+
+@cache
+def words() -> NativeBase:
+    return NativeBase.from_pretrained()
+
+
+def finder() -> Finder:
+    net = Redness(UnionNetConfig(dim=words().dim))
+    return Finder(words(), net, Any(UnionLensConfig(base=words().id, gist_dim=words().dim)))
+
+
+def tiles(pixels: np.ndarray) -> list[Entry]:
+    """All tiles of an image, expanded."""
+    source, entries = ArraySource(pixels), []
+    for y in range(0, HEIGHT, 128):
+        for x in range(0, WIDTH, 128):
+            ref = PixelRef(1, 0, x, y, min(128, WIDTH - x), min(128, HEIGHT - y))
+            grid = PatchGrid(x, y, ref.width, ref.height, 0, WIDTH, HEIGHT, 1.0, 0)
+            id, moments, none = NodeId(1, len(entries)), grid.moments(), np.zeros(0)
+            node = Node(
+                id=id, first=id, last=id, children=(), lod=1, modality="image", kind="tile", page=1, last_page=1,
+                bbox=(0, 0, 1, 1), t_span=(0, 1), n_leaves=len(grid), mu=moments.mean,
+                sigma=np.sqrt(moments.variance), gist=np.zeros((1, 160), np.float16), pixels=ref,
+            )  # fmt: skip
+            leaves = Leaves(grid.mu(), grid.boxes(), none.astype(np.int64), none.astype(np.uint8))
+            entries.append(Entry(node, replace(leaves, pixels=read_leaf_pixels(source, ref))))
+    return entries
+
+
+@pytest.mark.parametrize(("x", "y"), [(32, 48), (160, 16), (272, 176), (256, 0)])
+def test_it_points_at_the_patches_that_match(x: int, y: int) -> None:
+    """In every tile, those cut by the edge of the image too."""
+    pixels = np.full((HEIGHT, WIDTH, 3), 90, dtype=np.uint8)
+    pixels[y : y + 16, x : x + 16] = RED
+    reading = finder().read(tiles(pixels), "Where is the red square?", 1)
+    assert reading.found
+    assert reading.text == f"[{x} {y} {min(x + 16, WIDTH)} {min(y + 16, HEIGHT)}]"
+    assert len(reading.pointed) == 1
+    assert reading.pointed[0].mass == reading.confidence > 0.5
+
+
+def test_the_tile_that_matches_best_is_pointed_at() -> None:
+    pixels = np.full((HEIGHT, WIDTH, 3), 90, dtype=np.uint8)
+    pixels[0:16, 0:16] = (160, 60, 60)
+    pixels[160:192, 272:288] = RED
+    reading = finder().read(tiles(pixels), "Where is the red square?", 1)
+    assert reading.text == "[272 160 288 192]"
+
+
+def test_where_nothing_matches_nothing_is_found() -> None:
+    reading = finder().read(tiles(np.full((HEIGHT, WIDTH, 3), 90, dtype=np.uint8)), "Where is it?", 1)
+    assert not reading.found
+    assert reading.confidence < 0.5
+
+
+def test_without_sharp_tiles_or_a_question_there_is_no_answer() -> None:
+    sharp = tiles(np.full((HEIGHT, WIDTH, 3), RED, dtype=np.uint8))
+    gists = [Entry(entry.node, None) for entry in sharp]
+    assert finder().read(gists, "Where is it?", 1).pointed == ()
+    assert finder().read(sharp, " ", 1).pointed == ()
+
+
+def test_a_lens_of_another_kind_is_refused(tmp_path: Path) -> None:
+    UnionNet(UnionNetConfig(dim=160)).save_pretrained(tmp_path / "gistnet")
+    Lens.from_pretrained(words().id).save_pretrained(tmp_path / "lens")
+    with pytest.raises(ValueError, match="a finder needs a UnionLensNet"):
+        Finder.from_pretrained(tmp_path, words())
