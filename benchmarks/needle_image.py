@@ -34,16 +34,13 @@ from mm_megacontext.collection import CollectionTree
 from mm_megacontext.eval.metrics import wilson_interval
 from mm_megacontext.focus import FocusConfig, focus
 from mm_megacontext.hints import HintConfig
-from mm_megacontext.lens import Lens
 from mm_megacontext.runtime import ReadingConfig, Runtime
 from mm_megacontext.store import Identity, Store
 from mm_megacontext.training.scenes import COLOURS, KINDS, MARKS, SHAPES, Kind, Plain, Scene, Textured, Thing, scatter
-from mm_megacontext.tree import Leaves, Node, NodeId, PatchGrid
+from mm_megacontext.tree import Leaves, Node, NodeId, PatchGrid, PixelRef
 from mm_megacontext.vision.gists import TileGister
-from mm_megacontext.vision.net_gister import NetGister
 from mm_megacontext.vision.quadtree import read_leaf_pixels
 from mm_megacontext.vision.tiles import TILE_PX
-from mm_megacontext.vision.union_net import UnionNet
 from mm_megacontext.working_context import Entry, WorkingContext
 
 NAME = "needle_image"
@@ -139,8 +136,9 @@ class Looked:
 class Bench:
     """A canvas taken up in a memory, and the systems that search it."""
 
-    def __init__(self, finder: Finder, lens: Lens, canvas: Canvas, store: Store, budget: int, seed: int) -> None:
-        self.finder, self.lens, self.canvas, self.store, self.budget = finder, lens, canvas, store, budget
+    def __init__(self, finder: Finder, canvas: Canvas, store: Store, budget: int, seed: int) -> None:
+        self.finder, self.lens, self.canvas = finder, finder.lens(), canvas
+        self.store, self.budget = store, budget
         self.rng = np.random.default_rng((seed, 7))
         self.records = store.sources()
         self._shrunk: list[Entry] | None = None
@@ -216,7 +214,7 @@ def tile_entry(scene: Scene, index: int, x: int, y: int, level: int) -> Entry:
     id = NodeId(1, index)
     moments = grid.moments()
     boxes = grid.boxes()
-    ref = replace_ref(grid)
+    ref = PixelRef(1, level, grid.x, grid.y, grid.width, grid.height)
     node = Node(
         id=id, first=id, last=id, children=(), lod=1, modality="image", kind="tile", page=1, last_page=1,
         bbox=(*boxes[0, :2].tolist(), *boxes[-1, 2:].tolist()), t_span=(0, 1), n_leaves=len(grid), mu=moments.mean,
@@ -225,12 +223,6 @@ def tile_entry(scene: Scene, index: int, x: int, y: int, level: int) -> Entry:
     none = np.zeros(0)
     leaves = Leaves(grid.mu(), boxes, none.astype(np.int64), none.astype(np.uint8), read_leaf_pixels(scene, ref))
     return Entry(node, leaves)
-
-
-def replace_ref(grid: PatchGrid) -> Any:
-    from mm_megacontext.tree import PixelRef
-
-    return PixelRef(1, grid.level, grid.x, grid.y, grid.width, grid.height)
 
 
 def _overlap(a: Sequence[float], b: Sequence[float]) -> float:
@@ -247,10 +239,10 @@ def is_inside(box: Sequence[float] | None, needle: Thing) -> bool:
     return needle.x <= x < needle.x + needle.size and needle.y <= y < needle.y + needle.size
 
 
-def measure(finder: Finder, lens: Lens, net: UnionNet, name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+def measure(finder: Finder, name: str, args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One row per system."""
     made = canvas(name, args.needles, args.seed)
-    gister = NetGister(net)
+    gister = finder.gister()
     tiles = TileGister(finder.encoder, gister)
     with tempfile.TemporaryDirectory(prefix="mmctx-bench-") as scratch:
         identity = Identity(base=finder.id, gistnet=gister.id, encoder=finder.encoder.name, dim=finder.dim, slots=1)
@@ -260,7 +252,7 @@ def measure(finder: Finder, lens: Lens, net: UnionNet, name: str, args: argparse
         store.close()
         store = Store.open(Path(scratch) / "memory", identity)
         ingest_s = time.perf_counter() - begun
-        bench = Bench(finder, lens, made, store, args.budget, args.seed)
+        bench = Bench(finder, made, store, args.budget, args.seed)
         for system, look in bench.systems().items():
             begun = time.perf_counter()
             looked = [look(needle, KINDS[needle.kind].question()) for needle in made.needles]
@@ -298,11 +290,9 @@ def main() -> None:
     torch.set_num_threads(1)
     load = record.load()
     finder = Finder.from_pretrained(args.finder)
-    lens = Lens.from_pretrained(finder.id, args.finder / "lens")
-    net = UnionNet.from_pretrained(args.finder / "gistnet")
     rows: list[dict[str, Any]] = []
     for name in args.scenes:
-        for row in measure(finder, lens, net, name, args):
+        for row in measure(finder, name, args):
             print(row, flush=True)
             rows.append(row)
     targets = [

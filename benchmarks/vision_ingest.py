@@ -107,16 +107,24 @@ def of_file(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def write_tiff(path: Path, side: int, seed: int) -> None:
-    """A noisy cloudscape as a JPEG-compressed tiled BigTIFF; libvips computes it while it writes."""
+    """A noisy cloudscape as a JPEG-compressed tiled BigTIFF; libvips computes it while it writes.
+
+    The clouds repeat every ``_CLOUDS`` pixels, under shades that change every 256: no two parts are equal.
+    """
     import pyvips
 
-    bands = []
+    n, bands = -(-side // _CLOUDS), []
     for band in range(3):
-        clouds = pyvips.Image.perlin(side, side, cell_size=256, seed=3 * seed + band)
-        grain = pyvips.Image.gaussnoise(side, side, mean=0, sigma=12, seed=3 * seed + band)
-        bands.append(clouds * 90 + 128 + grain)
-    image = bands[0].bandjoin(bands[1:]).cast("uchar").copy(interpretation="srgb")
+        clouds = pyvips.Image.perlin(_CLOUDS, _CLOUDS, cell_size=256, seed=3 * seed + band)
+        grain = pyvips.Image.gaussnoise(_CLOUDS, _CLOUDS, mean=0, sigma=12, seed=3 * seed + band)
+        part = (clouds * 70 + 128 + grain).cast("short").copy_memory()
+        shades = pyvips.Image.gaussnoise(16 * n, 16 * n, mean=0, sigma=15, seed=99 + 3 * seed + band)
+        bands.append(part.replicate(n, n) + shades.cast("short").copy_memory().zoom(256, 256))
+    image = bands[0].bandjoin(bands[1:]).cast("uchar").copy(interpretation="srgb").crop(0, 0, side, side)
     image.tiffsave(str(path), compression="jpeg", Q=90, tile=True, tile_width=256, tile_height=256, bigtiff=True)
+
+
+_CLOUDS = 4096
 
 
 def _side(megapixels: float) -> int:

@@ -65,7 +65,8 @@ class UnionLensNet(nn.Module):
     def match(self, gists: Tensor, asked: Tensor) -> Tensor:
         """Logits (batch, nodes) of ``gists`` (batch, nodes, gist_dim) for what is asked (batch, gist_dim + 1)."""
         product = (gists @ asked[:, :-1, None]).squeeze(-1)
-        return product - asked[:, -1:] + self.fullness(gists.mean(-1, keepdim=True)).squeeze(-1)
+        full: Tensor = self.fullness(gists.mean(-1, keepdim=True)).squeeze(-1)
+        return product - asked[:, -1:] + full
 
     def query_vector(self, question: Tensor) -> Tensor:
         """What the gist of a relevant tile looks like: (tokens, gist_dim) to (gist_dim,)."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mm_megacontext.hints import HintConfig, Hints, HintSearch
 from mm_megacontext.memory_tree import InMemoryTree
-from mm_megacontext.tree import NodeId
+from mm_megacontext.tree import Modality, NodeId
 from tests.strategies import TreeBuilder, start, subtree, trees
 
 VECTOR = np.ones(4, dtype=np.float32)
@@ -31,8 +31,14 @@ class FakeIndex:
         self.asked.append(("text", k, within))
         return self.text[:k]
 
-    def search_vectors(self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None = None) -> Found:
-        self.asked.append(("vectors", k, within))
+    def search_vectors(
+        self,
+        vector: npt.NDArray[np.float32],
+        k: int,
+        within: Sequence[int] | None = None,
+        modality: Modality = "text",
+    ) -> Found:
+        self.asked.append((f"vectors {modality}", k, within))
         return self.vectors[:k]
 
 
@@ -94,7 +100,7 @@ def test_vectors_are_asked_where_the_best_block_lacks_a_word(
     tree = blocks(3, {1: (0,)}, [header, text, after])
     index = FakeIndex(text=[(NodeId(1, 1), 1.0)] if text else [], vectors=[(NodeId(1, 2), 0.4)])
     HintSearch(index, tree, "What is the harbour fee?", HintConfig()).all(VECTOR)
-    assert ("vectors" in [kind for kind, *_ in index.asked]) == is_asked
+    assert ("vectors text" in [kind for kind, *_ in index.asked]) == is_asked
 
 
 def test_the_strongest_lead_where_the_best_holds_every_word() -> None:
@@ -158,7 +164,7 @@ def test_indexes_are_asked_for_what_is_configured() -> None:
     HintSearch(index, tree, "question", HintConfig(n_text=7, n_vectors=3), within=[2, 5]).all(VECTOR)
     HintSearch(index, tree, "question", HintConfig(n_text=7)).all(None)
     HintSearch(index, tree, "question", HintConfig(n_text=0, n_vectors=0)).all(VECTOR)
-    assert index.asked == [("text", 7, [2, 5]), ("vectors", 3, [2, 5]), ("text", 7, None)]
+    assert index.asked == [("text", 7, [2, 5]), ("vectors text", 3, [2, 5]), ("text", 7, None)]
 
 
 def test_numbers_cannot_be_negative() -> None:
@@ -188,3 +194,10 @@ def test_an_entry_is_hinted_at_by_what_it_covers(tree: InMemoryTree, seed: int) 
         if not gists:
             break
         context = context.expand([gists[i] for i in rng.permutation(len(gists))[: max(1, len(gists) // 2)]])
+
+
+def test_only_what_the_base_reads_is_searched_for() -> None:
+    index, tree = FakeIndex(text=[(NodeId(1, 0), 9.0)], vectors=[(NodeId(1, 2), 0.5)]), blocks(4)
+    hints = HintSearch(index, tree, "the red star", HintConfig(vector_weight=0.6), modalities=("image",)).all(VECTOR)
+    assert strengths(hints, tree, 4)[:3] == pytest.approx([0.0, 0.0, 0.6])
+    assert [what for what, _, _ in index.asked] == ["vectors image"]

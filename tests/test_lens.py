@@ -15,7 +15,7 @@ from mm_megacontext.lens import N_FEATURES, Lens, LensConfig, LensInputs, LensNe
 from mm_megacontext.memory_tree import InMemoryTree
 from mm_megacontext.working_context import Entry
 from tests.strategies import TreeBuilder, start, trees
-from tests.tiny import random_lens
+from tests.tiny import random_lens, random_lens_net
 
 DIM = 4
 TOLERANCE = 1e-5
@@ -130,7 +130,7 @@ def test_a_lens_of_another_base_is_refused(tmp_path: Path) -> None:
 
 def test_the_query_vector_matches_as_the_lens_does() -> None:
     """Its product with a gist is the lens's summed match, up to the number of leaves and the sum of weights."""
-    net = random_lens("base", DIM, seed=6).net
+    net = random_lens_net("base", DIM, seed=6)
     inputs = random_inputs(8, 5)
     with torch.no_grad():
         matched = net._match(inputs)[0, :, 0]

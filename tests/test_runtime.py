@@ -16,7 +16,7 @@ from mm_megacontext.runtime import Runtime
 from mm_megacontext.trace import replay
 from mm_megacontext.training.corpus import make_document
 from mm_megacontext.training.pages import PageConfig
-from mm_megacontext.tree import NodeId
+from mm_megacontext.tree import Modality, NodeId
 from mm_megacontext.working_context import Entry, WorkingContext
 from tests.tiny import as_tree, random_base, random_lens, tokenizer
 
@@ -32,7 +32,13 @@ class OneBlock:
     def search_text(self, query: str, k: int, within: Sequence[int] | None = None) -> Found:
         return self.found[:k]
 
-    def search_vectors(self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None = None) -> Found:
+    def search_vectors(
+        self,
+        vector: npt.NDArray[np.float32],
+        k: int,
+        within: Sequence[int] | None = None,
+        modality: Modality = "text",
+    ) -> Found:
         return []
 
 

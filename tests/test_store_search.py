@@ -198,3 +198,17 @@ def test_vectors_that_cannot_be_compared_are_refused(memory: Path) -> None:
     with pytest.raises(ValueError, match="not finite"):
         store.search_vectors(np.full(16, np.nan, np.float32), 5)
     assert store.search_vectors(np.zeros(16, np.float32), 5) == []
+
+
+def test_tiles_are_found_by_their_gists_and_blocks_are_not_among_them(memory: Path) -> None:
+    store = Store.open(memory)
+    tiles = [
+        node
+        for record in store.sources()
+        for _, node in _nodes(store, record.number, record.n_nodes)
+        if node.lod == 1 and node.modality == "image"
+    ]
+    vector = tiles[3].gist[0].astype(np.float32)
+    hits = store.search_vectors(vector, 100, modality="image")
+    assert hits[0][0] == tiles[3].id
+    assert sorted(id for id, _ in hits) == sorted(node.id for node in tiles)

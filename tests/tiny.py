@@ -62,11 +62,16 @@ def random_base(seed: int = 0, sentinel: float | None = None) -> NativeBase:
 
 def random_lens(base_id: str, gist_dim: int = CONFIG.dim, seed: int = 0) -> Lens:
     """A lens that scores at random."""
+    return Lens(random_lens_net(base_id, gist_dim, seed))
+
+
+def random_lens_net(base_id: str, gist_dim: int = CONFIG.dim, seed: int = 0) -> LensNet:
+    """The network of ``random_lens``."""
     generator_state = torch.random.get_rng_state()
     torch.manual_seed(seed)
     net = LensNet(LensConfig(base=base_id, gist_dim=gist_dim, dim=16, n_layers=1, n_heads=2, match_dim=16))
     torch.random.set_rng_state(generator_state)
-    return Lens(net)
+    return net
 
 
 def as_tree(rows: Sequence[NodeRow], source: int = 1) -> InMemoryTree:

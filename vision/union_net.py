@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -32,8 +31,8 @@ class UnionNetConfig:
     """
 
     dim: int
-    width: int = 64
-    n_layers: int = 3
+    width: int = 96
+    n_layers: int = 2
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -44,16 +43,11 @@ class UnionNetConfig:
 class UnionNet(GistModule):
     """Codes of patches, each made with its neighbours in view, and their union; one slot."""
 
-    offset: Tensor
-    scale: Tensor
-
     def __init__(self, config: UnionNetConfig) -> None:
         super().__init__(slots=1)
         self.config = config
         with seeded(config.seed):
             self.into = nn.Linear(config.dim, config.width)
-            self.register_buffer("offset", torch.zeros(config.dim))
-            self.register_buffer("scale", torch.ones(config.dim))
             self.layers = nn.ModuleList(_Neighbours(config.width) for _ in range(config.n_layers))
             self.out = nn.Sequential(
                 nn.Linear(config.width, 4 * config.width), nn.GELU(), nn.Linear(4 * config.width, config.dim)
@@ -67,19 +61,10 @@ class UnionNet(GistModule):
     def features(self, cells: Cells) -> Float[Tensor, "batch rows columns width"]:
         """What codes are made of; zeros where there is no patch."""
         exist = cells.exist[:, None].to(cells.vectors.dtype)  # (batch, 1, rows, columns)
-        even = (cells.cleared()[:, :, :, 0] - self.offset) / self.scale
-        x = self.into(even).permute(0, 3, 1, 2) * exist
+        x = self.into(cells.cleared()[:, :, :, 0]).permute(0, 3, 1, 2) * exist
         for layer in self.layers:
             x = (x + layer(x)) * exist
         return F.gelu(x).permute(0, 2, 3, 1)
-
-    def calibrate(self, vectors: Float[Tensor, "patches dim"]) -> None:
-        """Bring the coordinates of vectors like these to mean 0 and deviation 1.
-
-        High frequencies, which tell letters apart, are a hundred times weaker than a patch's brightness.
-        """
-        self.offset.copy_(vectors.mean(0))
-        self.scale.copy_(vectors.std(0).clamp(min=1e-4))
 
     def forward(self, cells: Cells, text: Text | None = None) -> Float[Tensor, "batch slots dim"]:
         """One gist per grid; text is not looked at."""

@@ -17,7 +17,9 @@ from mm_megacontext.lens import Lens
 from mm_megacontext.tree import TILE_PATCHES, Leaves, Modality
 from mm_megacontext.union_lens import UnionLensNet
 from mm_megacontext.vision.encoders import PatchEncoder
+from mm_megacontext.vision.encoders.cnn import CnnEncoder, PatchCnn
 from mm_megacontext.vision.gistnet import Cells
+from mm_megacontext.vision.net_gister import NetGister
 from mm_megacontext.vision.union_net import UnionNet
 from mm_megacontext.working_context import Entry
 
@@ -26,12 +28,13 @@ NEAR = 0.5
 
 
 class Finder:
-    """Satisfies ``bases.base.Base``; words are embedded by a native base, tiles are read by a UnionNet.
+    """Satisfies ``bases.base.Base``; a native base embeds words, a patch encoder and a UnionNet see tiles.
 
     What it was trained on is all that it finds: see ``training.scenes``.
 
     Args:
-        words: Embeds the question; its patch encoder is the memory's.
+        words: Embeds the question.
+        encoder: Made the patch vectors of the memory.
         net: Made the gists of the memory; reads expanded tiles.
         lens: The one that leads to them; judges what is read.
     """
@@ -39,8 +42,8 @@ class Finder:
     modalities: tuple[Modality, ...] = ("image",)
     gist_slots = 1
 
-    def __init__(self, words: NativeBase, net: UnionNet, lens: UnionLensNet) -> None:
-        self._words, self._net, self._lens = words, net.eval(), lens.eval()
+    def __init__(self, words: NativeBase, encoder: PatchEncoder, net: UnionNet, lens: UnionLensNet) -> None:
+        self._words, self._encoder, self._net, self._lens = words, encoder, net.eval(), lens.eval()
 
     @classmethod
     def from_pretrained(cls, directory: Path, words: NativeBase | None = None) -> Finder:
@@ -55,7 +58,16 @@ class Finder:
         lens = Lens.from_pretrained(words.id, directory / "lens").net
         if not isinstance(lens, UnionLensNet):
             raise ValueError(f"{directory} holds a {type(lens).__name__}; a finder needs a UnionLensNet")
-        return cls(words, UnionNet.from_pretrained(directory / "gistnet"), lens)
+        encoder = CnnEncoder(PatchCnn.from_pretrained(directory / "encoder"))
+        return cls(words, encoder, UnionNet.from_pretrained(directory / "gistnet"), lens)
+
+    def lens(self) -> Lens:
+        """The lens that leads to what it reads."""
+        return Lens(self._lens)
+
+    def gister(self) -> NetGister:
+        """Makes the gists of a memory that it can read."""
+        return NetGister(self._net)
 
     @property
     def id(self) -> str:
@@ -68,7 +80,7 @@ class Finder:
 
     @property
     def encoder(self) -> PatchEncoder:
-        return self._words.encoder
+        return self._encoder
 
     @property
     def tokenizer(self) -> BaseTokenizer:

@@ -1,10 +1,10 @@
-"""``mmctx train finder``: what finds marked objects in images: a UnionNet for gists and a UnionLensNet for the lens.
+"""``mmctx train finder``: what finds marked objects in images: a PatchCnn, a UnionNet for gists, a UnionLensNet.
 
-Both are trained together on tiles of random scenes, the base's word embeddings frozen. For every gist of one tile, and
+They are trained together on tiles of random scenes, the base's word embeddings frozen. For every gist of one tile, and
 of unions of up to 64 random ones, as nodes up the pyramid hold, the lens says of each kind of object whether it is in
-there (binary cross-entropy) and of each kind there is in which gists (softmax over them). What shapes, colours and
-letters are in a tile is asked of the net besides. An object that is cut by the edge of a tile counts as there from a
-tenth of its area on: what a part tells is for the net to find out.
+there (binary cross-entropy) and of each kind there is in which gists (softmax over them). What shape, colour and
+letter a patch belongs to is asked of the net besides. An object that is cut by the edge of a tile counts as there from
+a tenth of its area on: what a part tells is for the net to find out.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from mm_megacontext.training.scenes import (
     SHAPES,
     TEMPLATES,
     Background,
+    Kind,
     Plain,
     Scene,
     Textured,
@@ -38,7 +39,9 @@ from mm_megacontext.training.scenes import (
     scatter,
 )
 from mm_megacontext.training.schedule import Schedule, write_log
+from mm_megacontext.tree import PATCH_PX
 from mm_megacontext.union_lens import UnionLensConfig, UnionLensNet
+from mm_megacontext.vision.encoders.cnn import PatchCnn, PatchCnnConfig
 from mm_megacontext.vision.gistnet import Cells
 from mm_megacontext.vision.source import Pixels, Rect
 from mm_megacontext.vision.tiles import TILE_PX
@@ -63,7 +66,7 @@ class TrainFinderConfig:
 
     Attributes:
         out: Where weights, log and checkpoint go.
-        base: Whose word embeddings and patch encoder are used.
+        base: Whose word embeddings are used.
         minutes: Length of the run.
         steps: Length in steps; takes the place of ``minutes``.
         resume: Go on from the checkpoint in ``out``.
@@ -86,10 +89,17 @@ class TrainFinderConfig:
 
 
 class Tiles(NamedTuple):
-    """Tiles of some scenes: (tiles, 128, 128, 3) pixels, and (tiles, kinds) 1 there, 0 not there, -1 hardly there."""
+    """Tiles of some scenes.
+
+    Attributes:
+        pixels: (tiles, 128, 128, 3).
+        labels: (tiles, kinds) 1 there, 0 not there, -1 hardly there.
+        at: (tiles, 8, 8) the kind of object that the middle of a patch lies on, or -1.
+    """
 
     pixels: Pixels
     labels: npt.NDArray[np.int8]
+    at: npt.NDArray[np.int64]
 
 
 def background(rng: np.random.Generator) -> Background:
@@ -129,6 +139,7 @@ def cut(scenes: Sequence[Scene], rng: np.random.Generator, empty: float = EMPTY)
     """The tiles of scenes that hold something of an object, and a share ``empty`` of the others."""
     n = SIDE // TILE_PX
     pixels = [s.read((0, 0, SIDE, SIDE)).reshape(n, TILE_PX, n, TILE_PX, 3).swapaxes(1, 2) for s in scenes]
+    at = np.concatenate([_kinds_at(s).reshape(n, 8, n, 8).swapaxes(1, 2).reshape(-1, 8, 8) for s in scenes])
     labels = np.zeros((len(scenes), n, n, len(KINDS)), dtype=np.int8)
     for own, scene in zip(labels, scenes, strict=True):
         for thing in scene.things:
@@ -139,7 +150,19 @@ def cut(scenes: Sequence[Scene], rng: np.random.Generator, empty: float = EMPTY)
                     own[row, column, thing.kind] = -1
     flat = labels.reshape(-1, len(KINDS))
     kept = flat.any(axis=1) | (rng.random(len(flat)) < empty)
-    return Tiles(np.concatenate(pixels).reshape(-1, TILE_PX, TILE_PX, 3)[kept], flat[kept])
+    return Tiles(np.concatenate(pixels).reshape(-1, TILE_PX, TILE_PX, 3)[kept], flat[kept], at[kept])
+
+
+def _kinds_at(scene: Scene) -> npt.NDArray[np.int64]:
+    """(rows, columns) of all patches of a scene."""
+    at = np.full((SIDE // PATCH_PX, SIDE // PATCH_PX), -1, dtype=np.int64)
+    for thing in scene.things:
+        rows, columns = (
+            slice(-(-(low - PATCH_PX // 2) // PATCH_PX), (low + thing.size - PATCH_PX // 2 - 1) // PATCH_PX + 1)
+            for low in (thing.y, thing.x)
+        )
+        at[rows, columns] = thing.kind
+    return at
 
 
 def _shares(thing: Thing) -> Iterator[tuple[int, int, float]]:
@@ -151,11 +174,9 @@ def _shares(thing: Thing) -> Iterator[tuple[int, int, float]]:
             yield row, column, height * width / thing.size**2
 
 
-TRAITS = torch.zeros(len(KINDS), len(SHAPES) + len(COLOURS) + len(MARKS))
-"""(kinds, traits) 1 where a kind has the shape, the colour, or the letter."""
-for _number, _kind in enumerate(KINDS):
-    _columns = (SHAPES.index(_kind.shape), list(COLOURS).index(_kind.colour), MARKS.index(_kind.mark))
-    TRAITS[_number, [_columns[0], len(SHAPES) + _columns[1], len(SHAPES) + len(COLOURS) + _columns[2]]] = 1
+N_TRAITS = (len(SHAPES), len(COLOURS), len(MARKS))
+TRAITS = torch.tensor([(SHAPES.index(k.shape), list(COLOURS).index(k.colour), MARKS.index(k.mark)) for k in KINDS])
+"""(kinds, 3): number of the shape, of the colour and of the letter."""
 
 
 class Questions:
@@ -215,6 +236,13 @@ def _where_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return -(mass * is_there).sum() / is_there.sum().clamp(min=1)
 
 
+def traits_loss(logits: Tensor, kinds: Tensor) -> Tensor:
+    """Cross-entropy of (n, traits) logits for the shape, the colour and the letter of (n,) kinds, summed."""
+    true = TRAITS.to(kinds.device)[kinds]
+    losses = [F.cross_entropy(own, true[:, i]) for i, own in enumerate(logits.split(N_TRAITS, dim=1))]
+    return torch.stack(losses).sum()
+
+
 class FinderTrainer:
     """The state of a run."""
 
@@ -222,20 +250,19 @@ class FinderTrainer:
         self.config = config
         torch.manual_seed(config.seed)
         base = NativeBase.from_pretrained(config.base)
-        self.encoder, self.questions = base.encoder, Questions(base)
+        self.questions = Questions(base)
+        self.cnn = PatchCnn(PatchCnnConfig(dim=base.dim, seed=config.seed))
         self.net = UnionNet(UnionNetConfig(dim=base.dim, seed=config.seed))
         self.lens = UnionLensNet(UnionLensConfig(base=base.id, gist_dim=base.dim))
-        self.seen = torch.nn.Linear(self.net.config.width, TRAITS.shape[1])
-        self.named = torch.nn.Linear(base.dim, TRAITS.shape[1])
-        self.both = torch.nn.ModuleList((self.net, self.lens, self.seen, self.named)).to(config.device)
+        self.seen = torch.nn.Linear(self.net.config.width, sum(N_TRAITS))
+        self.named = torch.nn.Linear(base.dim, sum(N_TRAITS))
+        self.both = torch.nn.ModuleList((self.cnn, self.net, self.lens, self.seen, self.named)).to(config.device)
         self.optimizer = torch.optim.AdamW(self.both.parameters(), lr=config.learning_rate, weight_decay=0.01)
         self.rng = np.random.default_rng(config.seed)
-        first = cut([random_scene(self.rng, config.things) for _ in range(8)], self.rng)
-        self.net.calibrate(self.cells(first.pixels).vectors.reshape(-1, base.dim))
 
     def cells(self, pixels: Pixels) -> Cells:
         """Encoded patches of whole tiles."""
-        vectors = torch.from_numpy(self.encoder.encode(pixels.transpose(0, 3, 1, 2))).to(self.config.device)
+        vectors = self.cnn(torch.from_numpy(pixels).to(self.config.device).permute(0, 3, 1, 2).float())
         return Cells(vectors[:, :, :, None], torch.ones(vectors.shape[:3], device=vectors.device), "patches")
 
     def step(self, rate: float) -> float:
@@ -248,54 +275,53 @@ class FinderTrainer:
         features = self.net.features(self.cells(tiles.pixels))
         gists = F.relu(self.net.out(features)).amax((1, 2))
         loss = finder_loss(self.lens, self.lens.ask(words, valid), unions(gists, labels, self.rng))
-        loss = loss + self._traits_loss(features, labels, words, valid)
+        on = torch.from_numpy(tiles.at).to(config.device)
+        loss = loss + traits_loss(self.seen(features[on >= 0]), on[on >= 0])
+        loss = loss + traits_loss(self.named(self.lens.mean_word(words, valid)), torch.arange(len(KINDS)))
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.both.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(self.both.parameters(), 5.0)
         self.optimizer.step()
         return loss.item()
-
-    def _traits_loss(self, features: Tensor, labels: Tensor, words: Tensor, valid: Tensor) -> Tensor:
-        """Whether the net sees, and the lens reads, what objects are made of."""
-        traits = TRAITS.to(labels.device)
-        seen = self.seen(features.amax((1, 2)))
-        there, hardly = (labels == 1).float() @ traits > 0, (labels == -1).float() @ traits > 0
-        weight = (there | ~hardly).float()
-        of_tiles = F.binary_cross_entropy_with_logits(seen, there.float(), reduction="none")
-        named = self.named(self.lens.mean_word(words, valid))
-        of_words = F.binary_cross_entropy_with_logits(named, traits)
-        return 4 * (of_tiles * weight).sum() / weight.sum() + of_words
 
     @torch.no_grad()
     def evaluate(self, n_scenes: int = 24) -> dict[str, float]:
         """Of the kinds in unseen scenes: how often the tile ranked first among all of them holds one."""
+        self.both.eval()
         rng = np.random.default_rng((self.config.seed, 1))
         tiles = cut([random_scene(rng, self.config.things) for _ in range(n_scenes)], rng, empty=1.0)
         words, valid = self.questions.draw(rng)
         asked = self.lens.ask(words, valid)
         cells = self.cells(tiles.pixels)
         gists = self.net(cells)[:, 0]
-        seen = self.seen(self.net.features(cells).amax((1, 2)))
+        on = torch.from_numpy(tiles.at)
+        seen = self.seen(self.net.features(cells)[on >= 0]).split(N_TRAITS, dim=1)
         labels = torch.from_numpy(tiles.labels)
         logits = gists @ asked[:, :-1].T
         cosine = F.normalize(gists, dim=-1) @ F.normalize(asked[:, :-1], dim=-1).T
         there = (labels == 1).any(0)
+        self.both.train()
         whole = logits - asked[:, -1] + self.lens.fullness(gists.mean(-1, keepdim=True))
         return {
             "top1": round(_first_holds(logits, labels)[there].mean().item(), 4),
             "top1_cosine": round(_first_holds(cosine, labels)[there].mean().item(), 4),
             "recall": round((whole[labels == 1] > 0).float().mean().item(), 4),
             "alarms": round((whole[labels == 0] > 0).float().mean().item(), 6),
-            "traits": round(((seen > 0) == ((labels == 1).float() @ TRAITS > 0)).float().mean().item(), 4),
+            **{
+                name: round((own.argmax(1) == TRAITS[on[on >= 0], i]).float().mean().item(), 4)
+                for i, (name, own) in enumerate(zip(Kind._fields, seen, strict=True))
+            },
             "kinds": int(there.sum()),
         }
 
     def save(self) -> None:
-        """Write the weights: ``OUT/gistnet`` and ``OUT/lens``."""
+        """Write the weights: ``OUT/encoder``, ``OUT/gistnet`` and ``OUT/lens``."""
+        self.cnn.save_pretrained(self.config.out / "encoder")
         self.net.save_pretrained(self.config.out / "gistnet")
         Lens(self.lens).save_pretrained(self.config.out / "lens")
+        self.both.train()
 
 
 def _first_holds(logits: Tensor, labels: Tensor) -> Tensor:
@@ -304,7 +330,7 @@ def _first_holds(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def train_finder(config: TrainFinderConfig) -> None:
-    """Train and write ``OUT/gistnet``, ``OUT/lens``, a log and a checkpoint.
+    """Train and write ``OUT/encoder``, ``OUT/gistnet``, ``OUT/lens``, a log and a checkpoint.
 
     Raises:
         FileNotFoundError: ``resume`` and there is no checkpoint.

@@ -52,12 +52,13 @@ def words() -> NativeBase:
 
 def finder() -> Finder:
     net = Redness(UnionNetConfig(dim=words().dim))
-    return Finder(words(), net, Any(UnionLensConfig(base=words().id, gist_dim=words().dim)))
+    return Finder(words(), words().encoder, net, Any(UnionLensConfig(base=words().id, gist_dim=words().dim)))
 
 
 def tiles(pixels: np.ndarray) -> list[Entry]:
     """All tiles of an image, expanded."""
-    source, entries = ArraySource(pixels), []
+    source = ArraySource(pixels)
+    entries: list[Entry] = []
     for y in range(0, HEIGHT, 128):
         for x in range(0, WIDTH, 128):
             ref = PixelRef(1, 0, x, y, min(128, WIDTH - x), min(128, HEIGHT - y))
@@ -107,7 +108,6 @@ def test_without_sharp_tiles_or_a_question_there_is_no_answer() -> None:
 
 
 def test_a_lens_of_another_kind_is_refused(tmp_path: Path) -> None:
-    UnionNet(UnionNetConfig(dim=160)).save_pretrained(tmp_path / "gistnet")
     Lens.from_pretrained(words().id).save_pretrained(tmp_path / "lens")
     with pytest.raises(ValueError, match="a finder needs a UnionLensNet"):
         Finder.from_pretrained(tmp_path, words())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 
 from mm_megacontext.bases.finder import Finder
 from mm_megacontext.cli.main import main
+from mm_megacontext.training.checkpoint import read_checkpoint, write_checkpoint
 from mm_megacontext.training.scenes import KINDS, Plain, Scene, Thing
 from mm_megacontext.training.train_finder import (
     SIDE,
@@ -83,19 +85,27 @@ def test_where_loss_is_the_softmax_over_gists() -> None:
     assert _where_loss(logits, labels).item() == pytest.approx(np.log1p(np.exp(-1.0)), rel=1e-5)
 
 
-def test_a_kind_has_three_traits() -> None:
-    assert (TRAITS.sum(1) == 3).all()
+def test_kinds_differ_in_their_traits() -> None:
     assert len({tuple(row) for row in TRAITS.tolist()}) == len(KINDS)
+
+
+def test_a_patch_is_on_the_object_that_its_middle_lies_on() -> None:
+    """From x = 120, y = 200, 40 wide: middles 120 to 152 across, 200 to 232 down."""
+    at = cut([Scene((SIDE, SIDE), [Thing(7, 120, 200, 40)], WHITE)], np.random.default_rng(0), empty=1.0).at
+    on = np.argwhere(at.reshape(8, 8, 8, 8).swapaxes(1, 2).reshape(64, 64) == 7)
+    assert on.tolist() == [[row, column] for row in (12, 13, 14) for column in (7, 8, 9)]
+    assert (at[at != 7] == -1).all()
 
 
 def test_a_run_goes_on_from_its_checkpoint_and_the_finder_can_be_loaded(tmp_path: Path) -> None:
     train_finder(config(tmp_path))
     first = json.loads((tmp_path / "train.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert first["step"] == 2
-    assert main(["train", "finder", "--out", str(tmp_path), "--steps", "3", "--threads", "1", "--resume"]) == 0
+    write_checkpoint(replace(read_checkpoint(tmp_path), progress=0.5), tmp_path)  # as if it had been cut off
+    assert main(["train", "finder", "--out", str(tmp_path), "--steps", "4", "--threads", "1", "--resume"]) == 0
     lines = (tmp_path / "train.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[0]) == first
-    assert json.loads(lines[-1])["step"] > 2
+    assert json.loads(lines[-1])["step"] == 4
     assert Finder.from_pretrained(tmp_path).dim == 160
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from mm_megacontext.bases.native_files import save_model
-from mm_megacontext.lens import Lens, LensInputs
+from mm_megacontext.lens import Lens, LensInputs, LensNet
 from mm_megacontext.training import train_lens as recipe
 from mm_megacontext.training.corpus import make_document
 from mm_megacontext.training.lens_data import LensBatch, LensDataConfig, lens_batches, open_some
@@ -33,7 +33,7 @@ from mm_megacontext.training.train_lens import (
     train_lens,
 )
 from mm_megacontext.training.words import Split
-from tests.tiny import random_base, random_lens, tokenizer
+from tests.tiny import random_base, random_lens_net, tokenizer
 
 DATA = LensDataConfig(pages=(1, 2), n_facts=(4, 8), batch=8, most_nodes=48)
 CPU = torch.device("cpu")
@@ -101,21 +101,20 @@ def test_ranking_loss_by_hand() -> None:
 
 
 def test_query_logits_are_cosines_of_the_query_vector() -> None:
-    lens = random_lens("base")
+    net = random_lens_net("base")
     found, _ = inputs()
     with torch.no_grad():
-        logits = query_logits(lens.net, found)
+        logits = query_logits(net, found)
         for b in range(3):
             m = int(found.question_valid[b].sum())
-            vector = lens.net.query_vector(found.question[b, :m])
+            vector = net.query_vector(found.question[b, :m])
             cosine = torch.nn.functional.cosine_similarity(found.gists[b], vector[None], dim=-1)
             torch.testing.assert_close(logits[b], recipe.SCALE * cosine, atol=1e-4, rtol=1e-4)
 
 
 def test_the_loss_is_finite_and_falls_towards_the_evidence() -> None:
     found, positive = inputs()
-    lens = random_lens("base")
-    assert torch.isfinite(lens_loss(lens.net, found, positive))
+    assert torch.isfinite(lens_loss(random_lens_net("base"), found, positive))
     marked = positive.float() * 20 - 10
     assert (
         float(ranking_loss(marked, positive, found.valid)) < 1e-3 < float(ranking_loss(-marked, positive, found.valid))
@@ -181,6 +180,8 @@ def test_a_run_learns_and_writes_a_lens(tmp_path: Path, base_dir: Path) -> None:
     assert losses[-1] < losses[0]
     assert set(log[-1]["dev"]) == {"top1", "precision", "recall"}
     loaded = Lens.from_pretrained(random_base().id, tmp_path / "lens")
+    assert isinstance(lens.net, LensNet)
+    assert isinstance(loaded.net, LensNet)
     for a, b in zip(lens.net.state_dict().values(), loaded.net.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     assert not lens.net.training

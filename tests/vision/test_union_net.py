@@ -41,8 +41,8 @@ def union(gists: list[Tensor]) -> Tensor:
     for i, gist in enumerate(gists):
         vectors[0, i // 2, i % 2, 0], weights[0, i // 2, i % 2] = gist, 1 + i
     with torch.no_grad():
-        gist: Tensor = net()(Cells(vectors, weights, "gists"))[0, 0]
-    return gist
+        made: Tensor = net()(Cells(vectors, weights, "gists"))[0, 0]
+    return made
 
 
 @settings(max_examples=50, deadline=None)
