@@ -43,7 +43,7 @@ check: $(VENV)/.dev-installed ## Check format, lint, types and import layers, as
 	$(BIN)/lint-imports
 
 .PHONY: bench
-bench: $(VENV)/.dev-installed ## Run every benchmark; tables on the screen, JSON in build/bench/
+bench: $(VENV)/.bench-installed ## Run every benchmark; tables on the screen, JSON in build/bench/
 	@mkdir -p build/bench
 	@for script in benchmarks/*.py; do \
 	  echo "== $$script"; $(BIN)/python "$$script" --out "build/bench/$$(basename "$$script" .py).json"; \
@@ -86,6 +86,10 @@ $(BIN)/pip:
 $(VENV)/.demo-installed: $(INPUTS) | $(BIN)/pip
 	@echo "Installing mm-megacontext into $(VENV) (the first time this downloads PyTorch: several minutes)" >&2
 	$(PIP_INSTALL) -e ".[pymupdf]"
+	@touch $@
+
+$(VENV)/.bench-installed: $(VENV)/.dev-installed
+	$(PIP_INSTALL) -e ".[dev,bench]"
 	@touch $@
 
 $(VENV)/.dev-installed: $(INPUTS) | $(BIN)/pip

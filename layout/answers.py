@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout.document import Box, Page, Region, Table
+from mm_megacontext.layout.document import Box, Link, Page, Region, Table
 from mm_megacontext.layout.pdf_messages import Measured, Pixels, ReadPage, Render, Request
 from mm_megacontext.layout.wire import BadMessage
 
-_MAX_CELLS = 1_000_000  # of a table
+_MAX_CELLS = 1_000_000  # of the tables of a page
 _MAX_LEVEL = 99  # of a heading
+_MAX_PAGE = 1 << 31  # that a link leads to
 
 
 def check_answer(answer: Any, request: Request, limits: IngestLimits) -> None:
@@ -38,8 +39,15 @@ def check_page(page: Page, number: int, max_pixels: int) -> None:
         raise BadMessage(f"a page of {width:g} x {height:g} pt")
     if (page.problem is None) != (page.code is None):
         raise BadMessage("a problem without a code, or a code without a problem")
+    if sum(r.table.n_rows * r.table.n_columns for r in page.regions if r.table is not None) > _MAX_CELLS:
+        raise BadMessage(f"tables of more than {_MAX_CELLS} cells")
     for region in page.regions:
         _check_region(region, max(page.size))
+        _check_caption(region, page.regions)
+    for box in [mark.bbox for marks in (page.fields, page.notes, page.links) for mark in marks]:
+        _check_place(box, max(page.size))
+    for link in page.links:
+        _check_link(link)
 
 
 def _check_region(region: Region, side: float) -> None:
@@ -49,12 +57,27 @@ def _check_region(region: Region, side: float) -> None:
     if region.table is not None:
         _check_table(region.table)
         lines += [line for cell in region.table.cells for line in cell.lines]
+    if region.is_running:
+        raise BadMessage("something that comes back on pages that its reader did not look at")
     if not all(line.words for line in lines):
         raise BadMessage("a line without words")
     if region.hidden is not None:
         return  # it may be anywhere, and goes nowhere
     for box in (region.bbox, *(word.bbox for line in lines for word in line.words)):
         _check_place(box, side)
+
+
+def _check_caption(region: Region, regions: tuple[Region, ...]) -> None:
+    target = region.caption_of
+    if target is None:
+        return
+    if region.kind != "caption" or not 0 <= target < len(regions) or regions[target].kind not in ("figure", "table"):
+        raise BadMessage(f"a {region.kind} that is the caption of no figure or table")
+
+
+def _check_link(link: Link) -> None:
+    if link.page is not None and not 1 <= link.page <= _MAX_PAGE:
+        raise BadMessage(f"a link to page {link.page}")
 
 
 def _check_place(box: Box, side: float) -> None:
@@ -64,8 +87,10 @@ def _check_place(box: Box, side: float) -> None:
 
 
 def _check_table(table: Table) -> None:
-    if table.n_rows * table.n_columns > _MAX_CELLS or min(table.n_rows, table.n_columns) < 1:
+    if min(table.n_rows, table.n_columns) < 1:
         raise BadMessage(f"a table of {table.n_rows} x {table.n_columns}")
+    if (table.id, table.continues, table.first_row, table.n_repeated_rows) != ("", False, 0, 0):
+        raise BadMessage("a table that goes on from pages that its reader did not look at")
     for cell in table.cells:
         is_inside = 0 <= cell.row < table.n_rows and 0 <= cell.column < table.n_columns
         if not (is_inside and 1 <= cell.row_span <= table.n_rows and 1 <= cell.column_span <= table.n_columns):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from mm_megacontext.errors import ErrorCode
 
@@ -30,7 +30,12 @@ HiddenReason = Literal[
 ]
 """Why a person who looks at the page does not see a text that is in the file."""
 
+FieldKind = Literal["text", "password", "choice", "checkbox", "radio", "button", "signature"]
+
 PageStatus = Literal["ok", "degraded", "failed"]
+
+Lines = Annotated[str, "lines"]
+"""Text that may have line breaks; all other is of one line."""
 
 
 def union(boxes: list[Box]) -> Box:
@@ -54,7 +59,7 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Words on one baseline, left to right. In a table, one line of one cell."""
+    """Words on one baseline, as they are read. In a table, one line of one cell."""
 
     words: tuple[Word, ...]
 
@@ -86,11 +91,23 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells in row-major order."""
+    """Cells in row-major order. A table that goes on over the end of a page is one of these on each page.
+
+    Attributes:
+        id: The same for all parts of a table, such as "3.1": of the page where it begins, and its number there. Empty
+            where pages are not looked at together.
+        continues: Whether it goes on with the last table of the page before.
+        first_row: The row of the whole table that the first one here is, but for those that repeat its header.
+        n_repeated_rows: How many rows, from the first, repeat the header of the whole table.
+    """
 
     cells: tuple[Cell, ...]
     n_rows: int
     n_columns: int
+    id: str = ""
+    continues: bool = False
+    first_row: int = 0
+    n_repeated_rows: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +122,10 @@ class Region:
     """Heading level from 1, if ``kind`` is ``"heading"``."""
     hidden: HiddenReason | None = None
     """Why nobody sees it, or None. What is hidden is shown by ``mmctx layout`` and never read."""
+    is_running: bool = False
+    """Of a header or footer: whether it comes back on other pages. Such are not read unless asked for."""
+    caption_of: int | None = None
+    """Of a caption: the index of its figure or table among the page's regions, or None where there is none near."""
 
     @property
     def text(self) -> str:
@@ -114,17 +135,63 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
+class FormField:
+    """A field of a form that can be filled in, as it is filled in. What stands in the field of a password is left out.
+
+    Attributes:
+        name: Its full name in the file.
+        value: Text, the options chosen, joined by ", ", or of a box or button its state: "Off" or a name for on.
+    """
+
+    name: str
+    kind: FieldKind
+    value: Lines
+    bbox: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a reader of the file wrote on the page: a comment or a text beside it.
+
+    Attributes:
+        kind: What it is attached to, in the words of PDF in lower case: "text", "freetext", "highlight", "stamp", …
+    """
+
+    kind: str
+    text: str
+    author: str
+    bbox: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A place on the page that leads elsewhere: to ``uri``, or to ``page`` of the same document, from 1."""
+
+    bbox: Box
+    uri: str | None = None
+    page: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
-    """Regions in reading order. ``number`` counts from 1; ``size`` is (width, height) in the document's unit."""
+    """Regions in reading order. ``number`` counts from 1; ``size`` is (width, height) in the document's unit.
+
+    Attributes:
+        problem: Why the page could not be read whole, or None.
+        code: The same for programs; None where there is no problem.
+        fields: Of a form; their values are words of the regions, too, and boxes to tick are the words ☐ and ☑.
+        notes: Comments are no words of the regions; a text that is painted on the page is.
+    """
 
     number: int
     size: tuple[float, float]
     regions: tuple[Region, ...]
     engine: str = ""
     problem: str | None = None
-    """Why the page could not be read whole, or None."""
     code: ErrorCode | None = None
-    """The same for programs; None where there is no problem."""
+    fields: tuple[FormField, ...] = ()
+    notes: tuple[Note, ...] = ()
+    links: tuple[Link, ...] = ()
 
     @property
     def status(self) -> PageStatus:

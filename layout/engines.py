@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.errors import MissingExtra
-from mm_megacontext.layout.document import Box, HiddenReason
+from mm_megacontext.layout.document import Box, FormField, HiddenReason, Link, Note
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -84,6 +84,17 @@ class Painted(NamedTuple):
     box: Box
 
 
+class Marks(NamedTuple):
+    """What lies on a page and is no part of its content."""
+
+    fields: tuple[FormField, ...] = ()
+    notes: tuple[Note, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+NO_MARKS = Marks()
+
+
 @dataclass(frozen=True, slots=True)
 class RawPage:
     """What stands on one page.
@@ -97,6 +108,8 @@ class RawPage:
         raster: Renders the page, annotations included, at so many pixels a point: (height, width) grey; called while
             the page is open. None where the engine cannot.
         paint_order: What is painted, in order. None where the engine does not know.
+        marks: Form fields, notes and links that can be seen.
+        marks_error: Why these could not be read, or None.
     """
 
     number: int
@@ -107,6 +120,8 @@ class RawPage:
     drawings: list[Box]
     raster: Callable[[float], npt.NDArray[np.uint8]] | None = None
     paint_order: Callable[[], list[Painted]] | None = None
+    marks: Marks = NO_MARKS
+    marks_error: Exception | None = None
 
 
 MAX_RULE_PT = 2.5

@@ -37,6 +37,9 @@ def page_to_json(page: Page) -> dict[str, Any]:
         "problem": page.problem,
         "code": page.code,
         "regions": [_region_to_json(region, order) for order, region in enumerate(page.regions, 1)],
+        "fields": [{"name": f.name, "kind": f.kind, "value": f.value, "bbox": _rounded(f.bbox)} for f in page.fields],
+        "notes": [{"kind": n.kind, "text": n.text, "author": n.author, "bbox": _rounded(n.bbox)} for n in page.notes],
+        "links": [{"bbox": _rounded(link.bbox), "uri": link.uri, "page": link.page} for link in page.links],
     }
 
 
@@ -50,13 +53,27 @@ def _region_to_json(region: Region, order: int) -> dict[str, Any]:
     }
     if region.hidden is not None:
         fields["hidden"] = region.hidden
+    if region.kind in _MARGINS:
+        fields["running"] = region.is_running
+    if region.caption_of is not None:
+        fields["caption_of"] = region.caption_of + 1
     if region.level is not None:
         fields["level"] = region.level
     if region.table is not None:
+        fields |= _table_to_json(region.table)
         fields["cells"] = [_cell_to_json(cell) for cell in region.table.cells]
     else:
         fields["lines"] = [_line_to_json(line) for line in region.lines]
     return fields
+
+
+def _table_to_json(table: Table) -> dict[str, Any]:
+    return {
+        "table": table.id or None,
+        "continues": table.continues,
+        "first_row": table.first_row,
+        "n_repeated_rows": table.n_repeated_rows,
+    }
 
 
 def _line_to_json(line: Line) -> dict[str, Any]:
@@ -84,7 +101,7 @@ def _rounded(box: Box) -> list[float]:
 
 
 def page_to_markdown(page: Page) -> str:
-    """The text of a page as Markdown in reading order; without page headers, footers and what is hidden.
+    """The text of a page as Markdown in reading order; without running headers and footers and what is hidden.
 
     Example:
         >>> from mm_megacontext.layout.document import Line, Word
@@ -92,7 +109,7 @@ def page_to_markdown(page: Page) -> str:
         >>> page_to_markdown(Page(1, (99, 99), (Region("heading", line.bbox, (line,), level=2),)))
         '## Findings'
     """
-    read = [region for region in page.regions if region.kind not in _MARGINS and region.hidden is None]
+    read = [region for region in page.regions if not region.is_running and region.hidden is None]
     return "\n\n".join(map(_region_to_markdown, read))
 
 

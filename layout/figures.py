@@ -17,6 +17,7 @@ _MIN_DRAWINGS = 6  # pieces of a drawing; fewer are boxes, underlines and backgr
 _BACKGROUND_SHARE = 0.6  # of the page's area; an image of this size with the page's words on it lies behind them
 _GRID_PT = 8.0  # pieces that touch the same cell of this grid belong together
 _MAX_GRID = 250  # cells on a side
+_FRAME_PT = 3.0  # between a form field and its frame
 _INSIDE_TABLE = 0.5  # of the figure's area
 
 
@@ -27,13 +28,21 @@ def find_figures(page: RawPage, tables: Sequence[Box]) -> list[Region]:
         return _wordless(page)
     images = [box for box in page.images if not _is_background(box, page.words, area)]
     boxes = [box for box, _ in _clusters(images, page.size) if _is_large(box, _MIN_IMAGE_SHARE * area)]
-    pieces = [*page.drawings, *page.rules]
+    fields = [field.bbox for field in page.marks.fields]
+    pieces = [box for box in (*page.drawings, *page.rules) if not any(_is_of_field(box, field) for field in fields)]
     if len(page.drawings) >= _MIN_DRAWINGS:
         for box, n_pieces in _clusters(pieces, page.size):
             if n_pieces >= _MIN_DRAWINGS and _is_drawing(box, page, area):
                 boxes.append(box)
     kept = [box for box in _joined(boxes) if not any(_share_inside(box, t) > _INSIDE_TABLE for t in tables)]
     return [Region("figure", box) for box in kept]
+
+
+def _is_of_field(box: Box, field: Box) -> bool:
+    """Whether a drawing is the frame or background of a form field, or in it."""
+    x0, y0, x1, y1 = field
+    inner = box[0] >= x0 - _FRAME_PT and box[1] >= y0 - _FRAME_PT
+    return inner and box[2] <= x1 + _FRAME_PT and box[3] <= y1 + _FRAME_PT
 
 
 def _wordless(page: RawPage) -> list[Region]:

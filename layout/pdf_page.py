@@ -9,6 +9,8 @@ from dataclasses import replace
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.layout.document import Page, Region
 from mm_megacontext.layout.engines import OpenPdf, RawPage
+from mm_megacontext.layout.form_values import with_values
+from mm_megacontext.layout.leaders import without_leaders
 from mm_megacontext.layout.ocr import DPI, Ocr, OcrFailed
 from mm_megacontext.layout.regions import find_regions
 from mm_megacontext.layout.visibility import split_hidden
@@ -17,6 +19,8 @@ _PT_PER_INCH = 72.0
 _FEW_WORDS = 5  # a stamp or page number on a scan
 _SCAN_SHARE = 0.5  # of the page's area that images cover
 _MAX_OCR_PIXELS = 60_000_000  # a sheet of A1 at 300 dpi would be twice that
+MARKS_UNREAD = "its form fields, notes and links could not be read"
+"""Begins the problem of a page where that is so."""
 MOST_LETTERS = 300
 """Of what an engine says is wrong."""
 _NO_MEMORY = re.compile(r"\b[mc]alloc\b|\brealloc\b|out of memory", re.IGNORECASE)
@@ -41,8 +45,12 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None, max_pixel
         _check_size(raw, max_pixels)
     except Exception as e:
         return Page(number, (0.0, 0.0), (), engine, problem=first_words(e), code=_code(e, "corrupt"))
+    fields, notes, links = raw.marks
     problem: str | None = None
     code: ErrorCode | None = None
+    if raw.marks_error is not None:
+        problem = f"{MARKS_UNREAD} ({first_words(raw.marks_error)})"
+        code = _code(raw.marks_error, "marks_unread")
     try:
         seen, hidden = split_hidden(raw)
     except Exception as e:
@@ -50,12 +58,18 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None, max_pixel
         code = _code(e, "visibility_unknown")
         seen, hidden = raw, ()
     try:
-        regions, unread = _regions_and_failure(seen, ocr)
+        regions, unread = _regions_and_failure(with_values(_without_leaders(seen), raw.words), ocr)
     except Exception as e:
-        return Page(number, raw.size, hidden, engine, problem=first_words(e), code=_code(e, "layout_failed"))
+        regions, unread = (), None
+        problem, code = first_words(e), _code(e, "layout_failed")
     if problem is None and unread is not None:
         problem, code = first_words(unread), unread.code
-    return Page(number, raw.size, (*regions, *hidden), engine, problem=problem, code=code)
+    found = (*regions, *hidden)
+    return Page(number, raw.size, found, engine, problem=problem, code=code, fields=fields, notes=notes, links=links)
+
+
+def _without_leaders(page: RawPage) -> RawPage:
+    return replace(page, words=without_leaders(page.words))
 
 
 def _check_size(page: RawPage, max_pixels: int) -> None:

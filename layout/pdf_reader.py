@@ -7,18 +7,21 @@ a failed page that says why; the pages after it go on.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout import worker_pool
+from mm_megacontext.layout.continued_tables import join_tables
 from mm_megacontext.layout.document import Document, Page
 from mm_megacontext.layout.engines import candidates
 from mm_megacontext.layout.ocr import Ocr, Tesseract
 from mm_megacontext.layout.pages_ahead import PagesAhead
 from mm_megacontext.layout.pdf_messages import Count, Failure, PdfFile
+from mm_megacontext.layout.running_titles import settle_running_titles
 from mm_megacontext.layout.worker_process import WorkerFailed
 
 _SAME_FOR_ALL = (None, "limit_pixels", "limit_size", "ocr_unavailable", "ocr_failed")
@@ -110,7 +113,12 @@ class _Reading:
     limits: IngestLimits
 
     def pages(self) -> Iterator[Page]:
-        """The pages in order; a worker is held while the generator lives."""
+        """The pages in order, as they are to be seen together; a worker is held while the generator lives."""
+        with closing(self._single_pages()) as pages:
+            yield from join_tables(settle_running_titles(pages, self.n_pages))
+
+    def _single_pages(self) -> Generator[Page, None, None]:
+        """Each page as it is alone."""
         ahead = PagesAhead(self.files[0], self.n_pages, self.ocr, self.limits)
         try:
             for number in range(1, self.n_pages + 1):

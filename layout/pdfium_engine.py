@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +17,14 @@ import pypdfium2.raw as pdfium_c
 
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Box, HiddenReason
-from mm_megacontext.layout.engines import OpenPdf, RawPage, RawWord, clean_text, is_outside
+from mm_megacontext.layout.engines import NO_MARKS, OpenPdf, RawPage, RawWord, clean_text, is_outside
 from mm_megacontext.layout.passwords import wrong_password
 from mm_megacontext.layout.pdfium_file import is_password_error, open_pdfium
 from mm_megacontext.layout.pdfium_graphics import Frame, paint_order, read_graphics
+from mm_megacontext.layout.pdfium_marks import read_marks
+
+# It would warn of forms of a kind (XFA) that this build cannot draw; their fields are read all the same.
+logging.getLogger("pypdfium2").setLevel(logging.ERROR)
 
 _LINE_BREAK_HYPHEN = 0x02  # PDFium's mark for a hyphen at the end of a line
 _BOLD_WEIGHT = 600
@@ -44,6 +50,7 @@ class PdfiumEngine:
 class _PdfiumFile:
     def __init__(self, pdf: pdfium.PdfDocument) -> None:
         self._pdf = pdf
+        self._pdf.init_forms()
         self._page: pdfium.PdfPage | None = None
 
     @property
@@ -53,12 +60,17 @@ class _PdfiumFile:
     def page(self, number: int) -> RawPage:
         self._close_page()
         self._page = self._pdf[number - 1]
+        marks, error = NO_MARKS, None
+        try:
+            marks = read_marks(self._pdf, self._page)
+        except Exception as e:
+            error = e.with_traceback(None)
         # Text of form fields and annotations is no page content until it is flattened into it (in memory only).
         if pdfium_c.FPDFPage_GetAnnotCount(self._page) > 0:
             pdfium_c.FPDFPage_Flatten(self._page, pdfium_c.FLAT_NORMALDISPLAY)
             self._page.close()
             self._page = self._pdf[number - 1]
-        return _read_page(self._page, number)
+        return replace(_read_page(self._page, number), marks=marks, marks_error=error)
 
     def _close_page(self) -> None:
         """A page stays open until the next one is read: it may yet be rendered."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.layout.document import Box, HiddenReason
 from mm_megacontext.layout.engines import (
+    NO_MARKS,
     NO_PYMUPDF,
     OpenPdf,
     Painted,
@@ -28,6 +29,7 @@ from mm_megacontext.layout.engines import (
     place_vector,
 )
 from mm_megacontext.layout.passwords import spellings, wrong_password
+from mm_megacontext.layout.pymupdf_marks import read_marks
 
 
 @contextmanager
@@ -106,7 +108,12 @@ class _PyMuPdfFile:
         rules, drawings = self._vectors(page, blocks, size, turn)
         images = self._images(page, size, turn) if not words or page.get_images() else []
         raster, order = partial(_raster, page), partial(_paint_order, page, turn)
-        return RawPage(number, size, words, rules, images, drawings, raster, order)
+        marks, error = NO_MARKS, None
+        try:
+            marks = read_marks(page, lambda rect: clip_box(_turned(tuple(rect), turn), size), size)
+        except Exception as e:
+            error = e.with_traceback(None)
+        return RawPage(number, size, words, rules, images, drawings, raster, order, marks, error)
 
     @staticmethod
     def _vectors(

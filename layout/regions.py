@@ -12,12 +12,17 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
+from mm_megacontext.layout.captions import bind_captions
 from mm_megacontext.layout.columns import find_zones
-from mm_megacontext.layout.document import Box, Region, RegionKind, union
+from mm_megacontext.layout.document import Box, FormField, Region, RegionKind, union
 from mm_megacontext.layout.engines import RawPage, RawWord
 from mm_megacontext.layout.figures import find_figures
+from mm_megacontext.layout.form_values import is_inside
+from mm_megacontext.layout.plain_tables import find_plain_tables
+from mm_megacontext.layout.ruled_tables import find_ruled_tables
+from mm_megacontext.layout.rulings import Rule, rules_across
 from mm_megacontext.layout.segments import Segment, find_rows, find_segments, line_of
-from mm_megacontext.layout.tables import FoundTable, find_plain_tables, find_ruled_tables
+from mm_megacontext.layout.tables import FoundTable
 
 _PAGE_CELL_WORDS = 2.5  # before columns are known, only very short cells make a plain table
 _ZONE_CELL_WORDS = 5.0
@@ -46,12 +51,14 @@ def find_regions(page: RawPage) -> tuple[Region, ...]:
     body_size = _body_size(page.words)
     solids = [Region("table", table.bbox, table=table.table) for table in ruled] + figures
     free = _outside(page.words, [table.bbox for table in ruled])
-    segments = _without_plain_tables(find_segments(free), _PAGE_CELL_WORDS, solids)
+    rules = rules_across(page.rules)
+    segments = _without_plain_tables(find_segments(free), _PAGE_CELL_WORDS, solids, rules)
     segments += [Segment(*solid.bbox, solid=index) for index, solid in enumerate(solids)]
     regions: list[Region] = []
     for zone in find_zones(segments):
-        regions += _zone_regions(zone, solids, body_size)
-    return tuple(_mark_margins(regions, page.size, body_size))
+        regions += _zone_regions(zone, solids, body_size, rules)
+    marked = _mark_forms(_mark_margins(regions, page.size, body_size), page.marks.fields)
+    return bind_captions(tuple(marked))
 
 
 def _body_size(words: Sequence[RawWord]) -> float:
@@ -78,17 +85,19 @@ def _outside(words: Sequence[RawWord], boxes: Sequence[Box]) -> list[RawWord]:
     return outside
 
 
-def _without_plain_tables(segments: list[Segment], max_cell_words: float, solids: list[Region]) -> list[Segment]:
+def _without_plain_tables(
+    segments: list[Segment], max_cell_words: float, solids: list[Region], rules: Sequence[Rule]
+) -> list[Segment]:
     """The segments that are in no plain table; the tables found go to ``solids``."""
-    tables: list[FoundTable] = find_plain_tables(segments, max_cell_words)
+    tables: list[FoundTable] = find_plain_tables(segments, max_cell_words, rules)
     taken = {id(s) for table in tables for s in table.segments}
     solids += [Region("table", table.bbox, table=table.table) for table in tables]
     return [s for s in segments if id(s) not in taken] if taken else segments
 
 
-def _zone_regions(zone: list[Segment], solids: list[Region], body_size: float) -> list[Region]:
+def _zone_regions(zone: list[Segment], solids: list[Region], body_size: float, rules: Sequence[Rule]) -> list[Region]:
     n_before = len(solids)
-    zone = _without_plain_tables(zone, _ZONE_CELL_WORDS, solids)
+    zone = _without_plain_tables(zone, _ZONE_CELL_WORDS, solids, rules)
     zone += [Segment(*solids[i].bbox, solid=i) for i in range(n_before, len(solids))]
     regions: list[Region] = []
     lines: list[_Row] = []
@@ -195,6 +204,15 @@ def _heading_level(rows: list[_Row], n_words: int, text: str, body_size: float) 
         if ratio >= at_least and (bold or not text.endswith(".")):
             return level
     return _BOLD_LEVEL if bold and len(rows) == 1 and ratio >= 0.95 else None
+
+
+def _mark_forms(regions: Iterable[Region], fields: Sequence[FormField]) -> Iterable[Region]:
+    """Regions of lines that hold what is filled into a field as forms."""
+    boxes = [field.bbox for field in fields if field.kind not in ("button", "signature")]
+    for region in regions:
+        words = [word.bbox for line in region.lines for word in line.words]
+        is_form = boxes and any(is_inside(word, box) for word in words for box in boxes)
+        yield replace(region, kind="form", level=None) if is_form else region
 
 
 def _mark_margins(regions: list[Region], size: tuple[float, float], body_size: float) -> Iterable[Region]:

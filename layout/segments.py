@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from mm_megacontext.layout.direction import in_reading_order
 from mm_megacontext.layout.document import Box, Line, Word, union
 from mm_megacontext.layout.engines import RawWord
 
@@ -136,5 +137,6 @@ def find_rows(segments: Iterable[Segment]) -> list[list[Segment]]:
 
 
 def line_of(row: Iterable[Segment]) -> Line:
-    """A row as one line: the words of all its segments, whatever the gaps between them."""
-    return Line(tuple(Word(w.text, w.box, None, w.confidence) for segment in row for w in segment.words))
+    """A row as one line: the words of all its segments, whatever the gaps between them, as they are read."""
+    words = in_reading_order([word for segment in row for word in segment.words])
+    return Line(tuple(Word(word.text, word.box, None, word.confidence) for word in words))

@@ -15,6 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgpack
 
+from mm_megacontext.layout.document import Lines
 from mm_megacontext.layout.engines import clean_text
 
 Decode = Callable[[Any], Any]
@@ -94,7 +95,7 @@ def _instance(kind: Any, value: Any) -> Any:
 
 @cache
 def _field_decoders(kind: Any) -> tuple[tuple[str, Decode], ...]:
-    hints = get_type_hints(kind)
+    hints = get_type_hints(kind, include_extras=True)
     return tuple((field.name, _decoder(hints[field.name])) for field in dataclasses.fields(kind))
 
 
@@ -123,6 +124,12 @@ def _text(value: Any) -> str:
     if type(value) is not str:
         raise BadMessage(f"{_told(value)} is no text")
     return clean_text(value)
+
+
+def _lines(value: Any) -> str:
+    if type(value) is not str:
+        raise BadMessage(f"{_told(value)} is no text")
+    return "\n".join(map(clean_text, value.split("\n")))
 
 
 def _box(value: Any) -> tuple[float, ...]:
@@ -159,6 +166,7 @@ def _fixed(items: tuple[Decode, ...]) -> Decode:
 
 _SCALARS: dict[Any, Decode] = {
     str: _text,
+    Lines: _lines,
     float: _number,
     int: _exact(int),
     bool: _exact(bool),

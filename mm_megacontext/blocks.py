@@ -124,8 +124,13 @@ def _segment_starts(line: Line) -> Iterator[bool]:
     previous: Word | None = None
     for word in line.words:
         height = word.bbox[3] - word.bbox[1]
-        yield previous is None or word.bbox[0] - previous.bbox[2] > WIDE_GAP * height
+        yield previous is None or _gap(previous.bbox, word.bbox) > WIDE_GAP * height
         previous = word
+
+
+def _gap(box: Box, other: Box) -> float:
+    """White space between two boxes on a line, whichever comes first; negative where they overlap."""
+    return max(other[0] - box[2], box[0] - other[2])
 
 
 def _table_words(region: Region) -> Iterator[PlacedWord]:

@@ -127,6 +127,7 @@ class TreeBuilder:
         on_block: Told of every text block with its row (training keeps track of evidence this way).
         on_problem: Told of a page (from 1) with a figure that cannot be read, which is left out; without it, the
             error is raised.
+        running_titles: Whether headers and footers that come back on page after page are built in, too.
     """
 
     unit: Unit
@@ -135,8 +136,11 @@ class TreeBuilder:
     figures: Figures | None = None
     on_block: Callable[[NodeRow, Block], None] | None = None
     on_problem: Callable[[int, str, ErrorCode], None] | None = None
+    running_titles: bool = False
     n_rows: int = 0
     t: int = 0
+    last_header: tuple[str, _Header] = field(default_factory=lambda: ("", _Header()), repr=False)
+    """The id and the names of columns of the table that came last."""
 
     def build(
         self, document: Document, on_page: Callable[[Page], None] | None = None, written: Written | None = None
@@ -177,7 +181,7 @@ class TreeBuilder:
             return done[0]
         regions = Grouper(lambda group: self._parent(group, "group"))
         for region in page.regions:
-            if region.hidden is not None:
+            if region.hidden is not None or (region.is_running and not self.running_titles):
                 continue
             if closed := regions.room():
                 yield closed
@@ -226,7 +230,7 @@ class TreeBuilder:
         gists = self.gister.of_tokens([b.token_ids for b in blocks])
         rows: list[NodeRow] = []
         group = Grouper(lambda children: self._parent(children, region.kind))
-        header = _Header()
+        header = self._header_before(region)
         for block, gist in zip(blocks, gists, strict=True):
             rows += group.room()
             row = self._block_row(page.number, region.kind, block, gist, header)
@@ -237,7 +241,15 @@ class TreeBuilder:
         rows += closed
         if len(tops) > 1:
             rows.append(self._parent(tops, region.kind, bbox=region.bbox))
+        if region.table is not None:
+            self.last_header = (region.table.id, header)
         return rows
+
+    def _header_before(self, region: Region) -> _Header:
+        """The names of the columns of a table that began on an earlier page and does not repeat them; else none."""
+        table, (last_id, header) = region.table, self.last_header
+        goes_on = table is not None and table.continues and table.id == last_id and not table.n_repeated_rows
+        return header if goes_on else _Header()
 
     def _block_row(self, page: int, kind: str, block: Block, gist: Gist, header: _Header) -> NodeRow:
         n = len(block.token_ids)

@@ -25,6 +25,7 @@ ErrorCode = Literal[
     "bad_answer",
     "layout_failed",
     "visibility_unknown",
+    "marks_unread",
     "ocr_unavailable",
     "ocr_failed",
     "missing_extra",

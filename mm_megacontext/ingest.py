@@ -102,6 +102,7 @@ class Ingester:
         tiles: Makes the gists of image tiles.
         writable: Opens the store for writing; called when there is something to write, not before.
         limits: What is refused, and what reading may take.
+        running_titles: Whether headers and footers that come back on page after page are taken up, too.
     """
 
     tokenizer: BaseTokenizer
@@ -109,6 +110,7 @@ class Ingester:
     tiles: TileGister
     writable: Callable[[], Store]
     limits: IngestLimits = field(default_factory=IngestLimits)
+    running_titles: bool = False
 
     def open(self, path: Path, *, engine: str, password: str | None, ocr: str) -> Document:
         """Open a file. Raises IngestError."""
@@ -133,7 +135,14 @@ class Ingester:
         )
         with ExitStack() as stack:
             figures = self._figures(document, password, stack)
-            builder = TreeBuilder(document.unit, self.tokenizer, self.gister, figures, on_problem=log.figure)
+            builder = TreeBuilder(
+                document.unit,
+                self.tokenizer,
+                self.gister,
+                figures,
+                on_problem=log.figure,
+                running_titles=self.running_titles,
+            )
             if figures is None or document.kind != "image" or not is_one_figure(document):
                 batches = _at_least_one(builder.build(document, log.page), document, log.problems)
                 return log.summary(self.writable().add_source(info, batches))

@@ -151,6 +151,7 @@ class MegaContext:
         engine: str = "auto",
         password: str | None = None,
         ocr: str = "auto",
+        running_titles: bool = False,
         on_progress: OnProgress | None = None,
     ) -> IngestReport:
         """Take up a file, or every supported file below a directory.
@@ -161,6 +162,7 @@ class MegaContext:
         Args:
             path: A file or directory.
             engine, password, ocr: How files are read, see ``layout.reader.read``.
+            running_titles: Whether headers and footers that come back on page after page are taken up, too.
             on_progress: Told of every page.
 
         Raises:
@@ -169,7 +171,9 @@ class MegaContext:
         """
         files = find_files(Path(path))
         report = IngestReport()
-        ingester = Ingester(self.base.tokenizer, self._gister, self._tiles, self._writable, self._limits)
+        ingester = Ingester(
+            self.base.tokenizer, self._gister, self._tiles, self._writable, self._limits, running_titles
+        )
         for number, file in enumerate(files, 1):
             try:
                 if (uri := self._unchanged(file)) is not None:

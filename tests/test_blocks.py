@@ -99,7 +99,8 @@ def starts_segment(line: Line, i: int) -> bool:
     if i == 0:
         return True
     before, word = line.words[i - 1], line.words[i]
-    return word.bbox[0] - before.bbox[2] > WIDE_GAP * (word.bbox[3] - word.bbox[1])
+    white = max(word.bbox[0] - before.bbox[2], before.bbox[0] - word.bbox[2])  # from the left or from the right
+    return white > WIDE_GAP * (word.bbox[3] - word.bbox[1])
 
 
 def ends_sentence(word: Word) -> bool:

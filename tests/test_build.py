@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -276,6 +276,36 @@ def test_text_without_headers_has_no_links() -> None:
     built = build([Page(1, SIZE, (Region("text", (0.0, 0.0, *SIZE), tuple(lines)),))])
     assert len(built.blocks) > 2
     assert all((row.links, row.context) == ((), "") for row in built.rows)
+
+
+def test_a_table_that_goes_on_has_its_columns_named_where_it_began() -> None:
+    rng = random.Random(5)
+    regions = [table_region(rng, 12) for _ in range(3)]
+    ids = [("1.1", False, 0), ("1.1", True, 0), ("3.1", False, 0)]
+    pages = []
+    for number, (region, (own_id, continues, n_repeated)) in enumerate(zip(regions, ids, strict=True), 1):
+        assert region.table is not None
+        cells = tuple(replace(c, role="body") if continues else c for c in region.table.cells)
+        table = replace(region.table, cells=cells, id=own_id, continues=continues, n_repeated_rows=n_repeated)
+        pages.append(Page(number, SIZE, (replace(region, table=table),)))
+    blocks = [row for row in build(pages).rows if row.lod == 1]
+    first, second, third = ([row for row in blocks if row.page == number] for number in (1, 2, 3))
+    assert first[-1].context
+    assert {row.context for row in second} == {first[-1].context}
+    assert {row.links for row in second} == {first[-1].links}
+    assert third[0].context == ""
+
+
+def test_running_titles_are_left_out_unless_asked_for() -> None:
+    def region(kind: RegionKind, text: str, is_running: bool = False) -> Region:
+        box = (0.0, 0.0, 60.0, 10.0)
+        return Region(kind, box, (Line((Word(text, box),)),), is_running=is_running)
+
+    page = Page(1, SIZE, (region("header", "running", True), region("header", "letterhead"), region("text", "body")))
+    for running_titles, expected in ((False, ["letterhead", "body"]), (True, ["running", "letterhead", "body"])):
+        builder = TreeBuilder("pt", PairTokenizer(), MeanGistNet(embed), running_titles=running_titles)
+        rows = [row for batch in builder.build(document([page])) for row in batch]
+        assert [row.text for row in rows if row.lod == 1] == expected
 
 
 def test_many_pages_are_grouped() -> None:

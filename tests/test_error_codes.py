@@ -28,6 +28,7 @@ ELSEWHERE = {
     "engine_crash": "tests/layout/test_isolation.py",
     "bad_answer": "tests/layout/test_isolation.py",
     "visibility_unknown": "tests/layout/test_isolation.py",
+    "marks_unread": "tests/layout/test_marks.py",
     "layout_failed": "tests/layout/test_reader.py",
 }
 

@@ -78,7 +78,7 @@ def test_doctor_knows_the_declared_requirements(pyproject: dict[str, Any]) -> No
     extras = {
         name: tuple(Requirement(r).name for r in requirements)
         for name, requirements in project["optional-dependencies"].items()
-        if name not in ("dev", "test")
+        if name not in ("bench", "dev", "test")
     }
     assert extras == doctor.EXTRAS
 

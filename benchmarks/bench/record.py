@@ -151,8 +151,13 @@ def _cpu_model() -> str:
 
 def versions() -> dict[str, str]:
     """Of Python and everything whose speed counts."""
-    found = {"python": platform.python_version()}
-    for name in DISTRIBUTIONS:
+    return {"python": platform.python_version(), **versions_of(*DISTRIBUTIONS)}
+
+
+def versions_of(*distributions: str) -> dict[str, str]:
+    """Of what is installed under these names."""
+    found = {}
+    for name in distributions:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -33,6 +33,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files or directories")
     parser.add_argument("--memory", type=Path, required=True, metavar="DIR", help="the memory, made if it is not there")
     add_reading(parser)
+    parser.add_argument(
+        "--running-titles",
+        action="store_true",
+        help="take up headers and footers that come back on page after page, too",
+    )
     add_encoder(parser)
     add_json(parser)
     parser.set_defaults(run=run)
@@ -49,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
 
     started = time.monotonic()
     with MegaContext.open(args.memory, base=base, limits=ingest_limits(args)) as memory:
-        report = _ingest_all(memory, args.paths, options)
+        report = _ingest_all(memory, args.paths, options, args.running_titles)
     result = to_json(report, time.monotonic() - started)
 
     warn_of_pages(report.ingested)
@@ -69,13 +74,15 @@ def exit_code(report: IngestReport) -> int:
     return PARTIAL if report.failed or any(source.problems for source in report.ingested) else 0
 
 
-def _ingest_all(memory: MegaContext, paths: Sequence[Path], options: ReadingOptions) -> IngestReport:
+def _ingest_all(
+    memory: MegaContext, paths: Sequence[Path], options: ReadingOptions, running_titles: bool
+) -> IngestReport:
     from mm_megacontext.ingest import IngestReport
 
     total = IngestReport()
     with terminal.ProgressBar() as bar:
         for path in paths:
-            report = memory.ingest(path, **options, on_progress=bar.update)
+            report = memory.ingest(path, **options, running_titles=running_titles, on_progress=bar.update)
             total.ingested += report.ingested
             total.unchanged += report.unchanged
             total.failed += report.failed

@@ -18,6 +18,13 @@ class PdfPage:
     rotate: int = 0
     crop: tuple[float, float, float, float] | None = None
     ops: list[str] = field(default_factory=list)
+    marks: list[str] = field(default_factory=list)
+    """Entries of annotation dictionaries, without their place."""
+
+    def mark(self, x0: float, y0: float, x1: float, y1: float, entries: str) -> None:
+        """An annotation: a widget of a form, a note, or a link."""
+        h = self.size[1]
+        self.marks.append(f"/Type /Annot /Rect [{x0} {h - y1} {x1} {h - y0}] {entries}")
 
     def text(self, x: float, baseline: float, text: str, size: float = 10.0, font: str = "Helvetica") -> None:
         escaped = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
@@ -47,7 +54,12 @@ def pdf_bytes(pages: list[PdfPage], *, password: str | None = None) -> bytes:
     n_fixed = 4 + len(FONTS)
     layer = n_fixed + 2 * len(pages)  # switched off
     layers = f"/OCProperties << /OCGs [{layer} 0 R] /D << /OFF [{layer} 0 R] >> >>"
-    objects: dict[int, bytes] = {1: f"<< /Type /Catalog /Pages 2 0 R {layers} >>".encode()}
+    mark_numbers = iter(range(layer + 1, layer + 1 + sum(len(page.marks) for page in pages)))
+    marks = [[(next(mark_numbers), entries) for entries in page.marks] for page in pages]
+    fields = " ".join(f"{n} 0 R" for own in marks for n, entries in own if "/Widget" in entries)
+    form = f"/AcroForm << /Fields [{fields}] /DA (/Helv 10 Tf) >>" if fields else ""
+    objects: dict[int, bytes] = {1: f"<< /Type /Catalog /Pages 2 0 R {layers} {form} >>".encode()}
+    objects |= {n: f"<< {entries} >>".encode() for own in marks for n, entries in own}
     objects[layer] = b"<< /Type /OCG /Name (off) >>"
     kids = " ".join(f"{n_fixed + 2 * i} 0 R" for i in range(len(pages)))
     objects[2] = f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode()
@@ -72,7 +84,7 @@ def pdf_bytes(pages: list[PdfPage], *, password: str | None = None) -> bytes:
             f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {width} {height}] {crop} /Rotate {page.rotate} "
             f"/Resources << /Font << {fonts} >> /XObject << /Im {image} 0 R >> "
             f"/ExtGState << /Clear << /ca 0 /CA 0 >> >> /Properties << /Off {layer} 0 R >> >> "
-            f"/Contents {number + 1} 0 R >>"
+            f"/Contents {number + 1} 0 R /Annots [{' '.join(f'{n} 0 R' for n, _ in marks[i])}] >>"
         ).encode()
         objects[number + 1] = _stream(b"", "\n".join(page.ops).encode("cp1252"), key, number + 1)
     return _assemble(objects, encrypt)

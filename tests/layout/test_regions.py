@@ -56,6 +56,41 @@ def test_columns_are_read_one_after_the_other(write_pdf: WritePdf, xs: list[floa
     assert all(len({word[0] for word in words_of(r) if word in set(expected)}) <= 1 for r in regions), "columns merged"
 
 
+@pytest.mark.parametrize("end", ["short", "at the gutter, a little beyond it"])
+def test_a_heading_of_all_columns_need_not_reach_across(write_pdf: WritePdf, end: str) -> None:
+    """White beside it, and columns that go on below: it is read after both columns above and before both below."""
+    page = PdfPage()
+    expected = []
+    for tag, x in (("a", 50.0), ("b", 330.0)):
+        expected += column(page, x, 100, 12, tag, 6)
+    page.text(50, 272, f"Heading {end}", 18, "Helvetica-Bold")
+    for tag, x in (("c", 50.0), ("d", 330.0)):
+        expected += column(page, x, 300, 12, tag, 6)
+    expected.insert(24, "Heading")
+    read_words = [word for region in only_page(write_pdf(page)).regions for word in words_of(region)]
+    assert [word for word in read_words if word in set(expected)] == expected
+
+
+def test_columns_may_begin_in_the_middle_of_a_page(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    top = column(page, 50, 80, 24, "t", 13)
+    left, right = column(page, 50, 400, 8, "l", 6), column(page, 330, 400, 8, "r", 6)
+    expected = [*top, *left, *right]
+    read_words = [word for region in only_page(write_pdf(page)).regions for word in words_of(region)]
+    assert [word for word in read_words if word in set(expected)] == expected
+
+
+def test_labels_in_a_figure_do_not_hide_the_columns(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    left = column(page, 50, 80, 40, "l", 6)
+    page.image(330, 80, 550, 330)
+    for i in range(24):
+        page.text(340 + 60 * (i % 3), 100 + 9 * i, f"label{i}")
+    right = column(page, 330, 360, 16, "r", 6)
+    read_words = [word for region in only_page(write_pdf(page)).regions for word in words_of(region)]
+    assert [word for word in read_words if word in {*left, *right}] == [*left, *right]
+
+
 def test_a_form_keeps_key_and_value_on_one_line(write_pdf: WritePdf) -> None:
     page = PdfPage()
     pairs = [("Name:", "Ada Lovelace"), ("Account number:", "4711"), ("City:", "London"), ("Total due:", "12.50 EUR")]
@@ -99,6 +134,41 @@ def test_a_merged_cell_spans(write_pdf: WritePdf) -> None:
     assert table is not None
     assert (table.n_rows, table.n_columns) == (3, 2)
     assert (table.cells[0].text, table.cells[0].column_span, table.cells[0].row_span) == ("Both columns", 2, 1)
+
+
+def test_rows_below_titles_of_several_columns_are_header_rows(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    page.grid([72.0, 172.0, 272.0, 372.0], [140.0, 160.0, 180.0])
+    page.line(72, 100, 372, 100)
+    page.line(172, 120, 372, 120)
+    for x, top in ((72.0, 100.0), (172.0, 100.0), (272.0, 120.0), (372.0, 100.0)):
+        page.line(x, top, x, 140)
+    for x, y, text in ((80, 114, "Town"), (180, 114, "People"), (180, 134, "1990"), (280, 134, "2000")):
+        page.text(x, y, text)
+    for r in range(2):
+        for c, text in enumerate([f"t{r}", f"{r}", f"{r}"]):
+            page.text(80 + 100 * c, 154 + 20 * r, text)
+    table = only_page(write_pdf(page)).regions[0].table
+    assert table is not None
+    spans = {cell.text: (cell.row_span, cell.column_span) for cell in table.cells if cell.row < 2}
+    assert spans == {"Town": (2, 1), "People": (1, 2), "1990": (1, 1), "2000": (1, 1)}
+    assert {cell.text for cell in table.cells if cell.role == "column_header"} == set(spans)
+
+
+def test_a_ruled_table_without_a_frame(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    for y in (100, 120, 140, 160):
+        page.line(72, y, 372, y)
+    for x in (172, 272):
+        page.line(x, 100, x, 160)
+    values = [["Item", "Price", "Count"], ["apple pie", "3.20", "7"], ["pear", "1.10", "12"]]
+    for r, row in enumerate(values):
+        for c, value in enumerate(row):
+            page.text(76 + 100 * c, 114 + 20 * r, value)
+    table = only_page(write_pdf(page)).regions[0].table
+    assert table is not None
+    assert [[cell.text for cell in table.cells[3 * r : 3 * r + 3]] for r in range(3)] == values
+    assert table.cells[0].bbox == pytest.approx((72, 100, 172, 120), abs=1)
 
 
 def test_an_aligned_table_needs_no_rules(write_pdf: WritePdf) -> None:

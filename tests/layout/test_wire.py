@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mm_megacontext.layout import frames, wire
 from mm_megacontext.layout.answers import check_page
-from mm_megacontext.layout.document import Box, Cell, Line, Page, Region, Table, Word
+from mm_megacontext.layout.document import Box, Cell, FormField, Line, Link, Note, Page, Region, Table, Word
 from mm_megacontext.layout.pdf_messages import Counted, Failure, Pixels, ReadPage
 from mm_megacontext.layout.pdf_reader import pdf_file
 
@@ -36,8 +36,17 @@ regions = st.builds(
     st.none() | st.integers(1, 6),
     st.sampled_from([None, "no contrast"]),
 )
+values = st.lists(texts, max_size=3).map("\n".join)
 pages = st.builds(
-    Page, st.integers(1, 99), st.tuples(st.just(612.0), st.just(792.0)), st.lists(regions, max_size=3).map(tuple)
+    Page,
+    st.integers(1, 99),
+    st.tuples(st.just(612.0), st.just(792.0)),
+    st.lists(regions, max_size=3).map(tuple),
+    fields=st.lists(st.builds(FormField, texts, st.sampled_from(["text", "radio"]), values, boxes), max_size=2).map(
+        tuple
+    ),
+    notes=st.lists(st.builds(Note, texts, texts, texts, boxes), max_size=2).map(tuple),
+    links=st.lists(st.builds(Link, boxes, st.none() | texts, st.none() | st.integers(1, 99)), max_size=2).map(tuple),
 )
 
 
@@ -55,6 +64,12 @@ def test_requests_come_back_as_they_were(tmp_path: object) -> None:
 def test_text_loses_what_terminals_and_databases_stumble_over() -> None:
     page = Page(1, (9.0, 9.0), (Region("text", (0, 0, 9, 9), (Line((Word("a\x1b[2J\x00\ud800b", (0, 0, 9, 9)),)),)),))
     assert wire.unpack(wire.pack(page), Page).text == "a[2Jb"
+
+
+def test_only_values_of_fields_have_lines() -> None:
+    field = FormField("a\nb", "text", "two\nlines\x1b", (0, 0, 9, 9))
+    (found,) = wire.unpack(wire.pack(Page(1, (9.0, 9.0), (), fields=(field,))), Page).fields
+    assert (found.name, found.value) == ("ab", "two\nlines")
 
 
 BAD: dict[str, object] = {
@@ -97,7 +112,10 @@ def test_boxes_are_boxes(bbox: Box) -> None:
         wire.unpack(wire.pack(page_with(bbox)), Page)
 
 
+BOX: Box = (0.0, 0.0, 9.0, 9.0)
+FAR: Box = (0.0, 0.0, 1e30, 9.0)
 CELL = Cell(0, 0, (0.0, 0.0, 1.0, 1.0), ())
+FIGURE, CAPTION = Region("figure", BOX), Region("caption", BOX, caption_of=0)
 
 
 @pytest.mark.parametrize(
@@ -118,11 +136,33 @@ CELL = Cell(0, 0, (0.0, 0.0, 1.0, 1.0), ())
         replace(page_with(), size=(-1.0, 5.0)),
         replace(page_with(), problem="what"),
         replace(page_with(), code="corrupt"),
+        Page(1, (99.0, 99.0), 3 * page_with(table=Table((), 1000, 1000)).regions),
+        page_with(table=Table((CELL,), 1, 1, id="1.1")),
+        page_with(table=Table((CELL,), 1, 1, continues=True)),
+        page_with(table=Table((CELL,), 1, 1, first_row=-1)),
+        page_with(table=Table((CELL,), 1, 1, n_repeated_rows=10**9)),
+        Page(1, (99.0, 99.0), (Region("header", BOX, is_running=True),)),
+        Page(1, (99.0, 99.0), (FIGURE, replace(CAPTION, caption_of=2))),
+        Page(1, (99.0, 99.0), (FIGURE, replace(CAPTION, caption_of=-2))),
+        Page(1, (99.0, 99.0), (FIGURE, replace(CAPTION, caption_of=1))),
+        Page(1, (99.0, 99.0), (FIGURE, replace(CAPTION, kind="text"))),
+        replace(page_with(), fields=(FormField("n", "text", "v", FAR),)),
+        replace(page_with(), notes=(Note("text", "t", "a", FAR),)),
+        replace(page_with(), links=(Link(FAR, page=1),)),
+        replace(page_with(), links=(Link(BOX, page=0),)),
+        replace(page_with(), links=(Link(BOX, page=10**18),)),
     ],
 )
 def test_pages_that_cannot_be(page: Page) -> None:
     with pytest.raises(wire.BadMessage):
         check_page(page, 1, 10_000)
+
+
+def test_a_page_that_can_be() -> None:
+    marks = {"fields": (FormField("n", "text", "v", BOX),), "notes": (Note("text", "t", "a", BOX),)}
+    table = Region("table", BOX, table=Table((CELL,), 1, 1))
+    page = Page(1, (99.0, 99.0), (FIGURE, CAPTION, table), links=(Link(BOX, page=7), Link(BOX, uri="x")), **marks)  # type: ignore[arg-type]
+    check_page(page, 1, 10_000)
 
 
 def test_a_field_that_no_message_can_hold_is_a_mistake_of_ours() -> None:

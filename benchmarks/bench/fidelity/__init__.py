@@ -1,0 +1,1 @@
+"""PDF files with known truth, readers to compare on them, and scores."""
