@@ -1,7 +1,8 @@
 """What two-dimensional Gaussian positions are worth: the same model trained with less of them, on the lookup task.
 
-Three models begin with the same random weights and see the same batches for as many steps: with positions on t alone,
-with t, x and y but no spread, and with all of it. Each is asked about generated documents of the dev split, read in two
+Models begin with the same random weights and see the same batches for as many steps: with positions on t alone, with t,
+x and y but no spread, and with all of it; of the last, one whose questions stand nowhere, and one that has them stand
+at the corner of the page. Each is asked about generated documents of the dev split, read in two
 ways: whole pages leaf by leaf, and mixed contexts, sharp at the evidence and gists elsewhere. Choosing what to read is
 not measured.
 
@@ -47,16 +48,22 @@ CURRICULUM = (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Variant:
-    """A model; ``gain`` of 0 takes the spread out of positions, and its gradient is 0 there, so it stays so."""
+    """A model; ``gain`` of 0 takes the spread out of positions, and its gradient is 0 there, so it stays so.
+
+    Attributes:
+        nowhere: See ``NativeConfig.nowhere``.
+    """
 
     name: str
     pairs: tuple[int, int, int]
     gain: float
+    nowhere: float = 1e3
 
 
 VARIANTS = (
     Variant("t only, no spread", (12, 0, 0), 0.0),
     Variant("t, x, y, no spread", (4, 4, 4), 0.0),
+    Variant("t, x, y with spread, questions at the corner", (4, 4, 4), 1.0, nowhere=0.0),
     Variant("t, x, y with spread", (4, 4, 4), 1.0),
 )
 
@@ -107,7 +114,7 @@ def main() -> None:
 
 def train(variant: Variant, out: Path, steps: int, seed: int) -> None:
     """The recipe from random weights that are the same for all variants."""
-    config = NativeConfig(name=NAME, rotary_pairs=variant.pairs)
+    config = NativeConfig(name=NAME, rotary_pairs=variant.pairs, nowhere=variant.nowhere)
     torch.manual_seed(seed)
     model = NativeModel(config)
     torch.nn.init.constant_(model.sigma_gain, variant.gain)

@@ -196,7 +196,8 @@ class NativeModel(nn.Module):
 
     def phases(self, positions: Positions) -> Phases:
         """Phases of entries, with the learnt gain on their spread."""
-        return phases(positions, self._rotary, self.sigma_gain)
+        somewhere = positions.sigma.masked_fill(positions.sigma.isinf(), self.config.nowhere)
+        return phases(Positions(positions.mu, somewhere), self._rotary, self.sigma_gain)
 
     def prepare(self, inputs: Inputs) -> Prepared:
         """Embeddings, phases and taps of sequences that nothing precedes."""

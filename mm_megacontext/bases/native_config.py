@@ -20,6 +20,8 @@ class NativeConfig:
         n_lods: LODs above this share the last LOD embedding.
         conv_width: Taps of the short causal convolution before attention.
         gist_slots: Vectors per gist.
+        nowhere: Spread in patches of what stands nowhere on a page, as a question. A large one takes x and y out of how
+            it matches words; 0 makes it stand at the corner of the page.
     """
 
     name: str = "mmctx-tiny"
@@ -34,6 +36,7 @@ class NativeConfig:
     conv_width: int = 4
     gist_slots: int = 1
     rotary_pairs: tuple[int, int, int] = (4, 4, 4)
+    nowhere: float = 1e3
 
     def __post_init__(self) -> None:
         if self.dim % (2 * self.n_heads):

@@ -18,8 +18,8 @@ from mm_megacontext.tree import TILE_PATCHES, Leaves, NodeId
 from mm_megacontext.vision.encoders import PatchEncoder
 from mm_megacontext.working_context import Entry
 
-NOWHERE = 1e3
-"""Spread of a question's x and y, in patches: it could stand anywhere on a page."""
+NOWHERE = float("inf")
+"""Spread of a question's x and y: it stands nowhere on a page. What that means to a model its configuration says."""
 
 
 @dataclass(frozen=True, slots=True)

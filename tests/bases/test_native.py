@@ -151,6 +151,18 @@ def test_heads_that_cannot_be_shared_are_refused() -> None:
         NativeConfig(n_kv_heads=3)
 
 
+@pytest.mark.parametrize("nowhere", [0.0, 7.0, 1e3])
+def test_what_stands_nowhere_has_the_spread_that_the_configuration_says(nowhere: float) -> None:
+    model = NativeModel(dataclasses.replace(CONFIG, nowhere=nowhere))
+    mu = torch.tensor([[[5.0, 0.0, 0.0], [6.0, 1.5, 2.5]]], dtype=torch.float64)
+    sigma = torch.tensor([[[0.0, math.inf, math.inf], [1.0, 2.0, 3.0]]])
+    found = model.phases(Positions(mu, sigma))
+    expected = model.phases(Positions(mu, torch.tensor([[[0.0, nowhere, nowhere], [1.0, 2.0, 3.0]]])))
+    assert torch.equal(found.cos, expected.cos)
+    assert torch.equal(found.sin, expected.sin)
+    assert torch.isfinite(found.cos).all()
+
+
 def test_the_damping_survives_the_norm_of_queries_and_keys() -> None:
     """Defect 7 of the origin: there, queries and keys were normalised after rotation, which undid it."""
     model = random_model(4)
