@@ -146,7 +146,7 @@ def _batches(config: TrainBaseConfig, progress: Callable[[], float]) -> Iterator
                 if progress() >= 1:
                     break
                 yield corpus, batch
-        pending.cancel()
+        pool.shutdown(cancel_futures=True)  # a future cancelled by itself can leave the pool waiting for ever (3.11)
 
 
 class Evaluation:

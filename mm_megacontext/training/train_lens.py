@@ -83,7 +83,7 @@ def _batches(
                 if progress() >= 1:
                     break
                 yield tokens, batch
-        pending.cancel()
+        pool.shutdown(cancel_futures=True)  # a future cancelled by itself can leave the pool waiting for ever (3.11)
 
 
 def to_inputs(batch: LensBatch, prefix: Tensor, embedding: Tensor, device: torch.device) -> LensInputs:

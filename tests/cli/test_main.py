@@ -137,4 +137,5 @@ def test_reader_that_goes_away_is_no_error(args: list[str]) -> None:
     finally:
         os.close(write_end)
     assert done.stderr == b""
-    assert done.returncode == (0 if "--help" in args else 141), "argparse itself forgives the reader"
+    allowed = (0, 141) if "--help" in args else (141,)  # argparse itself forgives the reader, before Python 3.11.4 not
+    assert done.returncode in allowed
