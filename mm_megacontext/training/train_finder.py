@@ -238,7 +238,7 @@ def _where_loss(logits: Tensor, labels: Tensor) -> Tensor:
 
 def traits_loss(logits: Tensor, kinds: Tensor) -> Tensor:
     """Cross-entropy of (n, traits) logits for the shape, the colour and the letter of (n,) kinds, summed."""
-    true = TRAITS.to(kinds.device)[kinds]
+    true = TRAITS.to(logits.device)[kinds.to(logits.device)]
     losses = [F.cross_entropy(own, true[:, i]) for i, own in enumerate(logits.split(N_TRAITS, dim=1))]
     return torch.stack(losses).sum()
 
@@ -293,12 +293,12 @@ class FinderTrainer:
         rng = np.random.default_rng((self.config.seed, 1))
         tiles = cut([random_scene(rng, self.config.things) for _ in range(n_scenes)], rng, empty=1.0)
         words, valid = self.questions.draw(rng)
-        asked = self.lens.ask(words, valid)
+        asked = self.lens.ask(words.to(self.config.device), valid.to(self.config.device))
         cells = self.cells(tiles.pixels)
         gists = self.net(cells)[:, 0]
-        on = torch.from_numpy(tiles.at)
+        on = torch.from_numpy(tiles.at).to(self.config.device)
         seen = self.seen(self.net.features(cells)[on >= 0]).split(N_TRAITS, dim=1)
-        labels = torch.from_numpy(tiles.labels)
+        labels = torch.from_numpy(tiles.labels).to(self.config.device)
         logits = gists @ asked[:, :-1].T
         cosine = F.normalize(gists, dim=-1) @ F.normalize(asked[:, :-1], dim=-1).T
         there = (labels == 1).any(0)
@@ -310,7 +310,7 @@ class FinderTrainer:
             "recall": round((whole[labels == 1] > 0).float().mean().item(), 4),
             "alarms": round((whole[labels == 0] > 0).float().mean().item(), 6),
             **{
-                name: round((own.argmax(1) == TRAITS[on[on >= 0], i]).float().mean().item(), 4)
+                name: round((own.argmax(1) == TRAITS.to(on.device)[on[on >= 0], i]).float().mean().item(), 4)
                 for i, (name, own) in enumerate(zip(Kind._fields, seen, strict=True))
             },
             "kinds": int(there.sum()),

@@ -97,9 +97,10 @@ def test_what_is_no_answer_is_refused(name: str) -> None:
 @given(st.binary(max_size=200))
 def test_any_bytes_are_an_answer_or_refused(data: bytes) -> None:
     try:
-        wire.unpack(data, Page, Failure)
+        found = wire.unpack(data, Page, Failure)
     except wire.BadMessage:
         return
+    assert isinstance(found, Page | Failure)
 
 
 def page_with(bbox: Box = (0.0, 0.0, 9.0, 9.0), table: Table | None = None) -> Page:
