@@ -149,7 +149,7 @@ class Bench:
     def systems(self) -> dict[str, Callable[[Thing, str], Looked]]:
         return {
             "focus": lambda needle, question: self.focus(question, HintConfig()),
-            "no index": lambda needle, question: self.focus(question, HintConfig(n_text=0, n_vectors=0)),
+            "no index": lambda needle, question: self.focus(question, HintConfig(n_text=0, n_tiles=0)),
             "oracle": self.oracle,
             "random": self.random,
             "grid": self.grid,
@@ -204,9 +204,8 @@ class Bench:
         reading = self.finder.read(entries, question, 1)
         if not reading.pointed:
             return None
-        (entry,) = [e for e in entries if e.id == reading.pointed[0].node]
-        assert entry.leaves is not None
-        boxes = entry.leaves.boxes[[p.leaf for p in reading.pointed]].astype(np.float64)
+        leaves = {entry.id: entry.leaves for entry in entries if entry.leaves is not None}
+        boxes = np.stack([leaves[p.node].boxes[p.leaf] for p in reading.pointed]).astype(np.float64)
         return (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
 
 
