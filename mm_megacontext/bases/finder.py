@@ -13,6 +13,7 @@ from torch import Tensor
 from mm_megacontext.bases.base import BaseTokenizer, Judge, Pointed, Reading
 from mm_megacontext.bases.looks import Looks, leaves_of
 from mm_megacontext.bases.native_base import NativeBase
+from mm_megacontext.bases.native_files import TINY_DIR
 from mm_megacontext.lens import Lens
 from mm_megacontext.tree import Modality, NodeId
 from mm_megacontext.union_lens import UnionLensNet
@@ -23,6 +24,9 @@ from mm_megacontext.vision.net_gister import UnionGister
 from mm_megacontext.vision.source import Pixels
 from mm_megacontext.vision.union_net import UnionNet
 from mm_megacontext.working_context import Entry
+
+FINDER_DIR = TINY_DIR / "finder"
+"""The finder inside the package; it knows the objects of ``training.scenes``."""
 
 
 class Finder:
@@ -44,8 +48,8 @@ class Finder:
         self._words, self._encoder, self._net, self._lens = words, encoder, net.eval(), lens.eval()
 
     @classmethod
-    def from_pretrained(cls, directory: Path, words: NativeBase | None = None) -> Finder:
-        """Load what ``mmctx train finder`` wrote.
+    def from_pretrained(cls, directory: Path = FINDER_DIR, words: NativeBase | None = None) -> Finder:
+        """Load what ``mmctx train finder`` wrote; by default the one inside the package.
 
         Raises:
             FileNotFoundError: The directory does not hold it.
