@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.bases.base import Base, Judging, Reading
+from mm_megacontext.bases.base import Base, Judge, Judging, Reading
 from mm_megacontext.focus import FocusConfig, Focused, ScoreFn, focus
 from mm_megacontext.hints import HintConfig, Hints, HintSearch, Index
 from mm_megacontext.lens import Lens
@@ -31,13 +31,13 @@ class ReadingConfig:
         sure: Probability of an answer from which nothing is read but what the leading hints point at; chosen on the
             dev split.
         hints: How hints are found.
-        focus: How focus moves.
+        focus: How focus moves; its steps are for all that is tried for one question.
     """
 
     hint_weight: float = 2.5
     sure: float = 0.8
     hints: HintConfig = field(default_factory=HintConfig)
-    focus: FocusConfig = field(default_factory=lambda: FocusConfig(actions_per_step=48))
+    focus: FocusConfig = field(default_factory=lambda: FocusConfig(max_steps=48, actions_per_step=48))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,10 +86,13 @@ class Runtime:
         context = WorkingContext.start(tree, capacity)
         t_end = max(root.t_span[1] for root in context.roots)
         events: list[TraceEvent] = []
+        left = self.config.focus.max_steps
         for score in self._passes(context, tree, index, question, within):
-            focused = focus(context, score, self.config.focus, lambda e: events.append(replace(e, step=len(events))))
+            config = replace(self.config.focus, max_steps=left)
+            focused = focus(context, score, config, lambda e: events.append(replace(e, step=len(events))))
             reading = self.base.read(focused.context.entries, question, t_end)
-            if reading.found and reading.confidence >= self.config.sure:
+            left -= focused.steps
+            if left == 0 or (reading.found and reading.confidence >= self.config.sure):
                 break
             context = focused.context
         return ReadContext(focused, reading, Trace(tuple(events)))
@@ -107,23 +110,34 @@ class Runtime:
             yield lambda context: self._mask(context, self._lift(context, lead))
         words = self.base.embed_tokens(np.array(self.base.tokenizer.encode(question), dtype=np.int64))
         hints = search.all(self.lens.query_vector(words) if len(words) else None)
-        judge = self.base.judge(question) if isinstance(self.base, Judging) else None
+        if isinstance(self.base, Judging):
+            yield from self._judged(self.base.judge(question), hints, words)
+            return
 
-        def guess(context: WorkingContext) -> npt.NDArray[np.float64]:
+        def score(context: WorkingContext) -> npt.NDArray[np.float64]:
             lift = self._lift(context, hints)
             if _is_on_the_way(context, lift):
                 return self._mask(context, np.where(lift > 1, lift, 0.0))
             return self._mask(context, self.lens.score(context.entries, words) + lift)
 
-        def see(context: WorkingContext) -> npt.NDArray[np.float64]:
-            assert judge is not None
-            lift = self._lift(context, hints)
-            led = _is_on_the_way(context, lift)
-            unled = np.zeros(len(context)) if led else self.lens.score(context.entries, words)
-            seen = (self.config.hint_weight + _ABOVE) * judge(context.entries)
-            return self._mask(context, np.where(np.isnan(seen), np.where(lift > 1, lift, unled), seen))
+        yield score
 
-        yield guess if judge is None else see
+    def _judged(self, judge: Judge, hints: Hints, words: npt.NDArray[np.float32]) -> Iterator[ScoreFn]:
+        """Where hints lead, then also where the lens does; what the base has seen counts as it sees it."""
+
+        def led(context: WorkingContext) -> npt.NDArray[np.float64]:
+            lift = self._lift(context, hints)
+            seen = (self.config.hint_weight + _ABOVE) * judge(context.entries)
+            return self._mask(context, np.where(np.isnan(seen), np.where(lift > 1, lift, 0.0), seen))
+
+        def unled(context: WorkingContext) -> npt.NDArray[np.float64]:
+            scores = led(context)
+            if _is_on_the_way(context, self._lift(context, hints)):
+                return scores
+            return np.where(scores == 0, self.lens.score(context.entries, words), scores)
+
+        yield led
+        yield unled
 
     def _read_everything(self, context: WorkingContext) -> npt.NDArray[np.float64]:
         """Where all leaves fit the budget, nothing is left out."""
