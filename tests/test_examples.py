@@ -8,7 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from mm_megacontext.bases.finder import Finder
+from mm_megacontext.memory import MegaContext
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,3 +42,22 @@ def test_the_documentation_shows_the_gist_network_of_the_example() -> None:
     shown = (ROOT / "docs" / "vision-encoders.md").read_text(encoding="utf-8")
     run = (ROOT / "examples" / "own_encoder.py").read_text(encoding="utf-8")
     assert class_of(shown) == class_of(run)
+
+
+def test_the_scene_is_what_its_script_makes(tmp_path: Path) -> None:
+    """And the finder of the package finds what the README asks for, and does not find what is not there."""
+    made = tmp_path / "scene.png"
+    script = [sys.executable, ROOT / "examples" / "make_scene.py", made]
+    subprocess.run(script, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    with Image.open(made) as new, Image.open(ROOT / "examples" / "scene.png") as committed:
+        np.testing.assert_array_equal(np.asarray(new), np.asarray(committed))
+    finder = Finder.from_pretrained()
+    with MegaContext.open(tmp_path / "memory", base=finder, lens=finder.lens(), gister=finder.gister()) as memory:
+        memory.ingest(made)
+        there = memory.ask("Where is the pink heart marked E?")
+        absent = memory.ask("Where is the blue star marked X?")
+    x0, y0, x1, y1 = there.evidence[0].bbox
+    assert 1844 <= (x0 + x1) / 2 < 1884
+    assert 1137 <= (y0 + y1) / 2 < 1177
+    assert not absent.found
+    assert absent.evidence == ()

@@ -108,9 +108,11 @@ class Finder:
         best = looks[0]
         logit = self._lens.match(best.union[None, None], self._ask(question))[0, 0]
         confidence = float(torch.sigmoid(logit.double()))
+        if confidence < 0.5:
+            return Reading("", False, (), confidence)
         places = leaves_of(best, entries)
         pointed = tuple(Pointed(tile, leaf, confidence) for tile, leaf in places)
-        return Reading(_where(entries, places), confidence >= 0.5, pointed, confidence)
+        return Reading(_where(entries, places), True, pointed, confidence)
 
     def _looks(self, question: str) -> Looks:
         return Looks(self._codes, self._ask(question)[0, :-1])

@@ -101,7 +101,7 @@ def test_the_tile_that_matches_best_is_pointed_at() -> None:
 
 def test_where_nothing_matches_nothing_is_found() -> None:
     reading = finder().read(tiles(np.full((HEIGHT, WIDTH, 3), 90, dtype=np.uint8)), "Where is it?", 1)
-    assert not reading.found
+    assert (reading.text, reading.found, reading.pointed) == ("", False, ())
     assert reading.confidence < 0.5
 
 
