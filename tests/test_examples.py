@@ -47,7 +47,7 @@ def test_the_documentation_shows_the_gist_network_of_the_example() -> None:
 def test_the_scene_is_what_its_script_makes(tmp_path: Path) -> None:
     """And the finder of the package finds what the README asks for, and does not find what is not there."""
     made = tmp_path / "scene.png"
-    script = [sys.executable, ROOT / "examples" / "make_scene.py", made]
+    script: list[str | Path] = [sys.executable, ROOT / "examples" / "make_scene.py", made]
     subprocess.run(script, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
     with Image.open(made) as new, Image.open(ROOT / "examples" / "scene.png") as committed:
         np.testing.assert_array_equal(np.asarray(new), np.asarray(committed))
