@@ -1,0 +1,118 @@
+"""Strips cut into pages: between lines, never through one, a heading never from what it heads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from mm_megacontext.layout.flow import FlowTable, Paragraph
+from mm_megacontext.layout.flow_pictures import ReadyPicture
+from mm_megacontext.layout.galley import Galley
+
+PAGE_HEIGHT = 792.0
+PAGE_WIDTH = 612.0
+"""US Letter; pages with a table that does not fit are wider."""
+MARGIN = 54.0
+ROOM = PAGE_HEIGHT - 2 * MARGIN
+
+_OVERLAP = 0.2  # of a line's height: boxes of letters reach into the lines above and below
+_GAP = 6.0  # between what stands on different strips
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """The part of a strip from ``top`` to ``bottom`` that stands on a page, moved down by ``shift`` (all in points).
+
+    All that has its middle between ``start`` and ``end`` belongs to it, the white around it included.
+    """
+
+    galley: Galley
+    top: float
+    bottom: float
+    shift: float
+    start: float
+    end: float
+
+    def holds(self, top: float, bottom: float) -> bool:
+        """Whether what reaches from ``top`` to ``bottom`` on the strip belongs to this part of it."""
+        return self.start <= (top + bottom) / 2 < self.end
+
+
+@dataclass(slots=True)
+class Paginator:
+    """Fills pages with strips, one after the other."""
+
+    filled: float = 0.0
+    slices: list[Slice] | None = None
+
+    def put(self, galley: Galley) -> Iterator[list[Slice]]:
+        """Take a strip; gives the pages that it fills."""
+        pieces = _solid(galley)
+        at, cut = 0, -math.inf
+        while at < len(pieces):
+            start = pieces[at][0]
+            gap = _GAP if self.slices else 0.0
+            room = ROOM - self.filled - gap
+            end = at
+            while end < len(pieces) and pieces[end][1] - start <= room:
+                end += 1
+            if end == at and self.slices:
+                yield self.finish()
+                continue
+            if end == at:  # taller than a page: what does not fit goes on
+                bottom = start + room
+                pieces[at] = (bottom, pieces[at][1])
+            else:
+                bottom = _between(pieces, end, galley.height)
+            top = max(start - 2.0, 0.0) if at == 0 else start
+            at = end
+            before, cut = cut, bottom if at < len(pieces) else math.inf
+            self._add(Slice(galley, top, bottom, MARGIN + self.filled + gap - start, before, cut), gap + bottom - start)
+            if at < len(pieces):
+                yield self.finish()
+
+    def finish(self) -> list[Slice]:
+        """The page so far; the next one starts empty."""
+        slices, self.slices, self.filled = self.slices or [], None, 0.0
+        return slices
+
+    def _add(self, piece: Slice, height: float) -> None:
+        self.slices = [*(self.slices or []), piece]
+        self.filled += height
+
+
+def _between(pieces: Sequence[tuple[float, float]], end: int, height: float) -> float:
+    """Where to cut before piece ``end``."""
+    if end == len(pieces):
+        return min(pieces[-1][1] + 3.0, max(height, pieces[-1][1]))
+    return (pieces[end - 1][1] + pieces[end][0]) / 2
+
+
+def _solid(galley: Galley) -> list[tuple[float, float]]:
+    """What must not be cut through, from top to bottom, as (top, bottom)."""
+    found = []
+    lines: dict[int, tuple[float, float, bool]] = {}
+    for word in galley.words:
+        item = galley.items[word.item]
+        inset = _OVERLAP * (word.bbox[3] - word.bbox[1])
+        top, bottom = word.bbox[1] + inset, word.bbox[3] - inset
+        low, high, _ = lines.get(word.line, (top, bottom, False))
+        is_heading = isinstance(item, Paragraph) and item.kind == "heading"
+        lines[word.line] = (min(low, top), max(high, bottom), is_heading)
+    found += list(lines.values())
+    for item, box in zip(galley.items, galley.boxes, strict=True):
+        if isinstance(item, ReadyPicture):
+            found.append((box[1], box[3], False))
+        elif isinstance(item, FlowTable) and not any(cell.runs for cell in item.cells):
+            found.append((box[1], box[3], False))
+    found = sorted(found) or [(0.0, 1.0, False)]  # with nothing to be seen it still has a place
+    merged: list[tuple[float, float]] = []
+    goes_on = False
+    for top, bottom, is_heading in found:
+        if merged and (goes_on or top < merged[-1][1]):
+            merged[-1] = (merged[-1][0], max(merged[-1][1], bottom))
+        else:
+            merged.append((top, bottom))
+        goes_on = is_heading
+    return merged
