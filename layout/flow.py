@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from mm_megacontext.errors import ErrorCode
 from mm_megacontext.layout.document import CellRole, HiddenReason
 
 ParagraphKind = Literal["text", "heading", "list", "caption", "code"]
@@ -88,7 +89,15 @@ class NewPage:
     """What follows begins a page."""
 
 
-FlowItem = Paragraph | Unseen | FlowTable | Picture | NewPage
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A part of the file that cannot be read: a problem of the page that it would be on."""
+
+    message: str
+    code: ErrorCode
+
+
+FlowItem = Paragraph | Unseen | FlowTable | Picture | NewPage | Unread
 
 Flow = Iterator[FlowItem]
 

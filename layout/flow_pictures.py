@@ -10,6 +10,8 @@ from PIL import Image
 from mm_megacontext.errors import ErrorCode
 from mm_megacontext.layout.flow import Picture
 
+Image.init()  # loads all decoders now: the process that reads documents can open no files later
+
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 _AS_IT_IS = ("PNG", "JPEG")
 _PT_PER_PX = 0.75  # 96 dpi, as in browsers

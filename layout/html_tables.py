@@ -23,7 +23,7 @@ def is_data_table(table: Element) -> bool:
     """Whether a table is one, and not a way to lay a page out: it has no other table in it, and no headings."""
     if table.get("role") in ("presentation", "none"):
         return False
-    if next((e for e in table.iterdescendants("table", "h1", "h2", "h3", "ul", "ol")), None) is not None:
+    if next((e for e in table.iterdescendants("table", "h1", "h2", "h3")), None) is not None:
         return False
     return any(sum(1 for _ in _cells(row)) > 1 for row in table.iterdescendants("tr"))
 

@@ -51,24 +51,26 @@ class Paginator:
         pieces = _solid(galley)
         at, cut = 0, -math.inf
         while at < len(pieces):
-            start = pieces[at][0]
+            top = cut if at else 0.0
             gap = _GAP if self.slices else 0.0
             room = ROOM - self.filled - gap
             end = at
-            while end < len(pieces) and pieces[end][1] - start <= room:
+            while end < len(pieces) and pieces[end][1] - top <= room:
                 end += 1
             if end == at and self.slices:
                 yield self.finish()
                 continue
-            if end == at:  # taller than a page: what does not fit goes on
-                bottom = start + room
-                pieces[at] = (bottom, pieces[at][1])
+            before = cut
+            if end == at:  # taller than a page: it is cut where the page ends
+                cut = top + room
+                pieces[at] = (cut, pieces[at][1])
+            elif end == len(pieces):
+                cut = min(top + room, max(galley.height, pieces[-1][1]))
             else:
-                bottom = _between(pieces, end, galley.height)
-            top = max(start - 2.0, 0.0) if at == 0 else start
+                cut = (pieces[end - 1][1] + pieces[end][0]) / 2
+            last = math.inf if end == len(pieces) else cut
+            self._add(Slice(galley, top, cut, MARGIN + self.filled + gap - top, before, last), gap + cut - top)
             at = end
-            before, cut = cut, bottom if at < len(pieces) else math.inf
-            self._add(Slice(galley, top, bottom, MARGIN + self.filled + gap - start, before, cut), gap + bottom - start)
             if at < len(pieces):
                 yield self.finish()
 
@@ -80,13 +82,6 @@ class Paginator:
     def _add(self, piece: Slice, height: float) -> None:
         self.slices = [*(self.slices or []), piece]
         self.filled += height
-
-
-def _between(pieces: Sequence[tuple[float, float]], end: int, height: float) -> float:
-    """Where to cut before piece ``end``."""
-    if end == len(pieces):
-        return min(pieces[-1][1] + 3.0, max(height, pieces[-1][1]))
-    return (pieces[end - 1][1] + pieces[end][0]) / 2
 
 
 def _solid(galley: Galley) -> list[tuple[float, float]]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
+
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.layout.captions import bind_captions
 from mm_megacontext.layout.document import Box, Cell, Line, Link, Page, Region, Table, Word, union
-from mm_megacontext.layout.flow import Flow, FlowCell, FlowTable, NewPage, Paragraph, Picture, Unseen, text_of
+from mm_megacontext.layout.flow import Flow, FlowCell, FlowTable, NewPage, Paragraph, Picture, Unread, Unseen, text_of
 from mm_megacontext.layout.flow_pictures import PictureUnread, ReadyPicture, make_ready
 from mm_megacontext.layout.galley import Galley, SetItem, SetWord, clean_lines, set_galley
 from mm_megacontext.layout.pagination import MARGIN, PAGE_HEIGHT, PAGE_WIDTH, ROOM, Paginator, Slice
@@ -39,12 +42,14 @@ class TypesetFile:
         for piece in self._pieces(flow):
             if isinstance(piece, NewPage):
                 self._take(paginator.finish())
-            elif isinstance(piece, PictureUnread):
-                self._problems.setdefault(len(self._pages) + 1, (str(piece), piece.code))
+            elif isinstance(piece, Unread):
+                self._problems.setdefault(len(self._pages) + 1, (piece.message, piece.code))
             else:
                 for page in paginator.put(piece):
                     self._take(page)
         self._take(paginator.finish())
+        for number in [n for n in self._problems if n > len(self._pages)]:  # after all that could be set
+            self._problems.setdefault(len(self._pages), self._problems[number])
 
     @property
     def n_pages(self) -> int:
@@ -81,26 +86,15 @@ class TypesetFile:
 
     def render(self, number: int, rect: tuple[int, int, int, int], px_per_pt: float) -> bytes:
         """A rectangle (x, y, width, height) of a page as RGB, row by row."""
-        mupdf = pymupdf.mupdf
         x, y, width, height = rect
-        pixmap = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(0, 0, width, height), False)
-        pixmap.clear_with(255)
+        rgb = np.full((height, width, 3), 255, dtype=np.uint8)
         for piece in self._pages[number - 1]:
-            top, bottom = piece.top + piece.shift, piece.bottom + piece.shift
-            clip = pymupdf.IRect(
-                0, max(0, round(top * px_per_pt) - y), width, min(height, max(0, round(bottom * px_per_pt) - y))
-            )
-            if clip.y1 <= clip.y0:
-                continue
-            matrix = mupdf.FzMatrix(
-                px_per_pt, 0, 0, px_per_pt, MARGIN * px_per_pt - x, piece.shift * px_per_pt - y
-            )
-            area = mupdf.FzIrect(clip.x0, clip.y0, clip.x1, clip.y1)
-            device = mupdf.fz_new_draw_device_with_bbox(mupdf.FzMatrix(), pixmap.this, area)
-            everything = mupdf.FzRect(mupdf.FzRect.Fixed_INFINITE)
-            mupdf.fz_run_display_list(piece.galley.display.this, device, matrix, everything, mupdf.FzCookie())
-            mupdf.fz_close_device(device)
-        return bytes(pixmap.samples_mv)
+            top = min(height, max(0, round((piece.top + piece.shift) * px_per_pt) - y))
+            bottom = min(height, max(0, round((piece.bottom + piece.shift) * px_per_pt) - y))
+            if top < bottom:
+                moved = (MARGIN * px_per_pt - x, piece.shift * px_per_pt - y)
+                rgb[top:bottom] = _band(piece.galley, (0, top, width, bottom), px_per_pt, moved)
+        return rgb.tobytes()
 
     def close(self) -> None:
         """Let go of everything."""
@@ -114,15 +108,15 @@ class TypesetFile:
     def _size(slices: list[Slice]) -> tuple[float, float]:
         return max(PAGE_WIDTH, max(piece.galley.width for piece in slices) + 2 * MARGIN), PAGE_HEIGHT
 
-    def _pieces(self, flow: Flow) -> Iterator[Galley | NewPage | PictureUnread]:
+    def _pieces(self, flow: Flow) -> Iterator[Galley | NewPage | Unread]:
         """The flow as strips of a limited number of items."""
         items: list[SetItem] = []
         n_letters = 0
         for item in flow:
-            if isinstance(item, (NewPage, FlowTable)) or len(items) >= _MOST_ITEMS or n_letters >= _MOST_LETTERS:
+            if isinstance(item, (NewPage, FlowTable, Unread)) or len(items) >= _MOST_ITEMS or n_letters >= _MOST_LETTERS:
                 yield from self._strip(items)
                 items, n_letters = [], 0
-            if isinstance(item, NewPage):
+            if isinstance(item, (NewPage, Unread)):
                 yield item
             elif isinstance(item, FlowTable):
                 for part in _parts(item):
@@ -133,7 +127,7 @@ class TypesetFile:
                 except PictureUnread as e:
                     yield from self._strip(items)
                     items, n_letters = [], 0
-                    yield e
+                    yield Unread(str(e), e.code)
                 else:
                     items += [ready] if ready is not None else []
             else:
@@ -145,6 +139,22 @@ class TypesetFile:
     def _strip(items: list[SetItem]) -> Iterator[Galley]:
         if items:
             yield set_galley(items, _WIDTH)
+
+
+def _band(
+    galley: Galley, area: tuple[int, int, int, int], px_per_pt: float, moved: tuple[float, float]
+) -> npt.NDArray[np.uint8]:
+    """The pixels of a strip that lie in ``area``, where the strip is moved by so many pixels."""
+    mupdf = pymupdf.mupdf
+    pixmap = pymupdf.Pixmap(pymupdf.csRGB, pymupdf.IRect(area), False)
+    pixmap.clear_with(255)
+    device = mupdf.fz_new_draw_device(mupdf.FzMatrix(), pixmap.this)
+    matrix = mupdf.FzMatrix(px_per_pt, 0, 0, px_per_pt, *moved)
+    everywhere = mupdf.FzRect(mupdf.FzRect.Fixed_INFINITE)
+    mupdf.fz_run_display_list(galley.display.this, device, matrix, everywhere, mupdf.FzCookie())
+    mupdf.fz_close_device(device)
+    rows = np.frombuffer(pixmap.samples_mv, dtype=np.uint8).reshape(pixmap.height, pixmap.stride)
+    return rows[:, : 3 * pixmap.width].reshape(pixmap.height, pixmap.width, 3).copy()  # the pixmap goes
 
 
 def _parts(table: FlowTable) -> Iterator[FlowTable]:
