@@ -35,6 +35,9 @@ _ENCODINGS = (
     "shift-jis euc-kr cp437 idna"
 ).split()
 """Of pages on the web, and of names in archives: Python loads each from a file when it is first used."""
+for _name in _ENCODINGS:
+    codecs.lookup(_name)
+
 _NO_MEMORY = re.compile(r"\b[mc]alloc\b|\brealloc\b|out of memory", re.IGNORECASE)
 
 
@@ -105,6 +108,4 @@ def _office_reader(kind: ZipKind, source: str) -> Callable[[ZipContainer, bytes]
 
 def _close_the_door() -> None:
     """From here on this process can open neither files nor connections; what is open stays open."""
-    for name in _ENCODINGS:
-        codecs.lookup(name)
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))

@@ -25,6 +25,7 @@ p[style-name='Heading 8'] => h6:fresh
 p[style-name='Heading 9'] => h6:fresh
 p[style-name='caption'] => figcaption:fresh
 p[style-name='Caption'] => figcaption:fresh
+br[type='page'] => hr.new-page
 """
 # Marks around hidden text that come through mammoth as they are, and what they become in HTML.
 _OPEN, _CLOSE = "\ue0f0", "\ue0f4"

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 from lxml import etree
 
 from mm_megacontext.layout.document import HiddenReason
-from mm_megacontext.layout.flow import Flow, FlowItem, FlowTable, Paragraph, ParagraphKind, Picture, Run, Runs, Unseen
+from mm_megacontext.layout.flow import Flow, FlowItem, FlowTable, NewPage, Paragraph, ParagraphKind, Picture, Run, Runs, Unseen
 from mm_megacontext.layout.html_source import Element
 from mm_megacontext.layout.html_style import Look, Styles
 from mm_megacontext.layout.html_tables import is_data_table, table_rows, to_flow_table
@@ -167,6 +167,8 @@ class _Walk:
             out.end()
         if tag == "br":
             out.line_break(state)
+        elif tag == "hr" and element.get("class") == "new-page":  # as ``docx_flow`` writes it
+            out.add(NewPage())
         elif tag == "img":
             self._picture(element, state, out)
         elif tag == "svg":

@@ -18,8 +18,8 @@ EXIT_NO_MEMORY = 71
 """Exit code of a worker whose memory ran out outside a page."""
 RENDERER = "pdfium for pixels"
 """Stands for an engine where a file is opened to be rendered."""
-SETTER = "pymupdf"
-"""The engine that sets and draws what is no PDF."""
+SETTER = "pymupdf for pages"
+"""Stands for an engine where what is no PDF is set, read and drawn."""
 MOST_REQUEST_BYTES = 1 << 16
 _BESIDE_BYTES = 1 << 14  # failures say what is wrong
 
@@ -32,7 +32,7 @@ class PdfFile:
         path: Absolute, as ``os.fsencode`` gives it.
         stamp: Device, inode, bytes and time of change (ns): another file of that name has another one.
         password: UTF-8, or None.
-        engine: Name of a layout engine, or ``RENDERER``; of other files than PDFs always that which sets them.
+        engine: Name of a layout engine, or ``RENDERER``; ``SETTER`` for all files that are no PDFs.
         format: What it is opened as.
     """
 

@@ -125,7 +125,7 @@ class Worker:
         from mm_megacontext.layout.document_file import open_document  # not for those who only read PDFs
 
         opened = open_document(Path(os.fsdecode(file.path)), file.format, self._settings.max_decoded_pixels)
-        return _Held(file, opened.reader, file.engine, opened.kind)
+        return _Held(file, opened.reader, "pymupdf", opened.kind)
 
     def _ocr(self, request: ReadPage) -> Ocr | None:
         if request.ocr is None:
