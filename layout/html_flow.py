@@ -13,10 +13,10 @@ from urllib.parse import unquote_to_bytes
 from lxml import etree
 
 from mm_megacontext.layout.document import HiddenReason
-from mm_megacontext.layout.flow import Flow, FlowItem, FlowTable, NewPage, Paragraph, ParagraphKind, Picture, Run, Runs, Unseen
+from mm_megacontext.layout.flow import Flow, FlowItem, NewPage, Paragraph, ParagraphKind, Picture, Run, Runs, Unread, Unseen
 from mm_megacontext.layout.html_source import Element
 from mm_megacontext.layout.html_style import Look, Styles
-from mm_megacontext.layout.html_tables import is_data_table, table_rows, to_flow_table
+from mm_megacontext.layout.html_tables import TableTooLarge, is_data_table, table_rows, to_flow_table
 
 FetchImage = Callable[[str], bytes | None]
 """The bytes of an image that comes with the page, by its address there; None for every other address."""
@@ -219,7 +219,11 @@ class _Walk:
             for item in self.through(caption, state):
                 out.add(item)
         rows = table_rows(element, state, self._state)
-        table: FlowTable | None = to_flow_table(rows, runs_of)
+        try:
+            table = to_flow_table(rows, runs_of)
+        except TableTooLarge as e:
+            out.add(Unread(str(e), "limit_size"))
+            return
         if table is not None:
             out.add(table)
         for item in unseen:

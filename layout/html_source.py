@@ -46,7 +46,10 @@ def parse_html(text: str) -> Element | None:
     """The root of an HTML or XHTML text, its tags in lower case and without namespaces; None where there is none."""
     root = _parse_xhtml(text) if _IS_XHTML.match(text) else None
     if root is None:
-        parser = etree.HTMLParser(no_network=True, remove_comments=True, remove_pis=True, encoding="utf-8")
+        # Large pictures are written into pages; nesting of 2048 and the limits of the process hold all the same.
+        parser = etree.HTMLParser(
+            no_network=True, remove_comments=True, remove_pis=True, huge_tree=True, encoding="utf-8"
+        )
         root = etree.fromstring(_without_nul(text).encode("utf-8", "replace"), parser)
     if root is not None:
         _simplify(root)

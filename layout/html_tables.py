@@ -15,6 +15,11 @@ _MAX_CELLS = 200_000  # places of one table; HTML can ask for a million with few
 
 State = TypeVar("State")
 
+
+class TableTooLarge(ValueError):
+    """A table has more cells than are read."""
+
+
 Row = tuple[Element, Any, bool]
 """A row, the state that its cells have from it, and whether it is in the table's head."""
 
@@ -42,7 +47,10 @@ def table_rows(table: Element, state: State, state_of: Callable[[Element, State]
 
 
 def to_flow_table(rows: Iterable[Row], runs_of: Callable[[Element, Any], Runs]) -> FlowTable | None:
-    """The table of ``rows``; None where it has no text. Spans that overlap or stick out are cut."""
+    """The table of ``rows``; None where it has no text. Spans that overlap or stick out are cut.
+
+    Raises TableTooLarge.
+    """
     rows = list(rows)
     taken: dict[tuple[int, int], bool] = {}
     placed: list[tuple[int, int, int, int, Element, Any]] = []
@@ -53,10 +61,10 @@ def to_flow_table(rows: Iterable[Row], runs_of: Callable[[Element, Any], Runs]) 
                 x += 1
             height = min(_span(cell.get("rowspan")) or len(rows), len(rows) - y)
             width = _free_width(taken, y, x, _span(cell.get("colspan")) or 1)
+            if len(taken) + height * width > _MAX_CELLS:
+                raise TableTooLarge(f"a table of more than {_MAX_CELLS} cells is left out: split it")
             for place in ((y + i, x + j) for i in range(height) for j in range(width)):
                 taken[place] = True
-            if len(taken) > _MAX_CELLS:
-                raise ValueError(f"a table of more than {_MAX_CELLS} cells: split it")
             placed.append((y, x, height, width, cell, state))
             x += width
     if not placed:

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mm_megacontext.layout.document import Box
 from mm_megacontext.layout.flow import FlowTable, Paragraph
 from mm_megacontext.layout.flow_pictures import ReadyPicture
-from mm_megacontext.layout.galley import Galley
+from mm_megacontext.layout.galley import Galley, SetItem
 
 PAGE_HEIGHT = 792.0
 PAGE_WIDTH = 612.0
@@ -17,6 +18,7 @@ MARGIN = 54.0
 ROOM = PAGE_HEIGHT - 2 * MARGIN
 
 _OVERLAP = 0.2  # of a line's height: boxes of letters reach into the lines above and below
+_HIGHEST_ROW = ROOM / 3
 _GAP = 6.0  # between what stands on different strips
 
 
@@ -99,8 +101,8 @@ def _solid(galley: Galley) -> list[tuple[float, float]]:
     for item, box in zip(galley.items, galley.boxes, strict=True):
         if isinstance(item, ReadyPicture):
             found.append((box[1], box[3], False))
-        elif isinstance(item, FlowTable) and not any(cell.runs for cell in item.cells):
-            found.append((box[1], box[3], False))
+    for index, boxes in galley.cells.items():
+        found += [(top + 1.0, bottom - 1.0, False) for top, bottom in _rows(galley.items[index], boxes)]
     found = sorted(found) or [(0.0, 1.0, False)]  # with nothing to be seen it still has a place
     merged: list[tuple[float, float]] = []
     goes_on = False
@@ -111,3 +113,14 @@ def _solid(galley: Galley) -> list[tuple[float, float]]:
             merged.append((top, bottom))
         goes_on = is_heading
     return merged
+
+
+def _rows(table: SetItem, boxes: Sequence[Box]) -> list[tuple[float, float]]:
+    """Where the rows of a table stand that are not too high to be kept whole."""
+    assert isinstance(table, FlowTable), "only tables have cells"
+    rows: dict[int, tuple[float, float]] = {}
+    for cell, (_, top, _, bottom) in zip(table.cells, boxes, strict=True):
+        if cell.row_span == 1:
+            low, high = rows.get(cell.row, (top, bottom))
+            rows[cell.row] = (min(low, top), max(high, bottom))
+    return [(top, bottom) for top, bottom in rows.values() if bottom - top <= _HIGHEST_ROW]

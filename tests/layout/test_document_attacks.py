@@ -27,9 +27,9 @@ from tests.layout.test_attacks import listener as listener
 from tests.layout.test_html import png
 from tests.layout.test_isolation import FLAT_MIB, rss_peak_mib
 
-LIMITS = IngestLimits(page_seconds=60.0, page_cpu_seconds=2.0, worker_bytes=700 << 20)
+LIMITS = IngestLimits(page_seconds=60.0, page_cpu_seconds=1.0, worker_bytes=700 << 20)
 STOPPED = {"limit_time", "limit_memory", "engine_crash"}
-N_MUTATIONS = 60
+N_MUTATIONS = 30
 
 
 @pytest.fixture(autouse=True)
@@ -123,7 +123,7 @@ def test_names_in_archives_lead_nowhere_else(tmp_path: Path) -> None:
     secret.write_text(books.xhtml("<p>sesame</p>"))
     chapters = {"a.xhtml": books.xhtml(f'<p>first</p><img src="../../../../..{tmp_path}/x.png"/>')}
     more = {f"../../../../../..{marker}": b"x", str(marker): b"x", "..\\..\\marker": b"x"}
-    data = books.epub(chapters, more).replace(b"", b"")
+    data = books.epub(chapters, more)
     (page,) = pages_of(tmp_path / "a.epub", data)
     assert (page.status, page.text) == ("ok", "first")
     stolen = books.epub_members({f"../../../../../..{secret}": "x", "b.xhtml": books.xhtml("<p>second</p>")})
@@ -138,8 +138,8 @@ HTML_ATTACKS: dict[str, tuple[Callable[[], str], set[str | None]]] = {
     "deep nesting": (lambda: "<div>" * 100_000 + "x", {None, "zero_pages", "corrupt"}),
     "deep tables": (lambda: "<table><tr><td>" * 3_000 + "x", {None, "zero_pages", "corrupt", *STOPPED}),
     "a table of a billion cells": (
-        lambda: "<table>" + "<tr><td rowspan=65534 colspan=1000>x" * 1000 + "</table>",
-        {"corrupt", *STOPPED},
+        lambda: "<p>x<table>" + "<tr><td rowspan=65534 colspan=1000>x<td>y" * 1000 + "</table>",
+        {"limit_size"},
     ),
     "a million paragraphs": (lambda: "<p>x" * 1_000_000, STOPPED | {None}),
     "a word of a million letters": (lambda: f"<p>{'x' * 1_000_000}", {None, *STOPPED}),
