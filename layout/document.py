@@ -17,9 +17,7 @@ Box = tuple[float, float, float, float]
 
 Unit = Literal["pt", "px"]
 
-SourceKind = Literal[
-    "pdf", "image", "text", "markdown", "html", "epub", "xps", "fb2", "mobi", "docx", "xlsx", "pptx"
-]
+SourceKind = Literal["pdf", "image", "text", "markdown", "html", "epub", "xps", "fb2", "mobi", "docx", "xlsx", "pptx"]
 
 RegionKind = Literal[
     "text", "heading", "list", "table", "form", "caption", "header", "footer", "formula", "code", "figure", "scan"

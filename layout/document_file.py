@@ -30,8 +30,8 @@ _OFFICE = {"docx": "mammoth", "xlsx": "openpyxl", "pptx": "pptx"}
 """What each office format is read by."""
 _ENCODINGS = (
     "utf-8 utf-16 utf-16-le utf-16-be cp866 iso8859-2 iso8859-3 iso8859-4 iso8859-5 iso8859-6 iso8859-7 iso8859-8 "
-    "iso8859-9 iso8859-10 iso8859-13 iso8859-14 iso8859-15 iso8859-16 koi8-r koi8-u mac-roman cp874 cp1250 cp1251 cp1252 "
-    "cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 mac-cyrillic gbk gb18030 gb2312 big5 big5hkscs euc-jp iso2022-jp "
+    "iso8859-9 iso8859-10 iso8859-13 iso8859-14 iso8859-15 iso8859-16 koi8-r koi8-u mac-roman cp874 cp1250 cp1251 "
+    "cp1252 cp1253 cp1254 cp1255 cp1256 cp1257 cp1258 mac-cyrillic gbk gb18030 gb2312 big5 big5hkscs euc-jp iso2022-jp "
     "shift-jis euc-kr cp437 idna"
 ).split()
 """Of pages on the web, and of names in archives: Python loads each from a file when it is first used."""

@@ -17,7 +17,20 @@ FileFormat = Literal["pdf", "html", "zip", "fb2", "mobi"]
 NO_PYMUPDF = "is set by PyMuPDF, which is not installed: pip install 'mm-megacontext[pymupdf]'"
 
 HTML_SUFFIXES = {".html", ".htm", ".xhtml", ".xht"}
-ZIP_SUFFIXES = {".epub", ".docx", ".docm", ".dotx", ".xlsx", ".xlsm", ".xltx", ".pptx", ".pptm", ".ppsx", ".xps", ".oxps"}
+ZIP_SUFFIXES = {
+    ".epub",
+    ".docx",
+    ".docm",
+    ".dotx",
+    ".xlsx",
+    ".xlsm",
+    ".xltx",
+    ".pptx",
+    ".pptm",
+    ".ppsx",
+    ".xps",
+    ".oxps",
+}
 BOOK_SUFFIXES = {".fb2", ".mobi", ".azw", ".prc"}
 
 _MOBI_MARK, _MOBI_AT = b"BOOKMOBI", 60

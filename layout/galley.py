@@ -187,9 +187,7 @@ def _in_pieces(match: re.Match[str]) -> str:
     return _BREAK.join(word[i : i + _MOST_LETTERS] for i in range(0, len(word), _MOST_LETTERS))
 
 
-def _boxes(
-    items: Sequence[SetItem], places: Sequence[tuple[str, Box]]
-) -> tuple[list[Box], dict[int, list[Box]]]:
+def _boxes(items: Sequence[SetItem], places: Sequence[tuple[str, Box]]) -> tuple[list[Box], dict[int, list[Box]]]:
     found = dict(places)
     boxes, cells = [], dict[int, list[Box]]()
     for index, item in enumerate(items):

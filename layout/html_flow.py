@@ -13,7 +13,18 @@ from urllib.parse import unquote_to_bytes
 from lxml import etree
 
 from mm_megacontext.layout.document import HiddenReason
-from mm_megacontext.layout.flow import Flow, FlowItem, NewPage, Paragraph, ParagraphKind, Picture, Run, Runs, Unread, Unseen
+from mm_megacontext.layout.flow import (
+    Flow,
+    FlowItem,
+    NewPage,
+    Paragraph,
+    ParagraphKind,
+    Picture,
+    Run,
+    Runs,
+    Unread,
+    Unseen,
+)
 from mm_megacontext.layout.html_source import Element
 from mm_megacontext.layout.html_style import Look, Styles
 from mm_megacontext.layout.html_tables import TableTooLarge, is_data_table, table_rows, to_flow_table

@@ -105,7 +105,9 @@ def _count(path: Path, file: PdfFile, limits: IngestLimits) -> Counted:
         raise failure_of(answer, str(path))
     counted: Counted = answer
     if counted.n_pages < 1:
-        what = "the PDF has no pages, or is damaged" if file.format == "pdf" else "it has no pages: there is nothing in it"
+        what = (
+            "the PDF has no pages, or is damaged" if file.format == "pdf" else "it has no pages: there is nothing in it"
+        )
         raise IngestError(f"{what}: export it anew", source=str(path), code="zero_pages")
     if counted.n_pages > limits.max_pages:
         raise LimitExceeded(

@@ -88,7 +88,9 @@ def read(
     if file_format is not None:
         _check_bytes(path, limits)
         document = read_set(path, digest, file_format, find_ocr(ocr), limits)
-        _check_suffix(path, f"{_article(document.kind)} {document.kind.upper()} file", document.kind, _wrong(document.kind))
+        _check_suffix(
+            path, f"{_article(document.kind)} {document.kind.upper()} file", document.kind, _wrong(document.kind)
+        )
         return document
     _refuse_unsupported(path, head)
     name = image_format(path, has_signature=True)
@@ -102,7 +104,7 @@ def read(
         name = image_format(path, has_signature=False)
     if name is None:
         raise IngestError(
-            f"unsupported file ({_guess(path, head)}): give a PDF, an image, a book, an office file, HTML or UTF-8 text",
+            f"unsupported file ({_guess(path, head)}): give a PDF, image, book, office file, HTML or UTF-8 text",
             source=str(path),
             code="unsupported",
         )

@@ -61,8 +61,8 @@ class TypesetFile:
         size = self._size(slices)
         if size[0] * size[1] > self._max_pixels:
             problem = (
-                f"the page is {size[0]:.0f} x {size[1]:.0f} pt, more than the limit of {self._max_pixels} pixels: raise "
-                "max_decoded_pixels if you trust the file"
+                f"the page is {size[0]:.0f} x {size[1]:.0f} pt, more than the limit of {self._max_pixels} pixels: "
+                "raise max_decoded_pixels if you trust the file"
             )
             return Page(number, (0.0, 0.0), (), PyMuPdfEngine.name, problem=problem, code="limit_pixels")
         regions = [region for piece in slices for region in _regions(piece)]
@@ -113,7 +113,11 @@ class TypesetFile:
         items: list[SetItem] = []
         n_letters = 0
         for item in flow:
-            if isinstance(item, (NewPage, FlowTable, Unread)) or len(items) >= _MOST_ITEMS or n_letters >= _MOST_LETTERS:
+            if (
+                isinstance(item, (NewPage, FlowTable, Unread))
+                or len(items) >= _MOST_ITEMS
+                or n_letters >= _MOST_LETTERS
+            ):
                 yield from self._strip(items)
                 items, n_letters = [], 0
             if isinstance(item, (NewPage, Unread)):
@@ -266,4 +270,3 @@ def _with_lists_joined(regions: list[Region]) -> list[Region]:
         else:
             joined.append(region)
     return joined
-

@@ -105,9 +105,7 @@ def _block(rows: Rows, spans: Spans) -> Iterator[FlowItem]:
         return
     top, bottom = numbers[0], numbers[-1]
     left = min(min(rows[number]) for number in numbers)
-    right = max(
-        spans.get((number, column), (0, column))[1] for number in numbers for column in rows[number]
-    )
+    right = max(spans.get((number, column), (0, column))[1] for number in numbers for column in rows[number])
     right = min(right, max(max(rows[number]) for number in numbers) + _MOST_EMPTY_COLUMNS)
     covered = set[tuple[int, int]]()
     cells = []

@@ -44,7 +44,7 @@ class PageImages:
         self, uri: str, kind: SourceKind, *, password: str | None = None, limits: IngestLimits | None = None
     ) -> None:
         if not has_pixels(kind):
-            raise ValueError(f"a source of kind {kind!r} has no pixels: {uri}")
+            raise ValueError(f"only pages and images have pixels, {uri} is of kind {kind!r}")
         self._uri, self._kind, self._password, self._limits = uri, kind, password, limits or IngestLimits()
         self._renderer: PdfRenderer | None = None
         self._pages: OrderedDict[int, ImageSource] = OrderedDict()

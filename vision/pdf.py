@@ -4,7 +4,8 @@ Frame: the page as layout.document describes it (top-left origin, y down, crop b
 pixels to the point, so that a 16 px patch is 8 pt. Rendering is cut into fixed cells of the page: a pixel is the same
 whether it is read through its page or through a figure on it, now or when it is read again.
 
-PDFs are rendered by PDFium, what is no PDF by PyMuPDF, which set it. PDFium has no notion of the page attribute UserUnit: such pages come at their unscaled size.
+PDFs are rendered by PDFium, what is no PDF by PyMuPDF, which set it. PDFium has no notion of the page attribute
+UserUnit: such pages come at their unscaled size.
 """
 
 from __future__ import annotations

@@ -28,9 +28,13 @@ def xhtml(body: str, head: str = "") -> str:
 
 def epub_members(chapters: Mapping[str, str], more: Mapping[str, bytes | str] | None = None) -> dict[str, bytes | str]:
     """The members of a book whose chapters stand in ``OPS/``, in the order of the mapping."""
-    items = "".join(f'<item id="c{i}" href="{name}" media-type="application/xhtml+xml"/>' for i, name in enumerate(chapters))
+    items = "".join(
+        f'<item id="c{i}" href="{name}" media-type="application/xhtml+xml"/>' for i, name in enumerate(chapters)
+    )
     spine = "".join(f'<itemref idref="c{i}"/>' for i in range(len(chapters)))
-    package = f'<package xmlns="http://www.idpf.org/2007/opf"><manifest>{items}</manifest><spine>{spine}</spine></package>'
+    package = (
+        f'<package xmlns="http://www.idpf.org/2007/opf"><manifest>{items}</manifest><spine>{spine}</spine></package>'
+    )
     return {
         "mimetype": "application/epub+zip",
         "META-INF/container.xml": CONTAINER,

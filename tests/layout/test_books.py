@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-pymupdf = pytest.importorskip("pymupdf")
+pytest.importorskip("pymupdf")
+
+import pymupdf
 
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Document, Page
@@ -108,7 +110,12 @@ def test_fiction_book(tmp_path: Path) -> None:
         ("a.epub", books.archive({"a.txt": "x"}), "unsupported", "a zip archive, and no EPUB"),
         ("a.docx", books.archive({"a.txt": "x"}), "unsupported", "a zip archive, and no EPUB"),
         ("a.zip", b"PK\x03\x04rest", "corrupt", "zip container is damaged"),
-        ("a.odt", books.archive({"mimetype": "application/vnd.oasis.opendocument.text"}), "unsupported", "OpenDocument"),
+        (
+            "a.odt",
+            books.archive({"mimetype": "application/vnd.oasis.opendocument.text"}),
+            "unsupported",
+            "OpenDocument",
+        ),
         ("a.docx", books.epub({"a.xhtml": books.xhtml("<p>x</p>")}), "misnamed", "rename it to .epub"),
         ("a.html", pdf_bytes([PdfPage()]), "misnamed", "rename it to .pdf"),
         ("a.pdf", "<!doctype html><p>x", "misnamed", "the content is"),
@@ -118,7 +125,9 @@ def test_fiction_book(tmp_path: Path) -> None:
         ("a.epub", books.archive({"mimetype": "application/epub+zip"}), "corrupt", "where its contents are"),
     ],
 )
-def test_files_that_are_not_what_they_say(tmp_path: Path, name: str, data: bytes | str, code: str, message: str) -> None:
+def test_files_that_are_not_what_they_say(
+    tmp_path: Path, name: str, data: bytes | str, code: str, message: str
+) -> None:
     with pytest.raises(IngestError) as caught:
         opened(tmp_path, name, data)
     assert caught.value.code == code

@@ -53,8 +53,7 @@ def outcome(path: Path, data: bytes | str) -> set[str | None]:
     try:
         pages = pages_of(path, data)
     except IngestError as error:
-        assert "\n" not in str(error)
-        return {error.code}
+        return {error.code if "\n" not in str(error) else "more than a line"}  # type: ignore[arg-type]
     assert pages, "no pages are no success"
     return {page.code for page in pages}
 
@@ -132,7 +131,9 @@ def test_names_in_archives_lead_nowhere_else(tmp_path: Path) -> None:
     assert not marker.exists()
 
 
-PICTURE_BOMB = base64.b64encode(png(1, 1).replace(b"\x00\x00\x00\x01\x00\x00\x00\x01", b"\x00\x01\x00\x00" * 2, 1)).decode()
+PICTURE_BOMB = base64.b64encode(
+    png(1, 1).replace(b"\x00\x00\x00\x01\x00\x00\x00\x01", b"\x00\x01\x00\x00" * 2, 1)
+).decode()
 
 HTML_ATTACKS: dict[str, tuple[Callable[[], str], set[str | None]]] = {
     "deep nesting": (lambda: "<div>" * 100_000 + "x", {None, "zero_pages", "corrupt"}),
@@ -143,22 +144,29 @@ HTML_ATTACKS: dict[str, tuple[Callable[[], str], set[str | None]]] = {
     ),
     "a million paragraphs": (lambda: "<p>x" * 1_000_000, STOPPED | {None}),
     "a word of a million letters": (lambda: f"<p>{'x' * 1_000_000}", {None, *STOPPED}),
-    "a million selectors": (lambda: f"<style>{'.a .b > .c{color:red}' * 100_000}</style><p class=c>x", {None, *STOPPED}),
+    "a million selectors": (
+        lambda: f"<style>{'.a .b > .c{color:red}' * 100_000}</style><p class=c>x",
+        {None, *STOPPED},
+    ),
     "a picture of four billion pixels": (
         lambda: f'<p>x<img src="data:image/png;base64,{PICTURE_BOMB}">',
         {"limit_pixels", "corrupt"},
     ),
     "a picture of noise": (lambda: '<p>x<img src="data:image/jpeg;base64,/9j/4AAQ">', {"corrupt"}),
     "a drawing of a billion parts": (
-        lambda: "<p>x</p><svg viewBox='0 0 99 99'><g id=a0><rect width='9' height='9'/></g>"
-        + "".join(f"<g id=a{n}>{f'<use href="#a{n - 1}"/>' * 10}</g>" for n in range(1, 12))
-        + "</svg>",
+        lambda: (
+            "<p>x</p><svg viewBox='0 0 99 99'><g id=a0><rect width='9' height='9'/></g>"
+            + "".join(f"<g id=a{n}>{f'<use href="#a{n - 1}"/>' * 10}</g>" for n in range(1, 12))
+            + "</svg>"
+        ),
         {None, *STOPPED},
     ),
     "control characters": (lambda: "<p>\x1b[2J\x07&#27;&#0;&#x9b;\u202e\u200bx</p>", {None}),
     "sizes without sense": (
-        lambda: "<p style='font-size:1e308px'>a</p><p style='font-size:-5px'>b</p><img width=99999 height=1>"
-        "<ol start=999999999><li value=-1>c</ol><td rowspan=-1 colspan=1e9>d",
+        lambda: (
+            "<p style='font-size:1e308px'>a</p><p style='font-size:-5px'>b</p><img width=99999 height=1>"
+            "<ol start=999999999><li value=-1>c</ol><td rowspan=-1 colspan=1e9>d"
+        ),
         {None},
     ),
 }
@@ -208,7 +216,7 @@ def test_the_process_that_reads_can_open_nothing_more() -> None:
         try:
             document_file._close_the_door()
             failures = 0
-            for attempt in (lambda: open("/etc/passwd"), lambda: socket.socket(), lambda: os.pipe()):
+            for attempt in (lambda: os.open("/etc/passwd", os.O_RDONLY), socket.socket, os.pipe):
                 try:
                     attempt()
                 except OSError:

@@ -12,10 +12,18 @@ from typing import Any
 import pytest
 
 pytest.importorskip("pymupdf")
-docx = pytest.importorskip("docx")
-openpyxl = pytest.importorskip("openpyxl")
-pptx = pytest.importorskip("pptx")
 pytest.importorskip("mammoth")
+pytest.importorskip("docx")
+pytest.importorskip("openpyxl")
+pytest.importorskip("pptx")
+
+import docx
+import docx.shared
+import openpyxl
+import pptx
+import pptx.chart.data
+import pptx.enum.chart
+import pptx.util
 
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Page
@@ -121,7 +129,10 @@ def test_workbook(tmp_path: Path) -> None:
     ]
     table = next(r.table for page in pages for r in page.regions if r.table is not None)
     assert (table.n_rows, table.n_columns) == (3, 3)
-    assert [(c.row, c.column, c.column_span, c.text) for c in table.cells][-2:] == [(2, 0, 2, "Both"), (2, 2, 1, "=B4*2")]
+    assert [(c.row, c.column, c.column_span, c.text) for c in table.cells][-2:] == [
+        (2, 0, 2, "Both"),
+        (2, 2, 1, "=B4*2"),
+    ]
 
 
 @pytest.mark.parametrize(
