@@ -23,6 +23,7 @@ from mm_megacontext.layout.formats import FileFormat
 from mm_megacontext.layout.html_flow import html_flow
 from mm_megacontext.layout.html_source import decode_html, parse_html
 from mm_megacontext.layout.pymupdf_book import BookFile
+from mm_megacontext.layout.pymupdf_engine import pymupdf
 from mm_megacontext.layout.typeset_file import TypesetFile
 from mm_megacontext.layout.zip_container import ZipContainer, ZipKind
 
@@ -61,6 +62,7 @@ def open_document(path: Path, file_format: FileFormat, max_pixels: int) -> Docum
         IngestError: It cannot be read. Libraries may raise anything else on damaged files.
         MemoryError: Reading it takes too much.
     """
+    pymupdf.TOOLS.set_icc(False)  # pictures on screens are sRGB: their colours stay as they are
     try:
         return _opened(path.read_bytes(), str(path), file_format, max_pixels)
     except IngestError:
@@ -72,7 +74,7 @@ def open_document(path: Path, file_format: FileFormat, max_pixels: int) -> Docum
 
 
 def _opened(data: bytes, source: str, file_format: FileFormat, max_pixels: int) -> DocumentFile:
-    if file_format in ("fb2", "mobi"):
+    if file_format == "fb2" or file_format == "mobi":
         _close_the_door()
         return DocumentFile(BookFile(data, file_format, source), file_format)
     if file_format == "html":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import xml.dom.expatbuilder  # noqa: F401  # mammoth needs it when no file can be opened any more
 import zipfile
 
 from mm_megacontext.layout.document import HiddenReason

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from collections.abc import Mapping
 
@@ -87,3 +88,15 @@ def declaring(data: bytes, name: str, n_bytes: int) -> bytes:
     """The archive, its directory saying that a member unpacks to ``n_bytes``."""
     at = data.index(name.encode(), data.index(b"PK\x01\x02")) - 46 + 24
     return data[:at] + n_bytes.to_bytes(4, "little") + data[at + 4 :]
+
+
+def mobi(html: bytes) -> bytes:
+    """A book of at most 4096 bytes, not compressed, UTF-8."""
+    palm_doc = struct.pack(">HHIHHHH", 1, 0, len(html), 1, 4096, 0, 0)
+    header = b"MOBI" + struct.pack(">IIII", 232, 2, 65001, 1) + bytes(232 - 20)
+    records = [palm_doc + header, html]
+    start = 78 + 8 * len(records) + 2
+    offsets = [start, start + len(records[0])]
+    listing = b"".join(struct.pack(">II", offset, n) for n, offset in enumerate(offsets))
+    head = b"book".ljust(32, b"\x00") + bytes(28) + b"BOOKMOBI" + bytes(8) + struct.pack(">H", len(records))
+    return head + listing + bytes(2) + b"".join(records)

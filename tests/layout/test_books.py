@@ -85,7 +85,7 @@ def test_protected_books_say_so(tmp_path: Path) -> None:
 
 
 def test_xps(tmp_path: Path) -> None:
-    font = pymupdf.Font("notos").buffer
+    font = bytes(pymupdf.Font("helv").buffer)
     document, pages = opened(tmp_path, "a.oxps", books.xps(font, ["Page one holds 7", "Page two"]))
     assert (document.kind, document.n_pages) == ("xps", 2)
     assert [page.text for page in pages] == ["Page one holds 7", "Page two"]
@@ -102,6 +102,13 @@ def test_fiction_book(tmp_path: Path) -> None:
     document, pages = opened(tmp_path, "a.fb2", books.fiction_book(body))
     assert document.kind == "fb2"
     assert " ".join(pages[-1].text.split()) == "Chapter It was night."
+
+
+def test_mobi(tmp_path: Path) -> None:
+    data = books.mobi(b"<html><body><h1>Chapter</h1><p>It was night.</p></body></html>")
+    document, pages = opened(tmp_path, "a.mobi", data)
+    assert (document.kind, document.n_pages) == ("mobi", 1)
+    assert " ".join(pages[0].text.split()) == "Chapter It was night."
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,7 @@ HTML_ATTACKS: dict[str, tuple[Callable[[], str], set[str | None]]] = {
     "a drawing of a billion parts": (
         lambda: (
             "<p>x</p><svg viewBox='0 0 99 99'><g id=a0><rect width='9' height='9'/></g>"
-            + "".join(f"<g id=a{n}>{f'<use href="#a{n - 1}"/>' * 10}</g>" for n in range(1, 12))
+            + "".join(f"<g id=a{n}>" + f"<use href='#a{n - 1}'/>" * 10 + "</g>" for n in range(1, 12))
             + "</svg>"
         ),
         {None, *STOPPED},
@@ -216,12 +216,17 @@ def test_the_process_that_reads_can_open_nothing_more() -> None:
         try:
             document_file._close_the_door()
             failures = 0
-            for attempt in (lambda: os.open("/etc/passwd", os.O_RDONLY), socket.socket, os.pipe):
+            attempts: list[Callable[[], object]] = [
+                lambda: os.open("/etc/passwd", os.O_RDONLY),
+                socket.socket,
+                os.pipe,
+            ]
+            for attempt in attempts:
                 try:
                     attempt()
                 except OSError:
                     failures += 1
-            code = 0 if failures == 3 else 2
+            code = 0 if failures == len(attempts) else 2
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
