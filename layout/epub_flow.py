@@ -9,7 +9,7 @@ from lxml import etree
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.flow import Flow, FlowItem, NewPage, Picture, Unread
 from mm_megacontext.layout.html_flow import html_flow
-from mm_megacontext.layout.html_source import Element, decode_html, parse_html, parse_xml
+from mm_megacontext.layout.html_source import Element, address_of, decode_html, parse_html, parse_xml
 from mm_megacontext.layout.zip_container import ZipContainer
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
@@ -58,8 +58,7 @@ def _chapter(book: ZipContainer, name: str, data: bytes) -> Flow:
 def _pictures_of(book: ZipContainer, name: str, root: Element) -> Iterator[FlowItem]:
     """What a chapter shows that is one drawing."""
     for image in root.iter("image"):
-        address = next((v for k, v in image.items() if etree.QName(k).localname == "href"), "")
-        member = book.find(name, address)
+        member = book.find(name, address_of(image))
         if member is not None:
             yield Picture(book.read(member))
 

@@ -81,6 +81,11 @@ class Galley:
     words: list[SetWord] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
 
+    def is_drawn(self, index: int) -> bool:
+        """Whether a picture takes its room; MuPDF leaves out what it cannot draw."""
+        item, box = self.items[index], self.boxes[index]
+        return isinstance(item, ReadyPicture) and abs(box[3] - box[1] - item.height) <= 1.0
+
 
 def set_galley(items: Sequence[SetItem], width: float) -> Galley:
     """Set items on a strip ``width`` points wide; wider where a table does not fit."""
@@ -193,7 +198,7 @@ def _boxes(items: Sequence[SetItem], places: Sequence[tuple[str, Box]]) -> tuple
     for index, item in enumerate(items):
         x0, y0, x1, y1 = found.get(f"b{index}", (0.0, 0.0, 0.0, 0.0))
         if isinstance(item, ReadyPicture):
-            x1, y1 = x0 + item.width, y0 + item.height
+            x1 = x0 + item.width
         elif isinstance(item, FlowTable):
             inner = [found[f"b{index}c{i}"] for i in range(len(item.cells))]
             cells[index] = [_grown(box) for box in inner]

@@ -25,7 +25,7 @@ from mm_megacontext.layout.flow import (
     Unread,
     Unseen,
 )
-from mm_megacontext.layout.html_source import Element
+from mm_megacontext.layout.html_source import Element, address_of
 from mm_megacontext.layout.html_style import Look, Styles
 from mm_megacontext.layout.html_tables import TableTooLarge, is_data_table, table_rows, to_flow_table
 
@@ -253,14 +253,36 @@ class _Walk:
         images = list(element.iter("image"))
         if images:
             for image in images:
-                source = next((v for k, v in image.items() if etree.QName(k).localname == "href"), "")
+                source = address_of(image)
                 data = embedded_image(source) if source[:5].lower() == "data:" else self.fetch(source)
                 if data:
                     out.add(Picture(data))
             return
-        drawing = etree.fromstring(etree.tostring(element, with_tail=False))
-        drawing.set("xmlns", "http://www.w3.org/2000/svg")
-        out.add(Picture(etree.tostring(drawing), _size(element) or _size_of_view(element) or _SVG_PT))
+        out.add(Picture(_svg(element), _size(element) or _size_of_view(element) or _SVG_PT))
+
+
+# HTML's parser knows no capital letters; SVG does.
+_SVG_NAMES = {
+    name.lower(): name
+    for name in (
+        "viewBox preserveAspectRatio linearGradient radialGradient gradientUnits gradientTransform spreadMethod clipPath "
+        "clipPathUnits textPath textLength lengthAdjust markerWidth markerHeight markerUnits refX refY patternUnits "
+        "patternTransform patternContentUnits maskUnits maskContentUnits startOffset pathLength foreignObject"
+    ).split()
+}
+
+
+def _svg(element: Element) -> bytes:
+    """A drawing as a file of its own, without what it takes from elsewhere."""
+    drawing = etree.fromstring(etree.tostring(element, with_tail=False))
+    for part in list(drawing.iter(etree.Element)):
+        part.tag = _SVG_NAMES.get(part.tag, part.tag)
+        for name in [name for name in part.attrib if name in _SVG_NAMES]:
+            part.set(_SVG_NAMES[name], part.attrib.pop(name))
+        if part.tag == "use" and not address_of(part).startswith("#"):
+            part.getparent().remove(part)
+    drawing.set("xmlns", "http://www.w3.org/2000/svg")
+    return bytes(etree.tostring(drawing))
 
 
 _NO_TEXT = {"script", "style", "head", "title", "datalist"}

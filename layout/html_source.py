@@ -83,6 +83,14 @@ def _without_nul(text: str) -> str:
     return text.replace("\x00", "\ufffd")
 
 
+def address_of(element: Element) -> str:
+    """What an element of SVG refers to; the attribute stands with a namespace, a prefix, or neither."""
+    return next((value for name, value in element.items() if re.split("[:}]", name)[-1] == "href"), "")
+
+
 def _simplify(root: Element) -> None:
+    """Tags without namespaces, in lower case. Those with a prefix, as Word writes them into HTML, stay as they are."""
     for element in root.iter(etree.Element):
-        element.tag = etree.QName(element.tag).localname.lower()
+        tag = element.tag.rpartition("}")[2].lower()
+        if tag != element.tag and ":" not in tag:
+            element.tag = tag

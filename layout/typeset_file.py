@@ -140,9 +140,13 @@ class TypesetFile:
         yield from self._strip(items)
 
     @staticmethod
-    def _strip(items: list[SetItem]) -> Iterator[Galley]:
-        if items:
-            yield set_galley(items, _WIDTH)
+    def _strip(items: list[SetItem]) -> Iterator[Galley | Unread]:
+        if not items:
+            return
+        galley = set_galley(items, _WIDTH)
+        if any(isinstance(item, ReadyPicture) and not galley.is_drawn(i) for i, item in enumerate(items)):
+            yield Unread("a picture on it cannot be drawn", "corrupt")
+        yield galley
 
 
 def _band(
@@ -186,7 +190,7 @@ def _regions(piece: Slice) -> Iterator[Region]:
             if piece.holds(box[1], box[1]):
                 yield from _unseen(item, _moved(box, piece))
         elif isinstance(item, ReadyPicture):
-            if piece.holds(box[1], box[3]):
+            if galley.is_drawn(index) and piece.holds(box[1], box[3]):
                 yield Region("figure", _moved(box, piece))
         elif isinstance(item, FlowTable):
             table = _table(item, galley.cells[index], own, piece)
