@@ -29,11 +29,12 @@ class PictureUnread(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReadyPicture:
-    """An image file, and the width and height in points that it is to have."""
+    """An image file, the width and height in points that it is to have, and whether it is SVG."""
 
     data: bytes
     width: float
     height: float
+    is_drawing: bool = False
 
 
 def make_ready(picture: Picture, room: tuple[float, float], max_pixels: int) -> ReadyPicture | None:
@@ -50,7 +51,7 @@ def make_ready(picture: Picture, room: tuple[float, float], max_pixels: int) -> 
     if min(size) < _MIN_SIDE_PT:
         return None
     scale = min(1.0, room[0] / size[0], room[1] / size[1])
-    return ReadyPicture(data, size[0] * scale, size[1] * scale)
+    return ReadyPicture(data, size[0] * scale, size[1] * scale, _is_svg(data))
 
 
 def _checked(data: bytes, max_pixels: int) -> tuple[bytes, tuple[float, float]]:

@@ -144,9 +144,10 @@ def _markup(items: Sequence[SetItem]) -> tuple[str, Any, dict[str, str]]:
             parts.append(_table(item, name, hrefs))
         elif isinstance(item, ReadyPicture):
             archive = archive or pymupdf.Archive()
-            archive.add(item.data, name)
+            file = name + (".svg" if item.is_drawing else "")  # MuPDF tells drawings by their names
+            archive.add(item.data, file)
             size = f"width:{item.width:.2f}pt;height:{item.height:.2f}pt"
-            parts.append(f'<div id="{name}"><img src="{name}" style="{size}"></div>')
+            parts.append(f'<div id="{name}"><img src="{file}" style="{size}"></div>')
         else:
             parts.append(f'<p id="{name}" class="unseen"></p>')
     return f"<body>{''.join(parts)}</body>", archive, hrefs

@@ -264,11 +264,10 @@ class _Walk:
 # HTML's parser knows no capital letters; SVG does.
 _SVG_NAMES = {
     name.lower(): name
-    for name in (
-        "viewBox preserveAspectRatio linearGradient radialGradient gradientUnits gradientTransform spreadMethod clipPath "
-        "clipPathUnits textPath textLength lengthAdjust markerWidth markerHeight markerUnits refX refY patternUnits "
-        "patternTransform patternContentUnits maskUnits maskContentUnits startOffset pathLength foreignObject"
-    ).split()
+    for name in """viewBox preserveAspectRatio linearGradient radialGradient gradientUnits gradientTransform
+        spreadMethod clipPath clipPathUnits textPath textLength lengthAdjust markerWidth markerHeight markerUnits
+        refX refY patternUnits patternTransform patternContentUnits maskUnits maskContentUnits startOffset
+        pathLength foreignObject""".split()
 }
 
 
@@ -276,11 +275,13 @@ def _svg(element: Element) -> bytes:
     """A drawing as a file of its own, without what it takes from elsewhere."""
     drawing = etree.fromstring(etree.tostring(element, with_tail=False))
     for part in list(drawing.iter(etree.Element)):
-        part.tag = _SVG_NAMES.get(part.tag, part.tag)
+        tag = part.tag.rpartition("}")[2]
+        part.tag = _SVG_NAMES.get(tag, tag)
         for name in [name for name in part.attrib if name in _SVG_NAMES]:
             part.set(_SVG_NAMES[name], part.attrib.pop(name))
         if part.tag == "use" and not address_of(part).startswith("#"):
             part.getparent().remove(part)
+    etree.cleanup_namespaces(drawing)
     drawing.set("xmlns", "http://www.w3.org/2000/svg")
     return bytes(etree.tostring(drawing))
 
