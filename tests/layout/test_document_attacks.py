@@ -53,7 +53,7 @@ def outcome(path: Path, data: bytes | str) -> set[str | None]:
     try:
         pages = pages_of(path, data)
     except IngestError as error:
-        return {error.code if "\n" not in str(error) else "more than a line"}  # type: ignore[arg-type]
+        return {error.code if "\n" not in str(error) else "more than a line"}
     assert pages, "no pages are no success"
     return {page.code for page in pages}
 

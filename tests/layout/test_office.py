@@ -97,9 +97,14 @@ def test_workbook(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     sheet = book.active
     sheet.title = "Budget"
-    for row, values in enumerate(
-        [["Budget of the town"], [], ["Item", "Q1", "Share"], ["Roads", 1200.5, 0.125], ["Both", None, "=B4*2"]], 1
-    ):
+    rows: list[list[Any]] = [
+        ["Budget of the town"],
+        [],
+        ["Item", "Q1", "Share"],
+        ["Roads", 1200.5, 0.125],
+        ["Both", None, "=B4*2"],
+    ]
+    for row, values in enumerate(rows, 1):
         for column, value in enumerate(values, 1):
             sheet.cell(row, column, value)
     sheet.merge_cells("A5:B5")
