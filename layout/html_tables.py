@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from mm_megacontext.layout.document import CellRole
 from mm_megacontext.layout.flow import FlowCell, FlowTable, Runs
 from mm_megacontext.layout.html_source import Element
-from mm_megacontext.layout.tables import role_of
+from mm_megacontext.layout.tables import role_by_width
 
 _MAX_SPAN = 1000  # HTML's own limit for columns
 _MAX_CELLS = 200_000  # places of one table; HTML can ask for a million with few bytes
@@ -71,13 +71,14 @@ def to_flow_table(rows: Iterable[Row], runs_of: Callable[[Element, Any], Runs]) 
         return None
     head = {y for y, (row, _, in_head) in enumerate(rows) if in_head or _is_of_headers(row)}
     has_headers = any(cell.tag == "th" for *_, cell, _ in placed) or bool(head)
+    n_columns = 1 + max(x for _, x in taken)
     cells = []
     for y, x, height, width, cell, state in placed:
-        role = _role(cell, y, x, head) if has_headers else role_of(y, x)
+        role = _role(cell, y, x, head) if has_headers else role_by_width(y, x, n_columns)
         cells.append(FlowCell(y, x, runs_of(cell, state), role, height, width))
     if not any(cell.runs for cell in cells):
         return None
-    return FlowTable(tuple(cells), len(rows), 1 + max(x for _, x in taken))
+    return FlowTable(tuple(cells), len(rows), n_columns)
 
 
 def _cells(row: Element) -> Iterator[Element]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from mm_megacontext.layout.document import HiddenReason
 from mm_megacontext.layout.flow import Flow, FlowCell, FlowItem, FlowTable, NewPage, Paragraph, Run, Unseen
-from mm_megacontext.layout.tables import role_of
+from mm_megacontext.layout.tables import role_by_width
 from mm_megacontext.layout.zip_container import ZipContainer
 
 _MOST_EMPTY_COLUMNS = 50  # that a merged cell may add to a table
@@ -119,7 +119,9 @@ def _block(rows: Rows, spans: Spans) -> Iterator[FlowItem]:
             text = rows[row].get(column, "")
             y, x = row - top, column - left
             runs = (Run(text),) if text else ()
-            cells.append(FlowCell(y, x, runs, role_of(y, x), end_row - row + 1, end_column - column + 1))
+            cells.append(
+                FlowCell(y, x, runs, role_by_width(y, x, right - left + 1), end_row - row + 1, end_column - column + 1)
+            )
     yield FlowTable(tuple(cells), bottom - top + 1, right - left + 1)
 
 

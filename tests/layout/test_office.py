@@ -85,8 +85,8 @@ def test_word(tmp_path: Path) -> None:
     assert len(pages) == 2
     table = next(r.table for r in pages[0].regions if r.table is not None)
     assert [(c.row, c.column, c.column_span, c.role) for c in table.cells] == [
-        (0, 0, 1, "column_header"),
-        (0, 1, 1, "column_header"),
+        (0, 0, 1, "row_header"),
+        (0, 1, 1, "body"),
         (1, 0, 1, "row_header"),
         (1, 1, 1, "body"),
         (2, 0, 2, "row_header"),
