@@ -17,7 +17,7 @@ Box = tuple[float, float, float, float]
 
 Unit = Literal["pt", "px"]
 
-SourceKind = Literal["pdf", "image", "text", "markdown"]
+SourceKind = Literal["pdf", "image", "text", "markdown", "html", "epub", "xps", "fb2", "mobi", "docx", "xlsx", "pptx"]
 
 RegionKind = Literal[
     "text", "heading", "list", "table", "form", "caption", "header", "footer", "formula", "code", "figure", "scan"
@@ -26,7 +26,13 @@ RegionKind = Literal[
 CellRole = Literal["body", "column_header", "row_header"]
 
 HiddenReason = Literal[
-    "not painted", "transparent", "smaller than 1 pt", "outside the page", "no contrast", "under an image"
+    "not painted",
+    "transparent",
+    "smaller than 1 pt",
+    "outside the page",
+    "no contrast",
+    "under an image",
+    "not displayed",
 ]
 """Why a person who looks at the page does not see a text that is in the file."""
 

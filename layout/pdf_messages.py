@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mm_megacontext.errors import ErrorCode
+from mm_megacontext.layout.document import SourceKind
+from mm_megacontext.layout.formats import FileFormat
 
 EXIT_NO_MEMORY = 71
 """Exit code of a worker whose memory ran out outside a page."""
 RENDERER = "pdfium for pixels"
 """Stands for an engine where a file is opened to be rendered."""
+SETTER = "pymupdf for pages"
+"""Stands for an engine where what is no PDF is set, read and drawn."""
 MOST_REQUEST_BYTES = 1 << 16
 _BESIDE_BYTES = 1 << 14  # failures say what is wrong
 
@@ -28,13 +32,15 @@ class PdfFile:
         path: Absolute, as ``os.fsencode`` gives it.
         stamp: Device, inode, bytes and time of change (ns): another file of that name has another one.
         password: UTF-8, or None.
-        engine: Name of a layout engine, or ``RENDERER``.
+        engine: Name of a layout engine, or ``RENDERER``; ``SETTER`` for all files that are no PDFs.
+        format: What it is opened as.
     """
 
     path: bytes
     stamp: tuple[int, int, int, int]
     password: bytes | None
     engine: str
+    format: FileFormat = "pdf"
 
     @property
     def identity(self) -> tuple[bytes, tuple[int, int, int, int]]:
@@ -97,9 +103,10 @@ def most_bytes(request: Request) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The number of pages."""
+    """The number of pages, and what the file is: of an archive, only who opens it can tell."""
 
     n_pages: int
+    kind: SourceKind = "pdf"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.layout import frames, wire
-from mm_megacontext.layout.document import Page
+from mm_megacontext.layout.document import Page, SourceKind
 from mm_megacontext.layout.engines import OpenPdf, load_engine
 from mm_megacontext.layout.ocr import TIMEOUT_SECONDS, NoOcr, Ocr, Tesseract
 from mm_megacontext.layout.pdf_messages import (
@@ -55,13 +55,26 @@ class WorkerSettings:
     max_decoded_pixels: int
 
 
+@runtime_checkable
+class PageReader(Protocol):
+    """A file whose pages come with their regions: it says itself what is a heading or a table."""
+
+    @property
+    def n_pages(self) -> int: ...
+
+    def read_page(self, number: int) -> Page: ...
+
+    def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Held:
     """A file that is held open, by whom, and what that calls itself."""
 
     file: PdfFile
-    reader: OpenPdf | RasterFile
+    reader: OpenPdf | RasterFile | PageReader
     engine: str
+    kind: SourceKind = "pdf"
 
 
 class Worker:
@@ -82,13 +95,15 @@ class Worker:
         except MemoryError:
             raise
         except Exception as e:  # engines raise anything on damaged files
-            return Failure("ingest", "corrupt", f"the PDF cannot be read ({first_words(e)}): export it anew")
+            return Failure("ingest", "corrupt", f"the file cannot be read ({first_words(e)}): export it anew")
 
     def _answer(self, request: Request) -> Counted | Page | Measured | Pixels:
         held = self._open(request.file)
         if isinstance(request, Count):
-            return Counted(held.reader.n_pages)
+            return Counted(held.reader.n_pages, held.kind)
         if isinstance(request, ReadPage):
+            if isinstance(held.reader, PageReader):
+                return held.reader.read_page(request.number)
             pdf = cast("OpenPdf", held.reader)  # pages are asked of engines, pixels of the renderer
             return read_page(pdf, held.engine, request.number, self._ocr(request), self._settings.max_decoded_pixels)
         raster = cast("RasterFile", held.reader)
@@ -101,8 +116,16 @@ class Worker:
             if self._held is not None:
                 held, self._held = self._held, None
                 held.reader.close()
-            self._held = _Held(file, *_reader(file))
+            self._held = self._opened(file)
         return self._held
+
+    def _opened(self, file: PdfFile) -> _Held:
+        if file.format == "pdf":
+            return _Held(file, *_reader(file))
+        from mm_megacontext.layout.document_file import open_document  # not for those who only read PDFs
+
+        opened = open_document(Path(os.fsdecode(file.path)), file.format, self._settings.max_decoded_pixels)
+        return _Held(file, opened.reader, "pymupdf", opened.kind)
 
     def _ocr(self, request: ReadPage) -> Ocr | None:
         if request.ocr is None:

@@ -87,10 +87,12 @@ class PyMuPdfEngine:
         if pdf.needs_pass and not any(map(pdf.authenticate, spellings(password or ""))):
             pdf.close()
             raise wrong_password(str(path), password)
-        return _PyMuPdfFile(pdf, n_pages or int(pdf.page_count))
+        return PyMuPdfFile(pdf, n_pages or int(pdf.page_count))
 
 
-class _PyMuPdfFile:
+class PyMuPdfFile:
+    """A document that PyMuPDF holds open, of any kind that has pages."""
+
     def __init__(self, pdf: Any, n_pages: int) -> None:
         self._pdf = pdf
         self.n_pages = n_pages

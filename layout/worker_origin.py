@@ -7,6 +7,7 @@ its socket), answered by the process id; ``end`` a worker, answered by its exit 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -18,6 +19,7 @@ from contextlib import suppress
 from typing import Any
 
 from mm_megacontext.layout.engines import BUILT_IN, load_engine
+from mm_megacontext.layout.pdf_messages import SETTER
 from mm_megacontext.layout.pdf_worker import WorkerSettings, run
 
 _MOST_BYTES = 1 << 16
@@ -62,6 +64,9 @@ def _load(engine: str) -> None:
     if engine in BUILT_IN:
         with suppress(Exception):  # whoever asks for it is told why it cannot be loaded
             load_engine(engine)
+    elif engine == SETTER:
+        with suppress(Exception):
+            importlib.import_module("mm_megacontext.layout.document_file")
 
 
 def _fork(control: socket.socket, descriptor: int, request: dict[str, Any]) -> int:

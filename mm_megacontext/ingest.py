@@ -20,7 +20,7 @@ from mm_megacontext.store import Store
 from mm_megacontext.store_catalogue import SourceInfo, SourceRecord
 from mm_megacontext.tree import NodeRow
 from mm_megacontext.vision.gists import TileGister
-from mm_megacontext.vision.pages import PageFigures, PageImages
+from mm_megacontext.vision.pages import PageFigures, PageImages, has_pixels
 from mm_megacontext.vision.quadtree import BUILD
 
 
@@ -159,7 +159,7 @@ class Ingester:
         return f"quad-tree {BUILD}, {self.tiles.fingerprint}"
 
     def _figures(self, document: Document, password: str | None, stack: ExitStack) -> PageFigures | None:
-        if document.kind not in ("pdf", "image"):
+        if not has_pixels(document.kind):
             return None
         images = PageImages(document.uri, document.kind, password=password, limits=self.limits)
         stack.enter_context(images)

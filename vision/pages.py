@@ -22,12 +22,17 @@ _OPEN_PAGES = 2
 """Pages kept at hand; figures of one page are read one after the other."""
 
 
+def has_pixels(kind: SourceKind) -> bool:
+    """Whether pages of such a source can be looked at: all but text, which has no pages of its own."""
+    return kind not in ("text", "markdown")
+
+
 class PageImages:
-    """Opens the pages of a PDF or image when they are asked for and keeps the last few.
+    """Opens the pages of a document or image when they are asked for and keeps the last few.
 
     Args:
         uri: Path of the file.
-        kind: "pdf" or "image".
+        kind: "image", or of a document whose pages can be rendered.
         password: For encrypted PDFs.
         limits: What is refused; of PDF pages, those with more than ``max_decoded_pixels``. And what rendering may take.
 
@@ -38,8 +43,8 @@ class PageImages:
     def __init__(
         self, uri: str, kind: SourceKind, *, password: str | None = None, limits: IngestLimits | None = None
     ) -> None:
-        if kind not in ("pdf", "image"):
-            raise ValueError(f"only a pdf or an image has pixels, {uri} is of kind {kind!r}")
+        if not has_pixels(kind):
+            raise ValueError(f"only pages and images have pixels, {uri} is of kind {kind!r}")
         self._uri, self._kind, self._password, self._limits = uri, kind, password, limits or IngestLimits()
         self._renderer: PdfRenderer | None = None
         self._pages: OrderedDict[int, ImageSource] = OrderedDict()
@@ -47,7 +52,7 @@ class PageImages:
     @property
     def frame(self) -> Frame:
         """Frame of a whole page."""
-        return PDF_FRAME if self._kind == "pdf" else IMAGE_FRAME
+        return IMAGE_FRAME if self._kind == "image" else PDF_FRAME
 
     def page(self, number: int) -> ImageSource:
         """A whole page, from 1; what ``read_leaf_pixels`` takes. Raises IngestError."""
@@ -87,7 +92,7 @@ class PageImages:
                 raise IngestError("an image has only one page", source=self._uri, page=number)
             return open_image(self._uri, self._limits)
         if self._renderer is None:
-            self._renderer = PdfRenderer(self._uri, self._password, self._limits)
+            self._renderer = PdfRenderer(self._uri, self._password, self._limits, self._kind)
         return PdfPageSource(self._uri, number, self._renderer)
 
 
