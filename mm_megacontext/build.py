@@ -185,21 +185,22 @@ class TreeBuilder:
         if [top.kind for top in done] == ["page"]:
             return done[0]
         regions, rows = Grouper(lambda group: self._parent(group, "group")), PageRows(page, FIGURE_ROWS)
-        has_figure = False
-        for number, region in enumerate(page.regions):
-            if region.hidden is not None or (region.is_running and not self.running_titles):
+        shown = [
+            n for n, r in enumerate(page.regions) if r.hidden is None and (self.running_titles or not r.is_running)
+        ]
+        last_figure = max((n for n in shown if page.regions[n].kind == "figure"), default=None)
+        for number in shown:
+            yield from rows.add(regions.room())
+            root = yield from self._held(rows, number, self._region(page, page.regions[number], done))
+            if root is None:
                 continue
-            yield from rows.add(regions.room())
-            root = yield from self._held(rows, number, self._region(page, region, done))
-            if root is not None:
-                regions.add(root)
-                has_figure |= region.kind == "figure"
-        if has_figure and self.unit == "pt":  # an image's own tree has the whole of it at its top
-            yield from rows.add(regions.room())
-            thumbnail = self._thumbnail(page)
-            if thumbnail is not None:
-                yield from rows.add([thumbnail])
-                regions.add(thumbnail)
+            regions.add(root)
+            if number == last_figure and self.unit == "pt":  # an image's own tree has the whole of it at its top
+                yield from rows.add(regions.room())
+                thumbnail = self._thumbnail(page, root.t_span[0])
+                if thumbnail is not None:
+                    yield from rows.add([thumbnail])
+                    regions.add(thumbnail)
         closed, tops = regions.finish()
         if tops:
             closed.append(self._parent(tops, "page", bbox=(0.0, 0.0, *page.size)))
@@ -246,18 +247,17 @@ class TreeBuilder:
         self.t += root is not None
         return root
 
-    def _thumbnail(self, page: Page) -> NodeRow | None:
-        """The page as it looks, for who reads pictures: beside its figures, where layout is more than words."""
+    def _thumbnail(self, page: Page, t: int) -> NodeRow | None:
+        """The page as it looks, at the time of one of its figures: no word stands elsewhere on the timeline for it."""
         assert self.figures is not None, "a figure was built"
         try:
-            row = self.figures.thumbnail(page, t=self.t, index=self.n_rows)
+            row = self.figures.thumbnail(page, t=t, index=self.n_rows)
         except IngestError as error:
             if self.on_problem is None:
                 raise
             self.on_problem(page.number, f"thumbnail: {error}", error.code)
             return None
         self.n_rows += row is not None
-        self.t += row is not None
         return row
 
     def _text_rows(self, page: Page, region: Region) -> list[NodeRow]:

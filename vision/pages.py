@@ -11,8 +11,8 @@ from mm_megacontext.errors import IngestError
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.document import Box, Page, Region, SourceKind
 from mm_megacontext.tree import NodeRow
-from mm_megacontext.vision.files import open_image
 from mm_megacontext.vision.gists import TileGister
+from mm_megacontext.vision.isolated_image import IsolatedImage
 from mm_megacontext.vision.pdf import CELL_PX, PdfPageSource, PdfRenderer
 from mm_megacontext.vision.quadtree import build_image_nodes, build_thumbnail_row
 from mm_megacontext.vision.source import ImageSource, crop
@@ -87,7 +87,7 @@ class PageImages:
         if self._kind == "image":
             if number != 1:
                 raise IngestError("an image has only one page", source=self._uri, page=number)
-            return open_image(self._uri, self._limits)
+            return IsolatedImage(self._uri, self._limits)
         if self._renderer is None:
             self._renderer = PdfRenderer(self._uri, self._password, self._limits)
         return PdfPageSource(self._uri, number, self._renderer)
