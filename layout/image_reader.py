@@ -13,7 +13,7 @@ from mm_megacontext.image_header import DEEP_ZOOM, known_by_signature
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout import worker_pool
 from mm_megacontext.layout.document import Document, Page
-from mm_megacontext.layout.image_messages import Identify, ImageRequest, ReadImage, image_file
+from mm_megacontext.layout.image_messages import Identify, ImageFile, ImageRequest, ReadImage, image_file
 from mm_megacontext.layout.ocr import Ocr, Tesseract
 from mm_megacontext.layout.pdf_messages import Failure
 from mm_megacontext.layout.pdf_reader import failure_of
@@ -59,6 +59,11 @@ def read_image(path: Path, content_hash: str, image_format: str, ocr: Ocr | None
     wanted = (ocr.executable, ocr.languages) if isinstance(ocr, Tesseract) else None
     page: Page = ask(ReadImage(image_file(path, limits), image_format, wanted), limits)
     return Document(str(path), "image", "px", 1, content_hash, lambda: iter((page,)))
+
+
+def let_go(file: ImageFile) -> None:
+    """Give back what a worker holds of a file: decoded pixels, in memory or on disk."""
+    worker_pool.end_idle(file)
 
 
 def ask(request: ImageRequest, limits: IngestLimits) -> Any:

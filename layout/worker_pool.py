@@ -49,6 +49,16 @@ def give_back(worker: WorkerProcess) -> None:
         old.kill()
 
 
+def end_idle(file: PdfFile | ImageFile) -> None:
+    """End the workers that have a file open and nothing to do: it may take much of memory or disk there."""
+    with _lock:
+        over = [worker for worker in _idle if worker.serves == file.identity]
+        for worker in over:
+            _idle.remove(worker)
+    for worker in over:
+        worker.kill()
+
+
 @contextmanager
 def borrowed(limits: IngestLimits, file: PdfFile | ImageFile) -> Iterator[WorkerProcess]:
     """A worker for the body; ended if the body raises."""

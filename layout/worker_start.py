@@ -23,7 +23,7 @@ main()
 _START_SECONDS = 60.0
 """For imports on a machine that is busy with other things; they take a third of a second."""
 _KEPT = {"PATH", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "TESSDATA_PREFIX", "PYTHONHOME", "PYTHONPATH"}
-_KEPT_PREFIXES = ("LC_", "MMCTX_")
+_KEPT_PREFIXES = ("LC_", "MMCTX_", "VIPS_")
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 

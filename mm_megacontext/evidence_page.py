@@ -45,7 +45,8 @@ def draw_answer(
     boxes = [EvidenceBox(e.bbox, e.text) for e in evidence]
     if record.kind == "image":
         steps = zoom_steps(context, answer.trace, record.number, number)
-        return draw_zoom(IsolatedImage(record.uri, limits, is_looked_at=True), steps, boxes, title)
+        with IsolatedImage(record.uri, limits, is_looked_at=True) as source:
+            return draw_zoom(source, steps, boxes, title)
     image = render_page(record.uri, record.kind, number, passwords.get(record.uri), limits)
     size = record.page_sizes[number - 1]
     return draw_evidence_page(

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 
 from mm_megacontext.image_scale import PhysicalScale
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.image_messages import OpenPixels, PixelsOpened, ReadOverview, ReadPixels, image_file
-from mm_megacontext.layout.image_reader import ask
+from mm_megacontext.layout.image_reader import ask, let_go
 from mm_megacontext.vision.source import Pixels, Rect, count_levels, level_size, read_padded
 
 _PIECE_PX = 2048
@@ -22,9 +23,10 @@ _PIECE_PX = 2048
 
 
 class IsolatedImage:
-    """An image file read by a worker; what it gives is what ``vision.files.open_image`` gives. It holds nothing open.
+    """An image file read by a worker; what it gives is what ``vision.files.open_image`` gives.
 
-    Several threads may read; they take turns.
+    Several threads may read; they take turns. It holds nothing open; its worker does, until ``close`` or until others
+    need the place, and then another one opens the file again.
 
     Args:
         path: The file, of any name.
@@ -65,6 +67,16 @@ class IsolatedImage:
         """The whole image at ``level``, quickly: see ``vision.files.read_overview``."""
         width, height = level_size(self._size, level)
         return self._ask(ReadOverview(self._file, level, (width, height)), width, height)
+
+    def close(self) -> None:
+        """Let go of what the worker has decoded. The image can still be read."""
+        let_go(self._file)
+
+    def __enter__(self) -> IsolatedImage:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
     def _read_inside(self, region: Rect) -> Pixels:
         left, top, width, height = region

@@ -74,6 +74,9 @@ class PageImages:
 
     def close(self) -> None:
         """Let go of the file."""
+        for source in self._pages.values():
+            if isinstance(source, IsolatedImage):
+                source.close()
         self._pages.clear()
         self._renderer = None
 
