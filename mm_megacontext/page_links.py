@@ -68,7 +68,7 @@ def cross_modal_links(page: Page, built: dict[int, list[NodeRow]]) -> dict[int, 
     for number, rows in built.items():
         blocks = [row for row in rows if row.lod == 1 and row.modality == "text"]
         target = page.regions[number].caption_of
-        if target in pictures:
+        if target is not None and target in pictures:
             _link_caption(links, blocks, pictures[target])
         for picture in pictures.values():
             _link_places(links, blocks, picture)

@@ -15,7 +15,7 @@ from mm_megacontext.gists import MeanGistNet
 from mm_megacontext.hints import HintConfig, HintSearch
 from mm_megacontext.layout.document import Box, Document, Line, Page, Region, RegionKind, Word
 from mm_megacontext.memory_tree import InMemoryTree
-from mm_megacontext.tree import Leaves, Node, NodeId, NodeRow
+from mm_megacontext.tree import Leaves, Modality, Node, NodeId, NodeRow
 from mm_megacontext.vision.gists import TileGister
 from mm_megacontext.vision.quadtree import build_image_nodes, build_thumbnail_row
 from mm_megacontext.vision.source import ArraySource, crop
@@ -168,7 +168,9 @@ def test_nothing_is_held_of_a_page_with_too_large_a_figure(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("modalities", "is_lifted"), [(("text",), False), (("text", "image"), True)])
-def test_a_caption_leads_to_its_figure_where_pictures_are_read(modalities: tuple[str, ...], is_lifted: bool) -> None:
+def test_a_caption_leads_to_its_figure_where_pictures_are_read(
+    modalities: tuple[Modality, ...], is_lifted: bool
+) -> None:
     """So that a figure costs a base that is blind nothing, and a hit in words shows one that sees where to look."""
     page = Page(1, SIZE, (text("caption", [(10, 190)], caption_of=1), picture((0.0, 0.0, 300.0, 180.0))))
     tree = as_tree(rows_of(page))
@@ -177,7 +179,7 @@ def test_a_caption_leads_to_its_figure_where_pictures_are_read(modalities: tuple
         next(node for node in tree.nodes([NodeId(1, i) for i in range(len(tree))]) if node.lod == 4),
     )
     index = FakeIndex(text=[(block, 1.0)])
-    hints = HintSearch(index, tree, "w0", HintConfig(next_weight=0), modalities=modalities).all(VECTOR)  # type: ignore[arg-type]
+    hints = HintSearch(index, tree, "w0", HintConfig(next_weight=0), modalities=modalities).all(VECTOR)
     context = WorkingContext.start(tree, 1000).expand(tree.roots())
     lifted = dict(zip([entry.id for entry in context], hints.of(context.entries).tolist(), strict=True))
     assert lifted[block] == 1

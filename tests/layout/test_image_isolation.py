@@ -7,17 +7,21 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
 from mm_megacontext.errors import IngestError, LimitExceeded
 from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout import worker_pool
+from mm_megacontext.layout import worker_pool, worker_start
+from mm_megacontext.layout.answers import check_answer
 from mm_megacontext.layout.image_messages import Identified, Identify, OpenPixels, PixelsOpened, ReadPixels, image_file
+from mm_megacontext.layout.pdf_messages import Pixels
 from mm_megacontext.layout.reader import read
+from mm_megacontext.layout.wire import BadMessage
 from mm_megacontext.layout.worker_process import WorkerFailed, WorkerProcess
 from mm_megacontext.memory import MegaContext
-from mm_megacontext.vision.files import open_image, open_to_look_at
+from mm_megacontext.vision.files import open_image, open_to_look_at, read_overview
 from mm_megacontext.vision.isolated_image import IsolatedImage
 from mm_megacontext.vision.pages import PageImages
 
@@ -45,7 +49,7 @@ MISDEEDS = {
 }
 
 
-def noise(width: int, height: int) -> np.ndarray:
+def noise(width: int, height: int) -> npt.NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
@@ -127,7 +131,7 @@ def test_pixels_are_those_that_this_process_would_read(
         for region, level in (((0, 0, 300, 200), 0), ((-9, 150, 90, 90), 0), ((3, 5, 70, 40), 2), ((7, 7, 1, 1), 0)):
             np.testing.assert_array_equal(there.read(region, level), here.read(region, level))
     with IsolatedImage(png, limits, is_looked_at=True) as there:
-        np.testing.assert_array_equal(there.read_overview(3), open_to_look_at(png, limits).read((0, 0, 38, 25), 3))
+        np.testing.assert_array_equal(there.read_overview(3), read_overview(open_to_look_at(png, limits), 3))
 
 
 def test_nothing_stays_on_the_disk(png: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,8 +141,6 @@ def test_nothing_stays_on_the_disk(png: Path, tmp_path: Path, monkeypatch: pytes
     scratch.mkdir()
     monkeypatch.setenv("TMPDIR", str(scratch))
     monkeypatch.setenv("VIPS_DISC_THRESHOLD", "1")
-    from mm_megacontext.layout import worker_start
-
     worker_start.drop(worker_start.origin())
     image = IsolatedImage(png, LIMITS)
     image.read((0, 0, 10, 10))
@@ -165,10 +167,6 @@ def test_a_worker_that_is_killed_while_it_reads(png: Path) -> None:
 
 def test_answers_are_checked(png: Path) -> None:
     """An image of more pixels than were allowed, of none, and pixels of no size."""
-    from mm_megacontext.layout.answers import check_answer
-    from mm_megacontext.layout.pdf_messages import Pixels
-    from mm_megacontext.layout.wire import BadMessage
-
     file = image_file(png, IngestLimits())
     limits = IngestLimits(max_pixels=100)
     check_answer(PixelsOpened(10, 10, (1.0, 2.0)), OpenPixels(file), limits)

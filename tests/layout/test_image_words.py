@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from mm_megacontext.layout import image_words
-from mm_megacontext.layout.document import Box, Page, Word
+from mm_megacontext.layout.document import Box, Page, Region, Word
 from mm_megacontext.layout.engines import RawWord
 from mm_megacontext.layout.image_words import find_writing
 from mm_megacontext.layout.reader import read
@@ -52,9 +53,9 @@ def painted(width: int, height: int, boxes: list[Box]) -> npt.NDArray[np.uint8]:
     return pixels
 
 
-def words_of(regions: object) -> dict[str, Box]:
+def words_of(regions: Sequence[Region]) -> dict[str, Box]:
     words: list[Word] = []
-    for region in regions:  # type: ignore[attr-defined]
+    for region in regions:
         lines = region.lines if region.table is None else [line for cell in region.table.cells for line in cell.lines]
         words += [word for line in lines for word in line.words]
     assert len({word.text for word in words}) == len(words), "each word once"
@@ -68,7 +69,7 @@ def test_a_long_image_is_read_in_parts_and_every_word_once(monkeypatch: pytest.M
     monkeypatch.setattr(image_words, "_OVERLAP_PX", 60)
     monkeypatch.setattr(image_words, "_ENLARGED_PIXELS", 0)
     along = [(10.0 + 23 * i, 10.0 + 23 * i + 17) for i in range(60)]
-    boxes = [(begin, 20.0, end, 50.0) if is_wide else (20.0, begin, 90.0, end) for begin, end in along]
+    boxes: list[Box] = [(begin, 20.0, end, 50.0) if is_wide else (20.0, begin, 90.0, end) for begin, end in along]
     pixels = painted(1400, 100, boxes) if is_wide else painted(100, 1400, boxes)
     reader = Boxes()
     assert words_of(find_writing(pixels, reader)) == {f"word{i}": box for i, box in enumerate(boxes)}
@@ -76,9 +77,9 @@ def test_a_long_image_is_read_in_parts_and_every_word_once(monkeypatch: pytest.M
 
 
 def test_a_small_image_is_enlarged_and_its_boxes_are_in_its_own_pixels() -> None:
-    boxes = [(20.0, 30.0, 60.0, 44.0)]
+    boxes: list[Box] = [(20.0, 30.0, 60.0, 44.0)]
     pixels = painted(120, 90, boxes)
-    sizes = []
+    sizes: list[tuple[tuple[int, ...], float]] = []
 
     class Enlarged(Boxes):
         def words(self, grey: npt.NDArray[np.uint8], unit_per_px: float) -> list[RawWord]:
