@@ -23,8 +23,8 @@ needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="
 
 LEAST_RECALL = 0.95
 """Of printed words, upright and clean."""
-BOX_TOLERANCE_PX = 3
-"""Tesseract's boxes are those of the ink, give or take the edge that is smoothed."""
+ACROSS_PX, DOWN_PX = 5, 12
+"""Tesseract's boxes are those of the ink, give or take smoothed edges; some words get the height of their line, 30."""
 EXIF_ORIENTATION = 0x0112
 
 
@@ -141,8 +141,8 @@ def test_the_words_of_a_photo_are_found_where_they_are(tmp_path: Path, orientati
     assert sum((Counter(word.text for word in found) & expected).values()) >= LEAST_RECALL * sum(expected.values())
     for word in found:
         assert word.confidence is not None
-        errors = [max(abs(a - b) for a, b in zip(word.bbox, box, strict=True)) for box in boxes]
-        assert min(errors) <= BOX_TOLERANCE_PX, word
+        errors = [[abs(a - b) for a, b in zip(word.bbox, box, strict=True)] for box in boxes]
+        assert any(max(x0, x1) <= ACROSS_PX and max(y0, y1) <= DOWN_PX for x0, y0, x1, y1 in errors), word
 
 
 @needs_tesseract
