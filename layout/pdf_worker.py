@@ -111,7 +111,7 @@ class Worker:
     def _answer_of_pdf(self, request: PdfRequest) -> Counted | Page | Measured | Pixels:
         held = self._open(request.file)
         if isinstance(request, Count):
-            return Counted(held.reader.n_pages)
+            return Counted(cast("OpenPdf | RasterFile", held.reader).n_pages)
         if isinstance(request, ReadPage):
             pdf = cast("OpenPdf", held.reader)  # pages are asked of engines, pixels of the renderer
             return read_page(pdf, held.engine, request.number, self._ocr(request), self._settings.max_decoded_pixels)
