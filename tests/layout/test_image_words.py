@@ -23,8 +23,8 @@ needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="
 
 LEAST_RECALL = 0.95
 """Of printed words, upright and clean."""
-ACROSS_PX, DOWN_PX = 5, 12
-"""Tesseract's boxes are those of the ink, give or take smoothed edges; some words get the height of their line, 30."""
+USUAL_PX, MOST_PX = 3, 12
+"""How far an edge of Tesseract's boxes is off: of most words, and of a few ("a", "1250") that it places badly."""
 EXIF_ORIENTATION = 0x0112
 
 
@@ -139,10 +139,10 @@ def test_the_words_of_a_photo_are_found_where_they_are(tmp_path: Path, orientati
     found = [word for region in page.regions for line in region.lines for word in line.words]
     expected = Counter(" ".join(SENTENCES).split())
     assert sum((Counter(word.text for word in found) & expected).values()) >= LEAST_RECALL * sum(expected.values())
-    for word in found:
-        assert word.confidence is not None
-        errors = [[abs(a - b) for a, b in zip(word.bbox, box, strict=True)] for box in boxes]
-        assert any(max(x0, x1) <= ACROSS_PX and max(y0, y1) <= DOWN_PX for x0, y0, x1, y1 in errors), word
+    assert all(word.confidence is not None for word in found)
+    errors = [min(max(abs(a - b) for a, b in zip(word.bbox, box, strict=True)) for box in boxes) for word in found]
+    assert np.median(errors) <= USUAL_PX
+    assert max(errors) <= MOST_PX
 
 
 @needs_tesseract
