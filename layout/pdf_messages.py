@@ -13,6 +13,13 @@ from typing import Literal
 from mm_megacontext.errors import ErrorCode
 from mm_megacontext.layout.document import SourceKind
 from mm_megacontext.layout.formats import FileFormat
+from mm_megacontext.layout.image_messages import (
+    IMAGE_REQUESTS,
+    ImageRequest,
+    ReadImage,
+    ReadOverview,
+    ReadPixels,
+)
 
 EXIT_NO_MEMORY = 71
 """Exit code of a worker whose memory ran out outside a page."""
@@ -86,8 +93,9 @@ class Render:
     px_per_pt: float
 
 
-Request = Count | ReadPage | Measure | Render
-REQUESTS = (Count, ReadPage, Measure, Render)
+PdfRequest = Count | ReadPage | Measure | Render
+Request = PdfRequest | ImageRequest
+REQUESTS = (Count, ReadPage, Measure, Render, *IMAGE_REQUESTS)
 
 
 def most_bytes(request: Request) -> int:
@@ -95,10 +103,16 @@ def most_bytes(request: Request) -> int:
 
     A page of 20 000 words takes a MiB.
     """
-    if isinstance(request, ReadPage):
+    if isinstance(request, ReadPage | ReadImage):
         return 8 << 20
-    pixels = math.prod(request.rect[2:]) if isinstance(request, Render) else 0
-    return 3 * pixels + _BESIDE_BYTES
+    return 3 * math.prod(asked_size(request) or (0,)) + _BESIDE_BYTES
+
+
+def asked_size(request: Request) -> tuple[int, int] | None:
+    """Width and height of the pixels that are asked for; None where none are."""
+    if isinstance(request, Render | ReadPixels):
+        return request.rect[2:]
+    return request.size if isinstance(request, ReadOverview) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from mm_megacontext.deep_zoom import belongs_to_deep_zoom
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.image_header import DEEP_ZOOM, image_format
+from mm_megacontext.image_header import DEEP_ZOOM
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.document import Document, SourceKind
 from mm_megacontext.layout.formats import BOOK_SUFFIXES, HTML_SUFFIXES, ZIP_SUFFIXES, format_of
-from mm_megacontext.layout.image_page import read_image
+from mm_megacontext.layout.image_reader import identify, read_image
 from mm_megacontext.layout.ocr import find_ocr
 from mm_megacontext.layout.pdf_reader import read_pdf, read_set
 from mm_megacontext.layout.plain_text import read_text, text_encoding
@@ -69,7 +69,8 @@ def read(
         engine: How PDF files are read: ``"pymupdf"``, ``"pdfium"``, the name of a plug-in, or ``"auto"``: PyMuPDF
             where it is installed, PDFium where it is not or cannot open the file.
         password: For an encrypted PDF.
-        ocr: How scanned pages become text, see ``ocr.find_ocr``: ``"auto"``, ``"off"``, or Tesseract's languages.
+        ocr: How scanned pages and images become text, see ``ocr.find_ocr``: ``"auto"``, ``"off"``, or Tesseract's
+            languages. Of images, those of at most ``image_words.MAX_OCR_PIXELS``.
         limits: What is refused, and what reading may take.
 
     Raises:
@@ -93,7 +94,7 @@ def read(
         )
         return document
     _refuse_unsupported(path, head)
-    name = image_format(path, has_signature=True)
+    name = identify(path, head, limits, has_signature=True)
     if name is None:
         encoding = text_encoding(path, head)
         if encoding is not None:
@@ -101,7 +102,7 @@ def read(
             _check_bytes(path, limits)
             is_markdown = path.suffix.lower() in _MARKDOWN_SUFFIXES
             return read_text(path, digest, encoding, is_markdown=is_markdown)
-        name = image_format(path, has_signature=False)
+        name = identify(path, head, limits, has_signature=False)
     if name is None:
         raise IngestError(
             f"unsupported file ({_guess(path, head)}): give a PDF, image, book, office file, HTML or UTF-8 text",
@@ -110,7 +111,7 @@ def read(
         )
     suffix = "dzi" if name == DEEP_ZOOM else name.lower()
     _check_suffix(path, f"{_article(name)} {name} image", suffix, _PDF_SUFFIXES | _TEXT_SUFFIXES | _SET_SUFFIXES)
-    return read_image(path, digest, name, limits)
+    return read_image(path, digest, name, find_ocr(ocr), limits)
 
 
 def content_hash(path: Path) -> str:
@@ -125,6 +126,11 @@ def is_pdf(path: Path) -> bool:
             return _PDF_MARK in stream.read(_PDF_MARK_WITHIN)
     except OSError:
         return False
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether a file is named like an image."""
+    return path.suffix.lower() in _IMAGE_SUFFIXES
 
 
 def is_supported_name(path: Path) -> bool:

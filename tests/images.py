@@ -102,6 +102,9 @@ class SourceFigures:
         if self._n_rows is not None:
             raise KeyboardInterrupt
 
+    def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow | None:
+        raise AssertionError("an image has its thumbnail at the top of its tree")
+
 
 class NoWords:
     """An image has none."""

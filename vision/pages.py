@@ -11,13 +11,15 @@ from mm_megacontext.errors import IngestError
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.document import Box, Page, Region, SourceKind
 from mm_megacontext.tree import NodeRow
-from mm_megacontext.vision.files import open_image
 from mm_megacontext.vision.gists import TileGister
-from mm_megacontext.vision.pdf import PdfPageSource, PdfRenderer
+from mm_megacontext.vision.isolated_image import IsolatedImage
+from mm_megacontext.vision.pdf import CELL_PX, PdfPageSource, PdfRenderer
 from mm_megacontext.vision.quadtree import build_image_nodes, build_thumbnail_row
 from mm_megacontext.vision.source import ImageSource, crop
 from mm_megacontext.vision.tiles import IMAGE_FRAME, PDF_FRAME, Frame
 
+MAX_THUMBNAIL_PX = 2 * CELL_PX
+"""On a side of the page: what is at hand after its figures were read (A2 at 144 dpi)."""
 _OPEN_PAGES = 2
 """Pages kept at hand; figures of one page are read one after the other."""
 
@@ -77,6 +79,9 @@ class PageImages:
 
     def close(self) -> None:
         """Let go of the file."""
+        for source in self._pages.values():
+            if isinstance(source, IsolatedImage):
+                source.close()
         self._pages.clear()
         self._renderer = None
 
@@ -90,7 +95,7 @@ class PageImages:
         if self._kind == "image":
             if number != 1:
                 raise IngestError("an image has only one page", source=self._uri, page=number)
-            return open_image(self._uri, self._limits)
+            return IsolatedImage(self._uri, self._limits)
         if self._renderer is None:
             self._renderer = PdfRenderer(self._uri, self._password, self._limits, self._kind)
         return PdfPageSource(self._uri, number, self._renderer)
@@ -126,7 +131,13 @@ class PageFigures:
                 source, self._tiles, page=page.number, frame=frame, t=t, index_start=index_start, done=done
             )
 
-    def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow:
-        """The whole page as one tile. Raises IngestError."""
+    def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow | None:
+        """The whole page as one tile; None for a page so large that it would be rendered once more for it.
+
+        Raises:
+            IngestError: It cannot be rendered.
+        """
         source = self._images.page(page.number)
+        if max(source.size) > MAX_THUMBNAIL_PX:
+            return None
         return build_thumbnail_row(source, self._tiles, page=page.number, frame=self._images.frame, t=t, index=index)

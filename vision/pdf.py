@@ -33,7 +33,7 @@ from mm_megacontext.vision.tiles import SNAP_PX
 PX_PER_PT = PATCH_PX / PATCH_PT
 """144 dpi."""
 
-_CELL_PX = 2048
+CELL_PX = 2048
 """A page of ordinary size is one cell; larger ones are rendered piece by piece."""
 _CACHED_CELLS = 4
 
@@ -154,8 +154,8 @@ class PdfPageSource:
         """Put a region together from the cells it touches."""
         left, top, width, height = region
         out = np.empty((height, width, 3), dtype=np.uint8)
-        for cell_y in range(top // _CELL_PX * _CELL_PX, top + height, _CELL_PX):
-            for cell_x in range(left // _CELL_PX * _CELL_PX, left + width, _CELL_PX):
+        for cell_y in range(top // CELL_PX * CELL_PX, top + height, CELL_PX):
+            for cell_x in range(left // CELL_PX * CELL_PX, left + width, CELL_PX):
                 cell = self._cell(cell_x, cell_y)
                 x0, y0 = max(left, cell_x), max(top, cell_y)
                 x1, y1 = min(left + width, cell_x + cell.shape[1]), min(top + height, cell_y + cell.shape[0])
@@ -164,7 +164,7 @@ class PdfPageSource:
         return out
 
     def _cell(self, x: int, y: int) -> Pixels:
-        rect = x, y, min(_CELL_PX, self._size[0] - x), min(_CELL_PX, self._size[1] - y)
+        rect = x, y, min(CELL_PX, self._size[0] - x), min(CELL_PX, self._size[1] - y)
         if rect not in self._cells:
             if len(self._cells) == _CACHED_CELLS:
                 self._cells.popitem(last=False)

@@ -108,14 +108,17 @@ def _ask_file(args: argparse.Namespace) -> Answer:
 
 
 def _start_early(file: Path, engine: str) -> None:
-    """Let the process that PDFs are read from start while this one imports what takes longest: the model."""
+    """Let the process that files are read from start while this one imports what takes longest: the model."""
     from mm_megacontext.layout.engines import candidates
-    from mm_megacontext.layout.reader import is_pdf
+    from mm_megacontext.layout.image_messages import IMAGES
+    from mm_megacontext.layout.reader import is_image_name, is_pdf
     from mm_megacontext.layout.worker_start import OriginLost, origin
 
-    if is_pdf(file):
-        with suppress(OriginLost):  # whoever needs it starts it again, or says why it cannot be started
+    with suppress(OriginLost):  # whoever needs it starts it again, or says why it cannot be started
+        if is_pdf(file):
             origin().load(candidates(engine)[0])
+        elif is_image_name(file):
+            origin().load(IMAGES)
 
 
 def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:
