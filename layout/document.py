@@ -23,10 +23,20 @@ RegionKind = Literal[
     "text", "heading", "list", "table", "form", "caption", "header", "footer", "formula", "code", "figure", "scan"
 ]
 
+Layout = Literal["geometric", "neural"]
+"""How regions and their order are found: by geometry alone, or by a model that has looked at the page."""
+
 CellRole = Literal["body", "column_header", "row_header"]
 
 HiddenReason = Literal[
-    "not painted", "transparent", "smaller than 1 pt", "outside the page", "no contrast", "under an image"
+    "not painted",
+    "transparent",
+    "smaller than 1 pt",
+    "outside the page",
+    "no contrast",
+    "under an image",
+    "in a layer that is off",
+    "only in ActualText",
 ]
 """Why a person who looks at the page does not see a text that is in the file."""
 
@@ -216,6 +226,8 @@ class Document:
     content_hash: str
     """sha256 of the file's bytes, hexadecimal."""
     open_pages: Callable[[], Iterator[Page]] = field(repr=False, compare=False)
+    engine: str = ""
+    """What opened it, where there is a choice; a page names its own."""
 
     def pages(self) -> Iterator[Page]:
         """Read the pages in order; may be called again."""

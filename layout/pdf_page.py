@@ -11,6 +11,7 @@ from mm_megacontext.layout.document import Page, Region
 from mm_megacontext.layout.engines import OpenPdf, RawPage
 from mm_megacontext.layout.form_values import with_values
 from mm_megacontext.layout.leaders import without_leaders
+from mm_megacontext.layout.neural_regions import fill_regions
 from mm_megacontext.layout.ocr import DPI, Ocr, OcrFailed
 from mm_megacontext.layout.regions import find_regions
 from mm_megacontext.layout.visibility import split_hidden
@@ -24,6 +25,12 @@ MARKS_UNREAD = "its form fields, notes and links could not be read"
 MOST_LETTERS = 300
 """Of what an engine says is wrong."""
 _NO_MEMORY = re.compile(r"\b[mc]alloc\b|\brealloc\b|out of memory", re.IGNORECASE)
+
+
+class ModelFailed(Exception):
+    """The layout model failed on a page, which is then laid out by geometry."""
+
+    code: ErrorCode = "layout_model_failed"
 
 
 class TooLarge(ValueError):
@@ -93,22 +100,35 @@ def _code(error: Exception, otherwise: ErrorCode) -> ErrorCode:
     return "limit_memory" if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) else otherwise
 
 
-def _regions_and_failure(page: RawPage, ocr: Ocr | None) -> tuple[tuple[Region, ...], OcrFailed | None]:
-    """The regions, and why a scan is left as it is if it cannot be read."""
+def _regions_and_failure(page: RawPage, ocr: Ocr | None) -> tuple[tuple[Region, ...], OcrFailed | ModelFailed | None]:
+    """The regions, and why a scan is left as it is if it cannot be read, or why the model did not help."""
     try:
         return _regions(page, ocr), None
-    except OcrFailed as e:
+    except (OcrFailed, ModelFailed) as e:
         return find_regions(page), e
 
 
 def _regions(page: RawPage, ocr: Ocr | None) -> tuple[Region, ...]:
     if ocr is None or page.raster is None or not _is_scan(page):
-        return find_regions(page)
+        return _laid_out(page)
     scale = min(DPI / _PT_PER_INCH, (_MAX_OCR_PIXELS / (page.size[0] * page.size[1])) ** 0.5)
     words = ocr.words(page.raster(scale), 1 / scale)
     if len(words) <= len(page.words):
         return find_regions(page)
     return (*find_regions(replace(page, words=words, images=[])), *_as_picture(page))
+
+
+def _laid_out(page: RawPage) -> tuple[Region, ...]:
+    """The regions as the model sees them, or by geometry where none was asked for. Raises ModelFailed."""
+    if page.model_regions is None:
+        return find_regions(page)
+    try:
+        found = page.model_regions()
+    except MemoryError:
+        raise
+    except Exception as e:
+        raise ModelFailed(f"the layout model failed on it, its regions are those of geometry ({first_words(e)})") from e
+    return fill_regions(page, found)
 
 
 def _is_scan(page: RawPage) -> bool:
@@ -127,6 +147,6 @@ def _as_picture(page: RawPage) -> tuple[Region, ...]:
 def first_words(error: Exception) -> str:
     """What an error says, on one line that is not too long: engines repeat what files hold."""
     first = (str(error).splitlines() or [""])[0][:MOST_LETTERS]
-    if isinstance(error, TooLarge):
+    if isinstance(error, TooLarge | ModelFailed):
         return first
     return f"{type(error).__name__}: {first}".rstrip(": ")

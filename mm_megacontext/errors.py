@@ -24,6 +24,8 @@ ErrorCode = Literal[
     "engine_crash",
     "bad_answer",
     "layout_failed",
+    "layout_model_failed",
+    "text_layer_disagrees",
     "visibility_unknown",
     "marks_unread",
     "ocr_unavailable",

@@ -95,7 +95,7 @@ def _ask_file(args: argparse.Namespace) -> Answer:
     options = reading_options(args)
     directory = memory_for_file(args.target) if args.memory is None else args.memory
     if not directory.exists():  # nor, in all likelihood, another encoder's
-        _start_early(args.target, args.engine)
+        _start_early(args.target, options)
     base = chosen_base(args)
     from mm_megacontext.memory import MegaContext
 
@@ -107,7 +107,7 @@ def _ask_file(args: argparse.Namespace) -> Answer:
         return memory.ask(args.question, budget=args.budget, source=uri)
 
 
-def _start_early(file: Path, engine: str) -> None:
+def _start_early(file: Path, options: ReadingOptions) -> None:
     """Let the process that PDFs are read from start while this one imports what takes longest: the model."""
     from mm_megacontext.layout.engines import candidates
     from mm_megacontext.layout.reader import is_pdf
@@ -115,7 +115,7 @@ def _start_early(file: Path, engine: str) -> None:
 
     if is_pdf(file):
         with suppress(OriginLost):  # whoever needs it starts it again, or says why it cannot be started
-            origin().load(candidates(engine)[0])
+            origin().load(candidates(options["engine"], options["layout"])[0])
 
 
 def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:
