@@ -191,6 +191,8 @@ class Page:
         code: The same for programs; None where there is no problem.
         fields: Of a form; their values are words of the regions, too, and boxes to tick are the words ☐ and ☑.
         notes: Comments are no words of the regions; a text that is painted on the page is.
+        disagreement: How much the text differs from what OCR sees, 0 to 1; None where there was no reason to compare
+            them, see ``disagreement.py``.
     """
 
     number: int
@@ -202,6 +204,7 @@ class Page:
     fields: tuple[FormField, ...] = ()
     notes: tuple[Note, ...] = ()
     links: tuple[Link, ...] = ()
+    disagreement: float | None = None
 
     @property
     def status(self) -> PageStatus:

@@ -7,12 +7,13 @@ import re
 from dataclasses import replace
 
 from mm_megacontext.errors import ErrorCode, IngestError
+from mm_megacontext.layout.disagreement import MAX_SCORE, disagreement, is_doubtful
 from mm_megacontext.layout.document import Page, Region
-from mm_megacontext.layout.engines import OpenPdf, RawPage
+from mm_megacontext.layout.engines import OpenPdf, RawPage, RawWord
 from mm_megacontext.layout.form_values import with_values
 from mm_megacontext.layout.leaders import without_leaders
 from mm_megacontext.layout.neural_regions import fill_regions
-from mm_megacontext.layout.ocr import DPI, Ocr, OcrFailed
+from mm_megacontext.layout.ocr import DPI, NoOcr, Ocr, OcrFailed
 from mm_megacontext.layout.regions import find_regions
 from mm_megacontext.layout.visibility import split_hidden
 
@@ -71,8 +72,35 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None, max_pixel
         problem, code = first_words(e), _code(e, "layout_failed")
     if problem is None and unread is not None:
         problem, code = first_words(unread), unread.code
-    found = (*regions, *hidden)
-    return Page(number, raw.size, found, engine, problem=problem, code=code, fields=fields, notes=notes, links=links)
+    score: float | None = None
+    if problem is None:
+        score, problem, code = _doubt(seen, ocr)
+    return Page(
+        number,
+        raw.size,
+        (*regions, *hidden),
+        engine,
+        problem=problem,
+        code=code,
+        fields=fields,
+        notes=notes,
+        links=links,
+        disagreement=score,
+    )
+
+
+def _doubt(page: RawPage, ocr: Ocr | None) -> tuple[float | None, str | None, ErrorCode | None]:
+    """How much the text of a page differs from what it shows, if that was looked at, and what is wrong with it."""
+    if ocr is None or isinstance(ocr, NoOcr) or page.raster is None or _is_scan(page) or not is_doubtful(page):
+        return None, None, None
+    try:
+        score = disagreement(page.words, _read_picture(page, ocr))
+    except OcrFailed as e:
+        return None, f"whether its text is what it shows could not be found out ({e})", e.code
+    if score is None or score <= MAX_SCORE:
+        return score, None, None
+    problem = f"its text is not what it shows (they differ by {score:.2f}, more than {MAX_SCORE}): look at the page"
+    return score, problem, "text_layer_disagrees"
 
 
 def _without_leaders(page: RawPage) -> RawPage:
@@ -111,11 +139,17 @@ def _regions_and_failure(page: RawPage, ocr: Ocr | None) -> tuple[tuple[Region, 
 def _regions(page: RawPage, ocr: Ocr | None) -> tuple[Region, ...]:
     if ocr is None or page.raster is None or not _is_scan(page):
         return _laid_out(page)
-    scale = min(DPI / _PT_PER_INCH, (_MAX_OCR_PIXELS / (page.size[0] * page.size[1])) ** 0.5)
-    words = ocr.words(page.raster(scale), 1 / scale)
+    words = _read_picture(page, ocr)
     if len(words) <= len(page.words):
         return find_regions(page)
     return (*find_regions(replace(page, words=words, images=[])), *_as_picture(page))
+
+
+def _read_picture(page: RawPage, ocr: Ocr) -> list[RawWord]:
+    """The words that a page shows. Raises OcrFailed."""
+    assert page.raster is not None, "the caller has asked"
+    scale = min(DPI / _PT_PER_INCH, (_MAX_OCR_PIXELS / (page.size[0] * page.size[1])) ** 0.5)
+    return ocr.words(page.raster(scale), 1 / scale)
 
 
 def _laid_out(page: RawPage) -> tuple[Region, ...]:

@@ -22,6 +22,8 @@ from mm_megacontext.layout.passwords import wrong_password
 from mm_megacontext.layout.pdfium_file import is_password_error, open_pdfium
 from mm_megacontext.layout.pdfium_graphics import Frame, paint_order, read_graphics
 from mm_megacontext.layout.pdfium_marks import read_marks
+from mm_megacontext.layout.pdfium_unshown import take_actual_text
+from mm_megacontext.layout.unshown import not_shown
 
 # It would warn of forms of a kind (XFA) that this build cannot draw; their fields are read all the same.
 logging.getLogger("pypdfium2").setLevel(logging.ERROR)
@@ -85,11 +87,13 @@ class _PdfiumFile:
 
 def _read_page(page: pdfium.PdfPage, number: int) -> RawPage:
     frame = Frame.of(page)
+    told = take_actual_text(page, frame)
     text_page = page.get_textpage()
     try:
         words = list(_words(text_page, frame))
     finally:
         text_page.close()
+    words += not_shown(words, told, "only in ActualText")
     rules, images, drawings = read_graphics(page, frame)
     return RawPage(
         number,

@@ -204,13 +204,13 @@ class _PyMuPdfFile:
 
 def _may_have_actual_text(page: Any) -> bool:
     """Whether ActualText may stand on a page: in its content, or out of sight in what this draws or refers to."""
-    kind, _ = page.parent.xref_get_key(page.xref, "Resources/Properties")
-    return kind != "null" or bool(page.get_xobjects()) or b"ActualText" in page.read_contents()
+    own, _ = page.parent.xref_get_key(page.xref, "Resources")
+    properties, _ = page.parent.xref_get_key(page.xref, "Resources/Properties")
+    is_plain = own != "null" and properties == "null" and not page.get_xobjects()
+    return not is_plain or b"ActualText" in page.read_contents()
 
 
-def _plain_words(
-    page: Any, flags: int, size: tuple[float, float], turn: tuple[float, ...] | None
-) -> list[RawWord]:
+def _plain_words(page: Any, flags: int, size: tuple[float, float], turn: tuple[float, ...] | None) -> list[RawWord]:
     """The words of a page, wherever they stand, without a look at how they are painted."""
     found = page.get_textpage(clip=pymupdf.INFINITE_RECT(), flags=flags).extractWORDS()
     return _words(found, _Looks([], turn), size, turn)

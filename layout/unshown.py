@@ -22,8 +22,11 @@ def not_shown(words: Sequence[RawWord], others: Iterable[RawWord], why: HiddenRe
         others: What is read where more than that counts.
         why: Why it is hidden.
     """
+    same = {(word.text, word.box) for word in words}  # most are
     shown = [(_letters(word.text), word.box) for word in words]
     for other in others:
+        if (other.text, other.box) in same:
+            continue
         letters = _letters(other.text)
         if letters and not any(letters in text and _touch(box, other.box) for text, box in shown):
             yield other._replace(hidden=why)
