@@ -5,7 +5,7 @@ so it is asked only where a cheap sign speaks against the text:
 
 - most of its letters are the invisible layer of a scan, or lie under it;
 - a tenth of its characters are private, unassigned or replacement characters;
-- one character makes up more than half of it, or its letters are not spread as in any language of the Latin script.
+- three characters make up most of it, or its letters are not spread as in any language of the Latin script.
 
 The score is 1 - F1 over words, letters and digits alone, each counted as often as it stands there: 0 where both say the
 same, 1 where they have no word in common.
@@ -31,8 +31,8 @@ _LAYER_SHARE = 0.5  # of a page's letters
 _ODD_SHARE = 0.1  # of its characters
 _ODD = {"Co", "Cn", "Cs", "Cc"}  # private, unassigned, surrogate, control
 _REPLACEMENT = "\ufffd"
-_ONE_SHARE = 0.5  # of its characters, letters and digits alone
-_MIN_CHARACTERS = 8
+_FEW_SHARE = 0.7  # of its characters, letters and digits alone, that the three most frequent ones are
+_MIN_CHARACTERS = 12
 _MIN_LIKENESS = 0.75  # cosine of its letters' counts and those of text
 _MIN_SPREAD = 60  # letters, for their spread to tell anything
 # Per mille in running text, a to z without accents, mean of English, German, French, Spanish and Italian.
@@ -101,7 +101,7 @@ def _is_odd(words: Sequence[RawWord]) -> bool:
     characters = Counter(c for c in _normal(text) if c.isalnum())
     if characters.total() < _MIN_CHARACTERS:
         return False
-    if max(characters.values()) > _ONE_SHARE * characters.total():
+    if sum(n for _, n in characters.most_common(3)) > _FEW_SHARE * characters.total():
         return True
     latin = [characters[chr(ord("a") + i)] for i in range(len(_LETTERS))]
     return sum(latin) >= _MIN_SPREAD and _cosine(latin, _LETTERS) < _MIN_LIKENESS
