@@ -33,7 +33,7 @@ _ODD = {"Co", "Cn", "Cs", "Cc"}  # private, unassigned, surrogate, control
 _REPLACEMENT = "\ufffd"
 _FEW_SHARE = 0.7  # of its characters, letters and digits alone, that the three most frequent ones are
 _MIN_CHARACTERS = 12
-_MIN_LIKENESS = 0.75  # cosine of its letters' counts and those of text
+_MIN_LIKENESS = 0.76  # cosine of its letters' counts and those of text
 _MIN_SPREAD = 60  # letters, for their spread to tell anything
 # Per mille in running text, a to z without accents, mean of English, German, French, Spanish and Italian.
 _LETTERS = (85, 13, 32, 40, 140, 13, 15, 20, 75, 3, 4, 46, 27, 75, 60, 25, 6, 65, 68, 70, 35, 12, 8, 3, 6, 5)

@@ -1,4 +1,4 @@
-"""Text that is not what its page shows. Oracles: what was drawn, what was written below it, and what each letter means."""
+"""Text that is not what its page shows. Oracles: what was drawn, what stands below it, and what its letters mean."""
 
 from __future__ import annotations
 
@@ -136,9 +136,7 @@ def read_alone(page: RawPage, ocr: Ocr | None) -> Page:
     return pdf_page.read_page(_Pdf(seen), "played", 1, ocr, 10**7)
 
 
-@pytest.mark.parametrize(
-    ("told", "status", "code"), [(TRUE, "ok", None), (WRONG, "degraded", "text_layer_disagrees")]
-)
+@pytest.mark.parametrize(("told", "status", "code"), [(TRUE, "ok", None), (WRONG, "degraded", "text_layer_disagrees")])
 def test_a_page_has_its_score(told: Sequence[str], status: str, code: str | None) -> None:
     page = read_alone(page_of(" ".join(told), scan=True, hidden=True), _Reads(" ".join(TRUE)))
     assert (page.status, page.code) == (status, code)
@@ -179,7 +177,9 @@ def searchable_scan(path: Path, layer: Sequence[str]) -> Path:
     noisy = grey + np.random.default_rng(0).normal(0, 8, grey.shape)
     height, width = grey.shape
     content = "\n".join([f"q {SIZE[0]} 0 0 {SIZE[1]} 0 0 cm /Im Do Q", *lines_as_ops(layer, 3)])
-    image = b"/Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/DeviceGray/BitsPerComponent 8/Filter/FlateDecode"
+    image = (
+        b"/Type/XObject/Subtype/Image/Width %d/Height %d/ColorSpace/DeviceGray/BitsPerComponent 8/Filter/FlateDecode"
+    )
     objects = {
         1: b"<</Type/Catalog/Pages 2 0 R>>",
         2: b"<</Type/Pages/Kids[4 0 R]/Count 1>>",
@@ -205,7 +205,9 @@ def fonts_that_lie(path: Path) -> Path:
         5: stream("\n".join(lines_as_ops(TRUE, 0)).encode()),
         6: stream(
             b"/CIDInit/ProcSet findresource begin 12 dict begin begincmap/CMapName/X def/CMapType 2 def\n"
-            b"1 begincodespacerange<00><ff>endcodespacerange\n94 beginbfchar\n" + mapping + b"\nendbfchar\nendcmap end end"
+            b"1 begincodespacerange<00><ff>endcodespacerange\n94 beginbfchar\n"
+            + mapping
+            + b"\nendbfchar\nendcmap end end"
         ),
     }
     path.write_bytes(assemble(objects))
