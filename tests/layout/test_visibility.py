@@ -93,12 +93,12 @@ def test_a_layer_that_is_off_is_not_read_over_what_is_seen(write_pdf: WritePdf, 
 @pytest.mark.parametrize("rotate", [0, 90])
 def test_glyphs_count_and_not_what_a_reader_is_told(rotate: int, write_pdf: WritePdf, engine: PdfEngine) -> None:
     told = [
-        f"/Span <</ActualText ({SECRET})>> BDC {at(72, 300, text='Seen glyphs')} EMC",
+        f"/Span <</ActualText ({SECRET})>> BDC {at(72, 300, text='Seen letters')} EMC",
         "/Span <</ActualText (phantoms)>> BDC EMC",
         f"/Figure <</Alt (alternative)>> BDC {at(72, 400, text='and more')} EMC",
     ]
     page = read_page(write_pdf(page_with(told, rotate)), engine)
-    assert sorted(words_of(page, hidden=False).split()) == ["Open", "Seen", "and", "glyphs", "more", "words"]
+    assert sorted(words_of(page, hidden=False).split()) == ["Open", "Seen", "and", "letters", "more", "words"]
     assert {"secret", "words"} <= set(words_of(page, hidden=True).split()) <= {"secret", "words", "phantoms"}
     assert {region.hidden for region in page.regions} == {None, "only in ActualText"}
 
