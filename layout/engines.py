@@ -218,6 +218,11 @@ def layout_of(engine: str) -> Layout:
     return "neural" if engine == NEURAL else "geometric"
 
 
+def without_model(engine: str) -> str:
+    """The engine of a page that the model had no part in."""
+    return "pymupdf" if engine == NEURAL else engine
+
+
 def _beside_neural(name: str) -> list[str]:
     """Who reads the pages that the model's engine cannot. Raises ValueError where ``name`` has no model."""
     if name in ("auto", "pymupdf"):

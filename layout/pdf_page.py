@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.layout.disagreement import MAX_SCORE, disagreement, is_doubtful
 from mm_megacontext.layout.document import Page, Region
-from mm_megacontext.layout.engines import OpenPdf, RawPage, RawWord
+from mm_megacontext.layout.engines import ModelRegion, OpenPdf, RawPage, RawWord, without_model
 from mm_megacontext.layout.form_values import with_values
 from mm_megacontext.layout.leaders import without_leaders
 from mm_megacontext.layout.neural_regions import fill_regions
@@ -65,21 +66,21 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None, max_pixel
         problem = f"whether text on it is hidden could not be found out ({first_words(e)})"
         code = _code(e, "visibility_unknown")
         seen, hidden = raw, ()
+    laid_out = _LaidOut(())
     try:
-        regions, unread = _regions_and_failure(with_values(_without_leaders(seen), raw.words), ocr)
+        laid_out = _lay_out(with_values(_without_leaders(seen), raw.words), ocr)
     except Exception as e:
-        regions, unread = (), None
         problem, code = first_words(e), _code(e, "layout_failed")
-    if problem is None and unread is not None:
-        problem, code = first_words(unread), unread.code
+    if problem is None and laid_out.failure is not None:
+        problem, code = first_words(laid_out.failure), laid_out.failure.code
     score: float | None = None
     if problem is None:
         score, problem, code = _doubt(seen, ocr)
     return Page(
         number,
         raw.size,
-        (*regions, *hidden),
-        engine,
+        (*laid_out.regions, *hidden),
+        engine if laid_out.by_model else without_model(engine),
         problem=problem,
         code=code,
         fields=fields,
@@ -128,17 +129,37 @@ def _code(error: Exception, otherwise: ErrorCode) -> ErrorCode:
     return "limit_memory" if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) else otherwise
 
 
-def _regions_and_failure(page: RawPage, ocr: Ocr | None) -> tuple[tuple[Region, ...], OcrFailed | ModelFailed | None]:
-    """The regions, and why a scan is left as it is if it cannot be read, or why the model did not help."""
+@dataclass(frozen=True, slots=True)
+class _LaidOut:
+    """The regions of a page; why a scan is left as it is, or the model did not help; whether the model found them."""
+
+    regions: tuple[Region, ...]
+    failure: OcrFailed | ModelFailed | None = None
+    by_model: bool = False
+
+
+def _lay_out(page: RawPage, ocr: Ocr | None) -> _LaidOut:
     try:
-        return _regions(page, ocr), None
+        if ocr is not None and page.raster is not None and _is_scan(page):
+            return _LaidOut(_scan_regions(page, ocr))
+        return _LaidOut(find_regions(page)) if page.model_regions is None else _by_model(page, page.model_regions)
     except (OcrFailed, ModelFailed) as e:
-        return find_regions(page), e
+        return _LaidOut(find_regions(page), e)
 
 
-def _regions(page: RawPage, ocr: Ocr | None) -> tuple[Region, ...]:
-    if ocr is None or page.raster is None or not _is_scan(page):
-        return _laid_out(page)
+def _by_model(page: RawPage, model: Callable[[], list[ModelRegion]]) -> _LaidOut:
+    """The regions as the model sees them. Raises ModelFailed."""
+    try:
+        found = model()
+    except MemoryError:
+        raise
+    except Exception as e:
+        raise ModelFailed(f"the layout model failed on it, its regions are those of geometry ({first_words(e)})") from e
+    return _LaidOut(fill_regions(page, found), by_model=bool(found and page.words))
+
+
+def _scan_regions(page: RawPage, ocr: Ocr) -> tuple[Region, ...]:
+    """The regions of a scan with the words that it shows. Raises OcrFailed."""
     words = _read_picture(page, ocr)
     if len(words) <= len(page.words):
         return find_regions(page)
@@ -150,19 +171,6 @@ def _read_picture(page: RawPage, ocr: Ocr) -> list[RawWord]:
     assert page.raster is not None, "the caller has asked"
     scale = min(DPI / _PT_PER_INCH, (_MAX_OCR_PIXELS / (page.size[0] * page.size[1])) ** 0.5)
     return ocr.words(page.raster(scale), 1 / scale)
-
-
-def _laid_out(page: RawPage) -> tuple[Region, ...]:
-    """The regions as the model sees them, or by geometry where none was asked for. Raises ModelFailed."""
-    if page.model_regions is None:
-        return find_regions(page)
-    try:
-        found = page.model_regions()
-    except MemoryError:
-        raise
-    except Exception as e:
-        raise ModelFailed(f"the layout model failed on it, its regions are those of geometry ({first_words(e)})") from e
-    return fill_regions(page, found)
 
 
 def _is_scan(page: RawPage) -> bool:

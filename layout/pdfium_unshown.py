@@ -78,7 +78,7 @@ def _without_ink(
 
 def _is_blank(grey: npt.NDArray[np.uint8], box: Box) -> bool:
     x0, y0, x1, y1 = (max(0, int(edge)) for edge in box)
-    return grey[y0 : y1 + 1, x0 : x1 + 1].min(initial=255) == 255
+    return bool(grey[y0 : y1 + 1, x0 : x1 + 1].min(initial=255) == 255)
 
 
 def _marks(item: pdfium.PdfObject) -> Iterator[Any]:

@@ -15,7 +15,7 @@ import pytest
 
 from mm_megacontext.layout import pdf_page
 from mm_megacontext.layout.disagreement import MAX_SCORE, disagreement, is_doubtful
-from mm_megacontext.layout.document import Page
+from mm_megacontext.layout.document import HiddenReason, Page
 from mm_megacontext.layout.engines import PdfEngine, RawPage, RawWord
 from mm_megacontext.layout.ocr import NoOcr, Ocr, OcrFailed
 from mm_megacontext.layout.reader import read
@@ -47,9 +47,9 @@ LANGUAGES = {
 
 
 def words(text: str, confidence: float | None = None, hidden: bool = False) -> list[RawWord]:
-    why = "not painted" if hidden else None
+    why: HiddenReason | None = "not painted" if hidden else None
     return [
-        RawWord(9.0 * i, 0.0, 9.0 * i + 8, 9.0, word, 9.0, False, True, 0, why, confidence)  # type: ignore[arg-type]
+        RawWord(9.0 * i, 0.0, 9.0 * i + 8, 9.0, word, 9.0, False, True, 0, why, confidence)
         for i, word in enumerate(text.split())
     ]
 

@@ -48,9 +48,8 @@ def line(text: str, x: float, y: float, size: float = 10.0) -> list[RawWord]:
     return words
 
 
-def raw(words: list[RawWord], **more: list[Box]) -> RawPage:
-    found: dict[str, list[Box]] = {"rules": [], "images": [], "drawings": [], **more}
-    return RawPage(1, (600.0, 800.0), words, **found)
+def raw(words: list[RawWord], rules: list[Box] | None = None) -> RawPage:
+    return RawPage(1, (600.0, 800.0), words, rules or [], [], [])
 
 
 def texts(regions: tuple[Region, ...]) -> list[tuple[str, str]]:
@@ -158,6 +157,7 @@ def test_a_page_on_which_the_model_fails_is_laid_out_by_geometry() -> None:
     page = replace(raw(words), model_regions=fail, raster=lambda scale: grey)
     found = pdf_page.read_page(_Pdf(page), NEURAL, 1, None, 10**7)
     assert (found.status, found.code, found.text) == ("degraded", "layout_model_failed", "words all the same")
+    assert found.engine == "pymupdf"
     assert found.problem is not None
     assert "odd page" in found.problem
 
@@ -220,7 +220,7 @@ def test_a_file_read_with_the_model(write_pdf: WritePdf) -> None:
     path = write_pdf(two_columns(), two_columns(rotate=90), PdfPage())
     plain, turned, empty = read(path, layout="neural", limits=LIMITS).pages()
     geometric = next(read(path).pages())
-    assert [page.engine for page in (plain, turned, empty, geometric)] == [*[NEURAL] * 3, "pymupdf"]
+    assert [page.engine for page in (plain, turned, empty, geometric)] == [NEURAL, NEURAL, "pymupdf", "pymupdf"]
     assert (plain.status, turned.status) == ("ok", "ok")
     assert all_words(plain) == all_words(geometric)
     assert all_words(turned) == all_words(next(read(write_pdf(two_columns(90), name="b.pdf")).pages()))

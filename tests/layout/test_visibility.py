@@ -63,7 +63,7 @@ def page_with(ops: list[str], rotate: int = 0) -> PdfPage:
 
 
 def read_page(path: Path, engine: PdfEngine) -> Page:
-    (page,) = read(path, engine=engine.name).pages()
+    (page,) = read(path, engine=engine.name, ocr="off").pages()
     assert page.status == "ok", page.problem
     return page
 
