@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -193,11 +193,13 @@ def candidates(name: str, layout: Layout = "geometric") -> list[str]:
     loaded: that is for the process that reads.
 
     Raises:
-        ValueError: There is no engine ``name``, or it has no such layout.
+        ValueError: There is no engine ``name`` or no ``layout``, or the engine does not have it.
         MissingExtra: It is PyMuPDF, which is not installed, or has no model.
     """
+    if layout not in get_args(Layout):
+        raise ValueError(f"unknown layout {layout!r}: use one of {', '.join(get_args(Layout))}")
     has_pymupdf = find_spec("pymupdf") is not None
-    if layout == "neural" and name != NEURAL:
+    if layout == "neural":
         others = _beside_neural(name)
         if not has_pymupdf:
             raise MissingExtra(NO_PYMUPDF)
@@ -206,9 +208,9 @@ def candidates(name: str, layout: Layout = "geometric") -> list[str]:
         return [NEURAL, *others]
     if name == "auto":
         return ["pymupdf", "pdfium"] if has_pymupdf else ["pdfium"]
-    if name in ("pymupdf", NEURAL) and not has_pymupdf:
+    if name == "pymupdf" and not has_pymupdf:
         raise MissingExtra(NO_PYMUPDF)
-    if name not in BUILT_IN and name not in _plugins():
+    if name == NEURAL or (name not in BUILT_IN and name not in _plugins()):
         raise _unknown(name)
     return [name]
 
@@ -244,7 +246,7 @@ def _plugins() -> dict[str, EntryPoint]:
 
 
 def _unknown(name: str) -> ValueError:
-    known = ", ".join(["auto", *BUILT_IN, *_plugins()])
+    known = ", ".join(["auto", *(built_in for built_in in BUILT_IN if built_in != NEURAL), *_plugins()])
     return ValueError(f"unknown layout engine {name!r}: use one of {known}")
 
 

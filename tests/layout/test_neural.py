@@ -180,6 +180,10 @@ def test_engines_of_the_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [layout_of(name) for name in (NEURAL, "pymupdf", "pdfium", "")] == ["neural", *["geometric"] * 3]
     with pytest.raises(ValueError, match="'pdfium' has none: use engine 'pymupdf' or 'auto'"):
         candidates("pdfium", "neural")
+    with pytest.raises(ValueError, match="unknown layout 'baroque': use one of geometric, neural"):
+        candidates("auto", "baroque")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="use one of auto, pymupdf, pdfium"):
+        candidates(NEURAL)
     monkeypatch.setattr(engines, "_has_model", lambda: False)
     with pytest.raises(MissingExtra, match="or use the geometric layout"):
         candidates("auto", "neural")
