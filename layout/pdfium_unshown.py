@@ -29,8 +29,8 @@ def take_actual_text(page: pdfium.PdfPage, frame: Frame) -> list[RawWord]:
         if item.type != pdfium_c.FPDF_PAGEOBJ_TEXT:
             continue
         for mark in list(_marks(item)):
-            text = _text(mark, _KEY)
-            if text is not None:
+            if _has(mark, _KEY.decode()):
+                text = _text(mark, _KEY) or ""  # PDFium would read one, too, that stands apart in the file
                 pdfium_c.FPDFPageObj_RemoveMark(item, mark)
                 words += _spread(text, frame.whole_box(*matrix.on_rect(*item.get_bounds())), -1 - len(words))
     return words
@@ -88,6 +88,14 @@ def _marks(item: pdfium.PdfObject) -> Iterator[Any]:
 
 def _name(mark: Any) -> str:
     return _filled(lambda buffer, size, needed: pdfium_c.FPDFPageObjMark_GetName(mark, buffer, size, needed)) or ""
+
+
+def _has(mark: Any, key: str) -> bool:
+    get = pdfium_c.FPDFPageObjMark_GetParamKey
+    return any(
+        _filled(lambda buffer, size, needed, i=i: get(mark, i, buffer, size, needed)) == key  # type: ignore[misc]
+        for i in range(pdfium_c.FPDFPageObjMark_CountParams(mark))
+    )
 
 
 def _text(mark: Any, key: bytes) -> str | None:

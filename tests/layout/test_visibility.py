@@ -16,6 +16,7 @@ from mm_megacontext.layout.engines import PdfEngine, RawPage, RawWord, candidate
 from mm_megacontext.layout.reader import read
 from mm_megacontext.layout.visibility import MIN_CONTRAST, find_hidden, split_hidden
 from mm_megacontext.memory import MegaContext
+from tests.layout import attack_files
 from tests.layout.conftest import WritePdf
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
@@ -88,6 +89,20 @@ def test_a_layer_that_is_off_is_not_read_over_what_is_seen(write_pdf: WritePdf, 
     page = read_page(write_pdf(page_with([f"/OC /Off BDC {at(72, 100)} EMC"])), engine)
     assert page.text == "Open words"
     assert {region.hidden for region in page.regions} == {None, "in a layer that is off"}
+
+
+def test_what_a_reader_is_told_from_afar_counts_as_little(tmp_path: Path, engine: PdfEngine) -> None:
+    """ActualText that stands in an object of its own, where a property list refers to it, and that as a stream."""
+    objects = attack_files.good_objects()
+    content = "".join(f"/Span /{name} BDC {at(72, 300 + i, text='Seen')} EMC " for i, name in enumerate(("A", "B")))
+    objects[21] = attack_files.stream(content.encode())
+    objects[11] = attack_files.page(1, resources=b"/Properties<</A 30 0 R/B 31 0 R>>")
+    objects |= {30: b"<</ActualText 32 0 R>>", 31: b"<</ActualText 33 0 R>>", 32: b"(secret)"}
+    objects[33] = attack_files.stream(b"words")
+    path = tmp_path / "a.pdf"
+    path.write_bytes(attack_files.assemble(objects))
+    page = next(read(path, engine=engine.name, ocr="off").pages())
+    assert set(page.text.split()) == {"Seen"}
 
 
 @pytest.mark.parametrize("rotate", [0, 90])
