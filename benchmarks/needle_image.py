@@ -29,7 +29,7 @@ from bench import record
 from bench.child import peak_rss_mib
 from bench.images import take_up
 
-from mm_megacontext.bases.finder import Finder
+from mm_megacontext.bases.finder import FINDER_DIR, Finder
 from mm_megacontext.collection import CollectionTree
 from mm_megacontext.eval.metrics import wilson_interval
 from mm_megacontext.focus import FocusConfig, focus
@@ -37,7 +37,6 @@ from mm_megacontext.hints import HintConfig
 from mm_megacontext.runtime import ReadingConfig, Runtime
 from mm_megacontext.store import Identity, Store
 from mm_megacontext.training.scenes import COLOURS, KINDS, MARKS, SHAPES, Kind, Plain, Scene, Textured, Thing, scatter
-from mm_megacontext.training.train_finder import TrainFinderConfig, train_finder
 from mm_megacontext.tree import Leaves, Node, NodeId, PatchGrid, PixelRef
 from mm_megacontext.vision.gists import TileGister
 from mm_megacontext.vision.quadtree import read_leaf_pixels
@@ -49,8 +48,6 @@ DISTRACTORS = 10_000
 MPX_PER_OBJECT = 0.1
 """A scene too small for all objects holds fewer: one in so many megapixels."""
 STEPS = 40
-MINUTES = 60.0
-"""Of training, where no finder is given."""
 TARGETS = {"textured 1000": 0.95, "sparse 100000": 0.90}
 
 
@@ -149,7 +146,7 @@ class Bench:
     def systems(self) -> dict[str, Callable[[Thing, str], Looked]]:
         return {
             "focus": lambda needle, question: self.focus(question, HintConfig()),
-            "no index": lambda needle, question: self.focus(question, HintConfig(n_text=0, n_vectors=0)),
+            "no index": lambda needle, question: self.focus(question, HintConfig(n_text=0, n_tiles=0)),
             "oracle": self.oracle,
             "random": self.random,
             "grid": self.grid,
@@ -204,9 +201,8 @@ class Bench:
         reading = self.finder.read(entries, question, 1)
         if not reading.pointed:
             return None
-        (entry,) = [e for e in entries if e.id == reading.pointed[0].node]
-        assert entry.leaves is not None
-        boxes = entry.leaves.boxes[[p.leaf for p in reading.pointed]].astype(np.float64)
+        leaves = {entry.id: entry.leaves for entry in entries if entry.leaves is not None}
+        boxes = np.stack([leaves[p.node].boxes[p.leaf] for p in reading.pointed]).astype(np.float64)
         return (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
 
 
@@ -285,7 +281,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     scenes = ["textured:1", "textured:10", "textured:100", "textured:1000", "sparse:10000", "sparse:100000"]
     parser.add_argument(
-        "--finder", type=Path, metavar="DIR", help="what `mmctx train finder` wrote (default: train one)"
+        "--finder", type=Path, metavar="DIR", help="what `mmctx train finder` wrote (default: the one in the package)"
     )
     parser.add_argument("--scenes", nargs="+", default=scenes, metavar="STYLE:MPX", help="default: %(default)s")
     parser.add_argument("--needles", type=int, default=100, metavar="N", help="per scene, if it has room (default 100)")
@@ -294,12 +290,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     load = record.load()
-    with tempfile.TemporaryDirectory(prefix="mmctx-bench-") as scratch:
-        directory = args.finder or Path(scratch)
-        if args.finder is None:
-            train_finder(TrainFinderConfig(out=directory, minutes=MINUTES, seed=args.seed))
-            torch.set_num_threads(1)
-        finder = Finder.from_pretrained(directory)
+    finder = Finder.from_pretrained(args.finder or FINDER_DIR)
     rows: list[dict[str, Any]] = []
     for name in args.scenes:
         for row in measure(finder, name, args):
@@ -313,7 +304,7 @@ def main() -> None:
     notes = {
         "budget": args.budget,
         "most_steps": STEPS,
-        "finder": args.finder.name if args.finder else f"trained for {MINUTES:g} minutes",
+        "finder": args.finder.name if args.finder else "package",
     }
     record.Record(name=NAME, seed=args.seed, rows=rows, targets=targets, notes=notes).publish(args.out, load)
 

@@ -39,8 +39,8 @@ class HintConfig:
 
     Attributes:
         n_text: Blocks from the full-text index.
-        n_vectors: Blocks, and as many tiles, from the vector index; it is asked where the best full-text hint lacks a
-            word of the question.
+        n_vectors: Blocks from the vector index; it is asked where the best full-text hint lacks a word of the question.
+        n_tiles: Tiles from the vector index, for a base that reads images.
         contrast: Exponent of a hint's score relative to the best one: how fast strength falls behind it.
         vector_weight: Strength of the best vector hint; the best full-text hint has 1.
         link_weight: Share of a hint's strength that its linked blocks get (a table row's header).
@@ -50,6 +50,7 @@ class HintConfig:
 
     n_text: int = 16
     n_vectors: int = 4
+    n_tiles: int = 48
     contrast: float = 2.0
     vector_weight: float = 0.5
     link_weight: float = 0.98
@@ -57,8 +58,9 @@ class HintConfig:
     lead: float = 0.9
 
     def __post_init__(self) -> None:
-        if min(self.n_text, self.n_vectors) < 0:
-            raise ValueError(f"numbers of hints must not be negative, got {self.n_text} and {self.n_vectors}")
+        if min(self.n_text, self.n_vectors, self.n_tiles) < 0:
+            numbers = f"{self.n_text}, {self.n_vectors} and {self.n_tiles}"
+            raise ValueError(f"numbers of hints must not be negative, got {numbers}")
 
 
 class Hints:
@@ -135,10 +137,12 @@ class HintSearch:
         """
         self._take(self._others)
         self._others = {}
-        if vector is not None and self._config.n_vectors and not self._is_complete:
+        if vector is not None and not self._is_complete:
+            wanted: dict[Modality, int] = {"text": self._config.n_vectors, "image": self._config.n_tiles}
             for modality in self._modalities:
-                found = self._index.search_vectors(vector, self._config.n_vectors, self._within, modality)
-                self._take(_strengths(found, self._config.vector_weight, self._config.contrast))
+                if k := wanted[modality]:
+                    found = self._index.search_vectors(vector, k, self._within, modality)
+                    self._take(_strengths(found, self._config.vector_weight, self._config.contrast))
         self._follow()
         return Hints(self._strengths)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.bases.base import Base, Reading
+from mm_megacontext.bases.base import Base, Judging, Reading
 from mm_megacontext.focus import FocusConfig, Focused, ScoreFn, focus
 from mm_megacontext.hints import HintConfig, Hints, HintSearch, Index
 from mm_megacontext.lens import Lens
@@ -18,6 +18,8 @@ from mm_megacontext.working_context import WorkingContext
 
 UNREADABLE = -1.0
 """Score of what the base cannot read any closer."""
+_ABOVE = 1.0
+"""By how much what a base has seen and wants to keep is worth more than the strongest hint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,14 +107,23 @@ class Runtime:
             yield lambda context: self._mask(context, self._lift(context, lead))
         words = self.base.embed_tokens(np.array(self.base.tokenizer.encode(question), dtype=np.int64))
         hints = search.all(self.lens.query_vector(words) if len(words) else None)
+        judge = self.base.judge(question) if isinstance(self.base, Judging) else None
 
-        def score(context: WorkingContext) -> npt.NDArray[np.float64]:
+        def guess(context: WorkingContext) -> npt.NDArray[np.float64]:
             lift = self._lift(context, hints)
             if _is_on_the_way(context, lift):
                 return self._mask(context, np.where(lift > 1, lift, 0.0))
             return self._mask(context, self.lens.score(context.entries, words) + lift)
 
-        yield score
+        def see(context: WorkingContext) -> npt.NDArray[np.float64]:
+            assert judge is not None
+            lift = self._lift(context, hints)
+            led = _is_on_the_way(context, lift)
+            unled = np.zeros(len(context)) if led else self.lens.score(context.entries, words)
+            seen = (self.config.hint_weight + _ABOVE) * judge(context.entries)
+            return self._mask(context, np.where(np.isnan(seen), np.where(lift > 1, lift, unled), seen))
+
+        yield guess if judge is None else see
 
     def _read_everything(self, context: WorkingContext) -> npt.NDArray[np.float64]:
         """Where all leaves fit the budget, nothing is left out."""

@@ -11,8 +11,9 @@ import pytest
 
 from mm_megacontext.bases.base import Reading
 from mm_megacontext.gists import MeanGistNet
+from mm_megacontext.hints import HintConfig
 from mm_megacontext.memory_tree import InMemoryTree
-from mm_megacontext.runtime import Runtime
+from mm_megacontext.runtime import ReadingConfig, Runtime
 from mm_megacontext.trace import replay
 from mm_megacontext.training.corpus import make_document
 from mm_megacontext.training.pages import PageConfig
@@ -141,3 +142,40 @@ def test_a_hint_never_costs_more_than_there_is(capacity: int) -> None:
     read = runtime().read(own, OneBlock(blocks(own)[-1]), "rent", capacity)
     assert read.focused.context.cost <= capacity
     read.focused.context.check(deep=True)
+
+
+class Judged:
+    """A base that thinks nothing of what it has opened, but for one block."""
+
+    def __init__(self, wanted: NodeId) -> None:
+        self.base, self.wanted = random_base(1), wanted
+        self.seen: set[NodeId] = set()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.base, name)
+
+    def judge(self, question: str) -> Any:
+        return self._worth
+
+    def _worth(self, entries: Sequence[Entry]) -> npt.NDArray[np.float64]:
+        opened = [entry.id for entry in entries if entry.is_expanded]
+        self.seen.update(opened)
+        worth = {id: 1.0 if id == self.wanted else -0.5 for id in opened}
+        return np.array([worth.get(entry.id, np.nan) for entry in entries])
+
+
+def test_what_the_base_rejects_makes_room_for_what_it_has_not_seen() -> None:
+    """More blocks are looked into than fit the budget together, and the one that is wanted stays."""
+    own = tree(6)
+    ids = blocks(own)
+    found = [(id, 5.0 - 0.01 * i) for i, id in enumerate(ids[10:30])]
+    base = Judged(found[-1][0])
+    index = OneBlock(None)
+    index.found = found
+    reader = Runtime(base, random_lens(base.base.id), ReadingConfig(hints=HintConfig(n_text=20, lead=2.0)))
+    read = reader.read(own, index, "rent", 150)
+    read.focused.context.check(deep=True)
+    opened = {entry.id for entry in read.focused.context if entry.is_expanded}
+    assert base.wanted in opened
+    leaves = {node.id: node.n_leaves for node in own.nodes(sorted(base.seen))}
+    assert sum(leaves.values()) > 150

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,20 @@ class Reading:
     found: bool
     pointed: tuple[Pointed, ...]
     confidence: float
+
+
+Judge = Callable[[Sequence[Entry]], npt.NDArray[np.float64]]
+"""Says of each entry of a working context what it is worth to a question: for an expanded one, how much it deserves to
+stay; in [-1, 1], NaN for no opinion."""
+
+
+@runtime_checkable
+class Judging(Protocol):
+    """A base that has an opinion of what it has before it, beyond what gists tell a lens."""
+
+    def judge(self, question: str) -> Judge:
+        """A judge for one question; it may remember what it has seen."""
+        ...
 
 
 class Base(Protocol):

@@ -10,21 +10,23 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mm_megacontext.bases.base import BaseTokenizer, Pointed, Reading
+from mm_megacontext.bases.base import BaseTokenizer, Judge, Pointed, Reading
+from mm_megacontext.bases.looks import Looks, leaves_of
 from mm_megacontext.bases.native_base import NativeBase
-from mm_megacontext.bases.packing import encode_leaves
+from mm_megacontext.bases.native_files import TINY_DIR
 from mm_megacontext.lens import Lens
-from mm_megacontext.tree import TILE_PATCHES, Leaves, Modality
+from mm_megacontext.tree import Modality, NodeId
 from mm_megacontext.union_lens import UnionLensNet
 from mm_megacontext.vision.encoders import PatchEncoder
 from mm_megacontext.vision.encoders.cnn import CnnEncoder, PatchCnn
 from mm_megacontext.vision.gistnet import Cells
 from mm_megacontext.vision.net_gister import UnionGister
+from mm_megacontext.vision.source import Pixels
 from mm_megacontext.vision.union_net import UnionNet
 from mm_megacontext.working_context import Entry
 
-NEAR = 0.5
-"""Patches that match at least this well beside the best one belong to what was found."""
+FINDER_DIR = TINY_DIR / "finder"
+"""The finder inside the package; it knows the objects of ``training.scenes``."""
 
 
 class Finder:
@@ -46,8 +48,8 @@ class Finder:
         self._words, self._encoder, self._net, self._lens = words, encoder, net.eval(), lens.eval()
 
     @classmethod
-    def from_pretrained(cls, directory: Path, words: NativeBase | None = None) -> Finder:
-        """Load what ``mmctx train finder`` wrote.
+    def from_pretrained(cls, directory: Path = FINDER_DIR, words: NativeBase | None = None) -> Finder:
+        """Load what ``mmctx train finder`` wrote; by default the one inside the package.
 
         Raises:
             FileNotFoundError: The directory does not hold it.
@@ -93,61 +95,40 @@ class Finder:
         """Tokens of the question."""
         return len(self.tokenizer.encode(question))
 
+    def judge(self, question: str) -> Judge:
+        """Looks at the tiles that are opened for a question: see ``bases.looks``."""
+        return self._looks(question)
+
     @torch.inference_mode()
     def read(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
-        """Where the object is: the box of the patches that match best, of all tiles that are expanded."""
-        tiles = [(entry, entry.leaves) for entry in entries if entry.leaves is not None and _is_image(entry.leaves)]
-        if not tiles or not question.strip():
+        """Where the object is: the box of the patches that match best around the best place in open tiles."""
+        looks = self._looks(question).at(entries) if question.strip() else []
+        if not looks:
             return Reading("", False, (), 0.0)
-        codes = self._codes([leaves for _, leaves in tiles])
-        asked = self._ask(question)
-        logits = self._lens.match(codes.amax((1, 2))[None], asked)[0]
-        best = int(logits.argmax())
-        entry, leaves = tiles[best]
-        confidence = float(torch.sigmoid(logits[best].double()))
-        pointed = _pointed(entry, leaves, (codes[best] @ asked[0, :-1]).double(), confidence)
-        return Reading(_where(leaves, pointed), confidence >= 0.5, pointed, confidence)
+        best = looks[0]
+        logit = self._lens.match(best.union[None, None], self._ask(question))[0, 0]
+        confidence = float(torch.sigmoid(logit.double()))
+        places = leaves_of(best, entries)
+        pointed = tuple(Pointed(tile, leaf, confidence) for tile, leaf in places)
+        return Reading(_where(entries, places), confidence >= 0.5, pointed, confidence)
 
+    def _looks(self, question: str) -> Looks:
+        return Looks(self._codes, self._ask(question)[0, :-1])
+
+    @torch.inference_mode()
     def _ask(self, question: str) -> Tensor:
         words = self.embed_tokens(np.array(self.tokenizer.encode(question), dtype=np.int64))
         return self._lens.ask(torch.from_numpy(words)[None], torch.ones(1, len(words), dtype=torch.bool))
 
-    def _codes(self, tiles: Sequence[Leaves]) -> Tensor:
-        """(tiles, 8, 8, dim); zeros beyond the edge of an image."""
-        vectors = torch.zeros(len(tiles), TILE_PATCHES, TILE_PATCHES, 1, self.dim)
-        weights = torch.zeros(vectors.shape[:3])
-        first = 0
-        encoded = torch.from_numpy(encode_leaves(self.encoder, tiles))
-        for i, leaves in enumerate(tiles):
-            rows, columns = _shape(leaves)
-            own = encoded[first : first + len(leaves)]
-            vectors[i, :rows, :columns, 0] = own.reshape(rows, columns, -1)
-            weights[i, :rows, :columns] = 1
-            first += len(leaves)
-        return self._net.codes(Cells(vectors, weights, "patches"))
+    def _codes(self, pixels: Pixels, exist: npt.NDArray[np.bool_]) -> Tensor:
+        """What stands in the patches of (tiles, 128, 128, 3) pixels: (tiles, 8, 8, dim), zeros where not ``exist``."""
+        vectors = torch.from_numpy(self.encoder.encode(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))))
+        return self._net.codes(Cells(vectors[:, :, :, None], torch.from_numpy(exist).float(), "patches"))
 
 
-def _is_image(leaves: Leaves) -> bool:
-    return leaves.pixels is not None
-
-
-def _shape(leaves: Leaves) -> tuple[int, int]:
-    """Rows and columns of the patches of a tile, which come row by row."""
-    columns = int((leaves.mu[:, 2] == leaves.mu[0, 2]).sum())
-    return len(leaves) // columns, columns
-
-
-def _pointed(entry: Entry, leaves: Leaves, matches: Tensor, confidence: float) -> tuple[Pointed, ...]:
-    """Patches that match well, best first; ``matches`` is (8, 8)."""
-    rows, columns = _shape(leaves)
-    real = matches[:rows, :columns].reshape(-1)
-    bar = NEAR * real.max() if real.max() > 0 else real.max()
-    chosen = torch.argsort(real, descending=True)[: int((real >= bar).sum())]
-    return tuple(Pointed(entry.id, leaf, confidence) for leaf in chosen.tolist())
-
-
-def _where(leaves: Leaves, pointed: Sequence[Pointed]) -> str:
-    """The box of the patches, in source units."""
-    boxes = leaves.boxes[[p.leaf for p in pointed]]
+def _where(entries: Sequence[Entry], places: Sequence[tuple[NodeId, int]]) -> str:
+    """The box around patches, in source units."""
+    leaves = {entry.id: entry.leaves for entry in entries if entry.leaves is not None}
+    boxes = np.stack([leaves[tile].boxes[leaf] for tile, leaf in places])
     edges = (*boxes[:, :2].min(axis=0).tolist(), *boxes[:, 2:].max(axis=0).tolist())
     return "[" + " ".join(f"{edge:.0f}" for edge in edges) + "]"

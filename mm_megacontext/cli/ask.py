@@ -17,9 +17,9 @@ from mm_megacontext.cli.arguments import (
     positive_int,
     reading_options,
 )
-from mm_megacontext.cli.encoder_choice import add_encoder, chosen_base
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.cli.ingest import warn_of_pages
+from mm_megacontext.cli.model_choice import add_models, chosen_models
 from mm_megacontext.errors import IngestError
 from mm_megacontext.memory_place import memory_for_file
 
@@ -54,7 +54,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--trace", type=Path, metavar="OUT.jsonl", help="write every step of the reading")
     add_reading(parser)
-    add_encoder(parser)
+    add_models(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -82,10 +82,10 @@ def _ask_memory(args: argparse.Namespace) -> Answer:
     if args.memory is not None:
         raise UsageError(f"--memory goes with a file, and {args.target} is a directory")
     directory = existing_memory(args.target)
-    base = chosen_base(args)
+    models = chosen_models(args)
     from mm_megacontext.memory import MegaContext
 
-    with MegaContext.open(directory, create=False, base=base, limits=ingest_limits(args)) as memory:
+    with MegaContext.open(directory, create=False, **models._asdict(), limits=ingest_limits(args)) as memory:
         return memory.ask(args.question, budget=args.budget)
 
 
@@ -94,14 +94,14 @@ def _ask_file(args: argparse.Namespace) -> Answer:
         raise UsageError(f"{args.target}: no such file or memory")
     options = reading_options(args)
     directory = memory_for_file(args.target) if args.memory is None else args.memory
-    if not directory.exists():  # nor, in all likelihood, another encoder's
+    if not directory.exists():  # nor, in all likelihood, that of other models
         _start_early(args.target, options)
-    base = chosen_base(args)
+    models = chosen_models(args)
     from mm_megacontext.memory import MegaContext
 
-    if args.memory is None and base is not None:
-        directory = memory_for_file(args.target, base.encoder.name)
-    with MegaContext.open(directory, base=base, limits=ingest_limits(args)) as memory:
+    if args.memory is None:
+        directory = memory_for_file(args.target, models.name)
+    with MegaContext.open(directory, **models._asdict(), limits=ingest_limits(args)) as memory:
         memory.prompt_cost(args.question, args.budget)  # a question that cannot be asked shall leave nothing behind
         uri = _take_up(memory, args.target, options)
         return memory.ask(args.question, budget=args.budget, source=uri)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.cli import terminal
 from mm_megacontext.cli.arguments import add_json, add_reading, ingest_limits, reading_options
-from mm_megacontext.cli.encoder_choice import add_encoder, chosen_base
 from mm_megacontext.cli.failure import PARTIAL, UNUSABLE, UsageError
+from mm_megacontext.cli.model_choice import add_models, chosen_models
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ def add_parser(subparsers: Subparsers) -> None:
         action="store_true",
         help="take up headers and footers that come back on page after page, too",
     )
-    add_encoder(parser)
+    add_models(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -49,11 +49,11 @@ def run(args: argparse.Namespace) -> int:
         if not path.exists():
             raise UsageError(f"{path}: no such file or directory")
     options = reading_options(args)
-    base = chosen_base(args)
+    models = chosen_models(args)
     from mm_megacontext.memory import MegaContext
 
     started = time.monotonic()
-    with MegaContext.open(args.memory, base=base, limits=ingest_limits(args)) as memory:
+    with MegaContext.open(args.memory, **models._asdict(), limits=ingest_limits(args)) as memory:
         report = _ingest_all(memory, args.paths, options, args.running_titles)
     result = to_json(report, time.monotonic() - started)
 

@@ -2,7 +2,8 @@
 
 They are trained together on tiles of random scenes, the base's word embeddings frozen. For every gist of one tile, and
 of unions of up to 64 random ones, as nodes up the pyramid hold, the lens says of each kind of object whether it is in
-there (binary cross-entropy) and of each kind there is in which gists (softmax over them). What shape, colour and
+there (binary cross-entropy) and of each kind there is in which gists (softmax over them). Every second scene holds
+kinds that differ in one trait only: among ten thousand objects there are always some of those. What shape, colour and
 letter a patch belongs to is asked of the net besides. An object that is cut by the edge of a tile counts as there from
 a tenth of its area on: what a part tells is for the net to find out.
 """
@@ -56,7 +57,7 @@ EMPTY = 0.25
 UNIONS = (1, 4, 16, 64)
 FAVOUR = 20.0
 """How much more a miss costs than a false alarm: to look once too often is cheap."""
-SCALE = 12.0
+SCALE = 20.0
 """Inverse temperature of the ranking by cosine, which is how the vector index ranks."""
 
 
@@ -113,11 +114,23 @@ def background(rng: np.random.Generator) -> Background:
 
 
 def random_scene(rng: np.random.Generator, n: int) -> Scene:
-    """``n`` objects of random kinds."""
+    """``n`` objects: of random kinds, or in every second scene of kinds that are easily taken for each other."""
     origin = int(rng.integers(1 << 16)) * SIDE  # another square of the texture each time
-    things = scatter(rng, (SIDE, SIDE), rng.integers(0, len(KINDS), n).tolist())
+    kinds = alike(rng, n) if rng.random() < 0.5 else rng.integers(0, len(KINDS), n).tolist()
+    things = scatter(rng, (SIDE, SIDE), kinds)
     behind = background(rng)
     return Scene((SIDE, SIDE), things, _Moved(behind, origin))
+
+
+def alike(rng: np.random.Generator, n: int) -> list[int]:
+    """``n`` kinds, each with two traits of one of three: what tells them apart has to be learned."""
+    models = [KINDS[i] for i in rng.integers(0, len(KINDS), 3)]
+    return [KINDS.index(_changed(rng, models[i])) for i in rng.integers(0, len(models), n)]
+
+
+def _changed(rng: np.random.Generator, kind: Kind) -> Kind:
+    other, trait = KINDS[rng.integers(len(KINDS))], Kind._fields[rng.integers(len(Kind._fields))]
+    return kind._replace(**{trait: getattr(other, trait)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +223,10 @@ def unions(gists: Tensor, labels: Tensor, rng: np.random.Generator) -> list[tupl
 
 
 def finder_loss(lens: UnionLensNet, asked: Tensor, sets: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Whether a kind is there, and where; asked (kinds, dim + 1)."""
+    """Whether a kind is there, and where; of single tiles also which kind is there, by cosine as the index ranks.
+
+    ``asked`` is (kinds, dim + 1).
+    """
     total = asked.new_zeros(())
     for gists, labels in sets:
         logits = (gists @ asked[:, :-1].T) - asked[:, -1] + lens.fullness(gists.mean(-1, keepdim=True))
@@ -219,7 +235,8 @@ def finder_loss(lens: UnionLensNet, asked: Tensor, sets: Sequence[tuple[Tensor, 
             total = total + 0.5 * _where_loss(logits, labels)
     gists, labels = sets[0]
     cosine = F.normalize(gists, dim=-1) @ F.normalize(asked[:, :-1], dim=-1).T
-    return total / len(sets) + 0.2 * _where_loss(SCALE * cosine, labels)
+    where, what = _where_loss(SCALE * cosine, labels), _where_loss(SCALE * cosine.T, labels.T)
+    return total / len(sets) + where + 0.5 * what
 
 
 def _there_loss(logits: Tensor, labels: Tensor) -> Tensor:

@@ -67,7 +67,7 @@ def test_kinds_and_order_are_the_models_and_words_are_ours() -> None:
     regions = fill_regions(raw(words), model)
     assert texts(regions) == [("heading", "Chapter two"), ("text", "right column"), ("text", "left column")]
     assert regions[0].level == 1
-    assert regions[1].bbox == (320, 100, 384, 110)
+    assert regions[1].bbox == (320, 100, 379, 110)
 
 
 def test_what_the_model_does_not_see_stands_beside_what_is_nearest() -> None:

@@ -1,15 +1,20 @@
-"""``--encoder``: a memory is made with an encoder and opened with that one only. Oracle: the encoder's own name."""
+"""``--base`` and ``--encoder``: a memory is made with some models and opened with these only.
+
+Oracles: the encoder's own name; where an object was painted.
+"""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from mm_megacontext.cli.main import main
 from mm_megacontext.memory_place import memory_for_file
+from mm_megacontext.training.scenes import KINDS, Kind, Scene, Textured, scatter
 from mm_megacontext.vision.encoders import create_encoder, register_encoder, registry
 from mm_megacontext.vision.encoders.dct import DctEncoder
 from tests.vision.test_raster import picture
@@ -73,6 +78,8 @@ def test_the_default_can_be_named(image: Path, capsys: pytest.CaptureFixture[str
         (["--encoder", "timm:vit_tiny_patch16_224"], "say which, with --encoder-weights pretrained"),
         (["--encoder", "dct", "--encoder-weights", "random"], "dct is no backbone"),
         (["--encoder-weights", "random"], "--encoder-weights goes with --encoder"),
+        (["--base", "finder", "--encoder", "dct"], "--base finder has an encoder of its own"),
+        (["--base", "psychic"], "--base psychic: no base with a lens is there"),
         (["--encoder", "narrow"], "dct-24 makes vectors of 24 from patches of 16 px, mmctx-tiny-"),
     ],
 )
@@ -89,3 +96,25 @@ def test_an_encoder_that_does_not_fit_leaves_nothing_behind(
 def test_a_file_that_is_asked_has_a_memory_for_each_encoder(image: Path) -> None:
     name = create_encoder("dct", 24).name
     assert memory_for_file(image) != memory_for_file(image, name) == memory_for_file(image, name)
+
+
+def test_the_finder_finds_an_object_among_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a picture that no net has seen, of a kind that others there differ from in one thing only."""
+    size, kinds = (1000, 700), [Kind("star", "blue", "K"), Kind("star", "blue", "X"), Kind("star", "red", "K")]
+    kinds += [Kind("heart", "blue", "K"), Kind("circle", "green", "A"), Kind("cross", "pink", "M")]
+    things = scatter(np.random.default_rng(3), size, [KINDS.index(kind) for kind in kinds])
+    file = tmp_path / "scene.png"
+    Image.fromarray(Scene(size, things, Textured(11)).read((0, 0, *size))).save(file)
+    memory, picture_ = tmp_path / "memory", tmp_path / "found.png"
+    assert main(["ingest", str(file), "--memory", str(memory), "--base", "finder"]) == 0
+    for thing in things:
+        question = KINDS[thing.kind].question()
+        capsys.readouterr()
+        assert main(["ask", str(memory), question, "--base", "finder", "--show", str(picture_), "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        x0, y0, x1, y1 = answer["evidence"][0]["bbox"]
+        assert thing.x <= (x0 + x1) / 2 < thing.x + thing.size, question
+        assert thing.y <= (y0 + y1) / 2 < thing.y + thing.size, question
+    with Image.open(picture_) as drawn:
+        assert drawn.size[0] > 300
+    assert main(["ask", str(memory), "Where is it?"]) == 2, "the base that reads text has another encoder"
