@@ -118,7 +118,7 @@ def test_a_picture_behind_the_words_is_no_figure() -> None:
 boxes = st.tuples(
     st.sampled_from(["text", "heading", "list", "table", "caption", "figure", "header", "footer", "formula"]),
     st.tuples(*[st.floats(-50, 850)] * 4),
-).map(lambda drawn: ModelRegion(drawn[0], drawn[1]))  # type: ignore[arg-type]
+).map(lambda drawn: ModelRegion(drawn[0], drawn[1]))
 
 
 @given(
@@ -237,9 +237,11 @@ def test_a_file_read_with_the_model(write_pdf: WritePdf) -> None:
 
 @needs_model
 def test_the_model_counts_as_memory_of_its_process(write_pdf: WritePdf) -> None:
-    limits = IngestLimits(page_seconds=300.0, worker_bytes=400 << 20)
+    path = write_pdf(two_columns())
+    limits = IngestLimits(page_seconds=300.0, worker_bytes=240 << 20)
+    assert [page.status for page in read(path, engine="pymupdf", limits=limits).pages()] == ["ok"]
     with pytest.raises(LimitExceeded) as caught:
-        read(write_pdf(two_columns()), layout="neural", limits=limits)
+        read(path, layout="neural", limits=limits)
     assert caught.value.code == "limit_memory"
 
 
