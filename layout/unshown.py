@@ -15,7 +15,7 @@ from mm_megacontext.layout.engines import RawWord
 
 
 def not_shown(words: Sequence[RawWord], others: Iterable[RawWord], why: HiddenReason) -> Iterator[RawWord]:
-    """Those of ``others`` that say what no word in their place says, as hidden.
+    """Those of ``others`` that say what the words in their place do not say, as hidden.
 
     Args:
         words: What the page paints.
@@ -28,7 +28,7 @@ def not_shown(words: Sequence[RawWord], others: Iterable[RawWord], why: HiddenRe
         if (other.text, other.box) in same:
             continue
         letters = _letters(other.text)
-        if letters and not any(letters in text and _touch(box, other.box) for text, box in shown):
+        if letters not in "".join(text for text, box in shown if _touch(box, other.box)):
             yield other._replace(hidden=why)
 
 

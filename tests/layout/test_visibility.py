@@ -120,7 +120,7 @@ def test_glyphs_count_and_not_what_a_reader_is_told(rotate: int, write_pdf: Writ
 
 def test_actual_text_that_says_what_the_glyphs_say_is_not_worth_a_word(write_pdf: WritePdf, engine: PdfEngine) -> None:
     drawn = at(72, 300, text="exam-"), at(72, 320, text="Seen words")
-    told = [f"/Span <</ActualText (exam)>> BDC {drawn[0]} EMC", f"/Span <</ActualText (SEEN)>> BDC {drawn[1]} EMC"]
+    told = [f"/Span <</ActualText (exam)>> BDC {drawn[0]} EMC", f"/Span <</ActualText (SEENwords)>> BDC {drawn[1]} EMC"]
     page = read_page(write_pdf(page_with(told)), engine)
     assert [region.hidden for region in page.regions if region.hidden] == []
 
