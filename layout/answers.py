@@ -51,6 +51,8 @@ def check_page(page: Page, number: int, max_pixels: int) -> None:
         raise BadMessage(f"a page of {width:g} x {height:g} pt")
     if (page.problem is None) != (page.code is None):
         raise BadMessage("a problem without a code, or a code without a problem")
+    if page.disagreement is not None and not 0 <= page.disagreement <= 1:
+        raise BadMessage(f"a disagreement of {page.disagreement:g}")
     if sum(r.table.n_rows * r.table.n_columns for r in page.regions if r.table is not None) > _MAX_CELLS:
         raise BadMessage(f"tables of more than {_MAX_CELLS} cells")
     for region in page.regions:

@@ -16,8 +16,8 @@ from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout import worker_pool
 from mm_megacontext.layout.continued_tables import join_tables
-from mm_megacontext.layout.document import Document, Page
-from mm_megacontext.layout.engines import candidates
+from mm_megacontext.layout.document import Document, Layout, Page
+from mm_megacontext.layout.engines import candidates, layout_of
 from mm_megacontext.layout.formats import NO_PYMUPDF, FileFormat, can_be_set
 from mm_megacontext.layout.ocr import Ocr, Tesseract
 from mm_megacontext.layout.pages_ahead import PagesAhead
@@ -25,20 +25,36 @@ from mm_megacontext.layout.pdf_messages import SETTER, Count, Counted, Failure, 
 from mm_megacontext.layout.running_titles import settle_running_titles
 from mm_megacontext.layout.worker_process import WorkerFailed
 
-_SAME_FOR_ALL = (None, "limit_pixels", "limit_size", "ocr_unavailable", "ocr_failed")
-"""What another engine would say, too."""
+_SAME_FOR_ALL = (
+    None,
+    "limit_pixels",
+    "limit_size",
+    "ocr_unavailable",
+    "ocr_failed",
+    "layout_model_failed",
+    "text_layer_disagrees",
+)
+"""What another engine would say, too, or cannot mend."""
 
 
 def read_pdf(
-    path: Path, content_hash: str, engine: str, password: str | None, ocr: Ocr | None, limits: IngestLimits
+    path: Path,
+    content_hash: str,
+    engine: str,
+    layout: Layout,
+    password: str | None,
+    ocr: Ocr | None,
+    limits: IngestLimits,
 ) -> Document:
     """A PDF whose pages are read when they are asked for. Arguments and errors are those of ``reader.read``."""
-    names = candidates(engine)
+    names = candidates(engine, layout)
     file = pdf_file(path, password)
-    chosen, counted = _choose_engine(path, file, names, limits)
+    # A model that was asked for and cannot be had is an error; a page that it cannot read goes to those after it.
+    openers = names if layout == "geometric" else names[:1]
+    chosen, counted = _choose_engine(path, file, openers, limits)
     files = tuple(replace(file, engine=name) for name in names[names.index(chosen) :])
     reading = _Reading(files, counted.n_pages, _wanted_ocr(ocr), limits)
-    return Document(str(path), "pdf", "pt", counted.n_pages, content_hash, reading.pages)
+    return Document(str(path), "pdf", "pt", counted.n_pages, content_hash, reading.pages, chosen)
 
 
 def read_set(path: Path, content_hash: str, file_format: FileFormat, ocr: Ocr | None, limits: IngestLimits) -> Document:
@@ -150,7 +166,8 @@ class _Reading:
                 break
             again = self._once(file, number, ahead)
             if again.status == "ok" or (page.status == "failed" and again.status != "failed"):
-                return again
+                is_as_asked = layout_of(file.engine) == layout_of(self.files[0].engine)
+                return again if is_as_asked else _without_model(again, page)
         return page
 
     def _once(self, file: PdfFile, number: int, ahead: PagesAhead) -> Page:
@@ -162,3 +179,11 @@ class _Reading:
         finally:
             other.close()
             ahead.seconds_left = other.seconds_left
+
+
+def _without_model(page: Page, tried: Page) -> Page:
+    """A page as an engine without the model read it, which says why it is not as it was asked for."""
+    if page.problem is not None:
+        return page
+    why = f"the layout model failed on it, its regions are those of geometry ({tried.problem})"
+    return replace(page, problem=why, code="layout_model_failed")

@@ -9,7 +9,7 @@ from mm_megacontext.deep_zoom import belongs_to_deep_zoom
 from mm_megacontext.errors import IngestError, LimitExceeded
 from mm_megacontext.image_header import DEEP_ZOOM
 from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout.document import Document, SourceKind
+from mm_megacontext.layout.document import Document, Layout, SourceKind
 from mm_megacontext.layout.formats import BOOK_SUFFIXES, HTML_SUFFIXES, ZIP_SUFFIXES, format_of
 from mm_megacontext.layout.image_reader import identify, read_image
 from mm_megacontext.layout.ocr import find_ocr
@@ -58,6 +58,7 @@ def read(
     path: str | Path,
     *,
     engine: str = "auto",
+    layout: Layout = "geometric",
     password: str | None = None,
     ocr: str = "auto",
     limits: IngestLimits | None = None,
@@ -68,6 +69,8 @@ def read(
         path: The file. Its content decides what it is; an extension that names another kind of file is an error.
         engine: How PDF files are read: ``"pymupdf"``, ``"pdfium"``, the name of a plug-in, or ``"auto"``: PyMuPDF
             where it is installed, PDFium where it is not or cannot open the file.
+        layout: How regions of PDF pages and their order are found: by geometry, or ``"neural"``: by the model of
+            PyMuPDF 2, which takes about a second for each file and several times as long for each page.
         password: For an encrypted PDF.
         ocr: How scanned pages and images become text, see ``ocr.find_ocr``: ``"auto"``, ``"off"``, or Tesseract's
             languages. Of images, those of at most ``image_words.MAX_OCR_PIXELS``.
@@ -76,15 +79,15 @@ def read(
     Raises:
         IngestError: The file is missing, empty, damaged, encrypted, or of an unsupported kind.
         LimitExceeded: The file is larger or has more pages than ``limits`` allow, or opening it takes longer.
-        MissingExtra: ``engine`` or what ``ocr`` names is not installed.
-        ValueError: ``engine`` is unknown.
+        MissingExtra: ``engine``, the model of the layout or what ``ocr`` names is not installed.
+        ValueError: ``engine`` is unknown, or has no such layout.
     """
     path, limits = Path(path), limits or IngestLimits()
     head, digest = _head_and_hash(path)
     if _PDF_MARK in head[:_PDF_MARK_WITHIN]:
         _check_suffix(path, "a PDF", "pdf", _TEXT_SUFFIXES | _IMAGE_SUFFIXES | _SET_SUFFIXES)
         _check_bytes(path, limits)
-        return read_pdf(path, digest, engine, password, find_ocr(ocr), limits)
+        return read_pdf(path, digest, engine, layout, password, find_ocr(ocr), limits)
     file_format = format_of(head, path.suffix.lower())
     if file_format is not None:
         _check_bytes(path, limits)

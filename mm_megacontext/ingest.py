@@ -14,7 +14,7 @@ from mm_megacontext.bases.base import BaseTokenizer
 from mm_megacontext.build import Gister, TreeBuilder, is_one_figure
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout.document import Document, Page, PageStatus
+from mm_megacontext.layout.document import Document, Layout, Page, PageStatus
 from mm_megacontext.layout.reader import is_supported_name, read
 from mm_megacontext.store import Store
 from mm_megacontext.store_catalogue import SourceInfo, SourceRecord
@@ -112,9 +112,9 @@ class Ingester:
     limits: IngestLimits = field(default_factory=IngestLimits)
     running_titles: bool = False
 
-    def open(self, path: Path, *, engine: str, password: str | None, ocr: str) -> Document:
+    def open(self, path: Path, *, engine: str, layout: Layout, password: str | None, ocr: str) -> Document:
         """Open a file. Raises IngestError."""
-        return read(path.resolve(), engine=engine, password=password, ocr=ocr, limits=self.limits)
+        return read(path.resolve(), engine=engine, layout=layout, password=password, ocr=ocr, limits=self.limits)
 
     def add(self, document: Document, password: str | None, on_page: Callable[[Page], None]) -> SourceSummary:
         """Build the document's tree and commit it.
@@ -132,6 +132,7 @@ class Ingester:
             content_hash=document.content_hash,
             page_sizes=log.sizes,
             problems=log.told,
+            engine=document.engine,
         )
         with ExitStack() as stack:
             figures = self._figures(document, password, stack)

@@ -30,6 +30,8 @@ ELSEWHERE = {
     "visibility_unknown": "tests/layout/test_isolation.py",
     "marks_unread": "tests/layout/test_marks.py",
     "layout_failed": "tests/layout/test_reader.py",
+    "layout_model_failed": "tests/layout/test_neural.py",
+    "text_layer_disagrees": "tests/layout/test_disagreement.py",
 }
 
 
