@@ -101,7 +101,7 @@ def _is_odd(words: Sequence[RawWord]) -> bool:
     characters = Counter(c for c in _normal(text) if c.isalnum())
     if characters.total() < _MIN_CHARACTERS:
         return False
-    if sum(n for _, n in characters.most_common(3)) > _FEW_SHARE * characters.total():
+    if sum(sorted(characters.values())[-3:]) > _FEW_SHARE * characters.total():
         return True
     latin = [characters[chr(ord("a") + i)] for i in range(len(_LETTERS))]
     return sum(latin) >= _MIN_SPREAD and _cosine(latin, _LETTERS) < _MIN_LIKENESS

@@ -29,6 +29,7 @@ from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Page
 from mm_megacontext.layout.reader import read
 from mm_megacontext.layout.xlsx_flow import shown
+from tests.layout.test_attacks import listener as listener
 from tests.layout.test_html import png
 
 Found = list[tuple[str, int | None, str, str | None]]
@@ -223,3 +224,35 @@ def test_a_document_type_is_refused(tmp_path: Path) -> None:
     with pytest.raises(IngestError, match="document type") as caught:
         read(tmp_path / "bad.docx")
     assert caught.value.code == "corrupt"
+
+
+@pytest.mark.parametrize("place", ["url", "file"])
+def test_what_a_document_names_elsewhere_is_not_fetched(
+    place: str, tmp_path: Path, listener: tuple[str, list[str]]
+) -> None:
+    url, asked = listener
+    (tmp_path / "red.png").write_bytes(png(200, 100))
+    target = url if place == "url" else (tmp_path / "red.png").as_uri()
+    written = docx.Document()
+    written.add_paragraph("before")
+    written.add_picture(io.BytesIO(png(200, 100)))
+    written.add_paragraph("after")
+    path = saved(written, tmp_path / "good.docx")
+    outside = f'TargetMode="External" Target="{target}"'
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(tmp_path / "bad.docx", "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "word/document.xml":
+                data = data.replace(b"r:embed=", b"r:link=")
+            if name == "word/_rels/document.xml.rels":
+                data = data.replace(b'Target="media/image1.png"', outside.encode())
+                more = f'<Relationship Id="t" Type="{_TEMPLATE}" {outside}/></Relationships>'
+                data = data.replace(b"</Relationships>", more.encode())
+                assert data.count(outside.encode()) == 2
+            new.writestr(name, data)
+    _, found, _ = regions(tmp_path / "bad.docx")
+    assert [text for _, _, text, _ in found] == ["before", "after"]
+    assert asked == []
+
+
+_TEMPLATE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/attachedTemplate"
