@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,7 +73,9 @@ def test_of_files(code: ErrorCode, tmp_path: Path) -> None:
 
 def test_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     png(tmp_path / "a.png")
-    monkeypatch.setitem(sys.modules, "pyvips", None)
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "pyvips.py").write_text("raise ImportError('no libvips')")
+    monkeypatch.syspath_prepend(str(tmp_path / "modules"))  # where the process that reads images looks first
     with pytest.raises(IngestError) as caught:
         read(tmp_path / "a.png", limits=IngestLimits(max_decoded_pixels=100))
     assert caught.value.code == "missing_extra"
