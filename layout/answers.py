@@ -10,7 +10,8 @@ from typing import Any
 
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.document import Box, Link, Page, Region, Table
-from mm_megacontext.layout.pdf_messages import Measured, Pixels, ReadPage, Render, Request
+from mm_megacontext.layout.image_messages import PixelsOpened, ReadImage
+from mm_megacontext.layout.pdf_messages import Measured, Pixels, ReadPage, Request, asked_size
 from mm_megacontext.layout.wire import BadMessage
 
 _MAX_CELLS = 1_000_000  # of the tables of a page
@@ -22,12 +23,23 @@ def check_answer(answer: Any, request: Request, limits: IngestLimits) -> None:
     """Whether a message of the right type can be the answer. Raises BadMessage."""
     if isinstance(answer, Page) and isinstance(request, ReadPage):
         check_page(answer, request.number, limits.max_decoded_pixels)
-    elif isinstance(answer, Pixels) and isinstance(request, Render):
-        _, _, width, height = request.rect
+    elif isinstance(answer, Page) and isinstance(request, ReadImage):
+        check_page(answer, 1, limits.max_pixels)
+    elif isinstance(answer, PixelsOpened):
+        _check_opened(answer, limits.max_pixels)
+    elif isinstance(answer, Pixels):
+        width, height = asked_size(request) or (0, 0)
         if len(answer.rgb) != 3 * width * height:
             raise BadMessage(f"{len(answer.rgb)} bytes are not {width} x {height} pixels")
     elif isinstance(answer, Measured) and not (answer.width > 0 and answer.height > 0):
         raise BadMessage("a page without a size")
+
+
+def _check_opened(opened: PixelsOpened, max_pixels: int) -> None:
+    if min(opened.width, opened.height) < 1 or opened.width * opened.height > max_pixels:
+        raise BadMessage(f"an image of {opened.width} x {opened.height} pixels")
+    if opened.scale is not None and min(opened.scale) <= 0:
+        raise BadMessage("pixels without a size")
 
 
 def check_page(page: Page, number: int, max_pixels: int) -> None:
@@ -39,6 +51,8 @@ def check_page(page: Page, number: int, max_pixels: int) -> None:
         raise BadMessage(f"a page of {width:g} x {height:g} pt")
     if (page.problem is None) != (page.code is None):
         raise BadMessage("a problem without a code, or a code without a problem")
+    if page.disagreement is not None and not 0 <= page.disagreement <= 1:
+        raise BadMessage(f"a disagreement of {page.disagreement:g}")
     if sum(r.table.n_rows * r.table.n_columns for r in page.regions if r.table is not None) > _MAX_CELLS:
         raise BadMessage(f"tables of more than {_MAX_CELLS} cells")
     for region in page.regions:

@@ -17,16 +17,27 @@ Box = tuple[float, float, float, float]
 
 Unit = Literal["pt", "px"]
 
-SourceKind = Literal["pdf", "image", "text", "markdown"]
+SourceKind = Literal["pdf", "image", "text", "markdown", "html", "epub", "xps", "fb2", "mobi", "docx", "xlsx", "pptx"]
 
 RegionKind = Literal[
     "text", "heading", "list", "table", "form", "caption", "header", "footer", "formula", "code", "figure", "scan"
 ]
 
+Layout = Literal["geometric", "neural"]
+"""How regions and their order are found: by geometry alone, or by a model that has looked at the page."""
+
 CellRole = Literal["body", "column_header", "row_header"]
 
 HiddenReason = Literal[
-    "not painted", "transparent", "smaller than 1 pt", "outside the page", "no contrast", "under an image"
+    "not painted",
+    "transparent",
+    "smaller than 1 pt",
+    "outside the page",
+    "no contrast",
+    "under an image",
+    "in a layer that is off",
+    "only in ActualText",
+    "not displayed",
 ]
 """Why a person who looks at the page does not see a text that is in the file."""
 
@@ -181,6 +192,8 @@ class Page:
         code: The same for programs; None where there is no problem.
         fields: Of a form; their values are words of the regions, too, and boxes to tick are the words ☐ and ☑.
         notes: Comments are no words of the regions; a text that is painted on the page is.
+        disagreement: How much the text differs from what OCR sees, 0 to 1; None where there was no reason to compare
+            them, see ``disagreement.py``.
     """
 
     number: int
@@ -192,6 +205,7 @@ class Page:
     fields: tuple[FormField, ...] = ()
     notes: tuple[Note, ...] = ()
     links: tuple[Link, ...] = ()
+    disagreement: float | None = None
 
     @property
     def status(self) -> PageStatus:
@@ -216,6 +230,8 @@ class Document:
     content_hash: str
     """sha256 of the file's bytes, hexadecimal."""
     open_pages: Callable[[], Iterator[Page]] = field(repr=False, compare=False)
+    engine: str = ""
+    """What opened it, where there is a choice; a page names its own."""
 
     def pages(self) -> Iterator[Page]:
         """Read the pages in order; may be called again."""

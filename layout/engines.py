@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.errors import MissingExtra
-from mm_megacontext.layout.document import Box, FormField, HiddenReason, Link, Note
+from mm_megacontext.layout.document import Box, FormField, HiddenReason, Layout, Link, Note, RegionKind
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -30,12 +30,20 @@ It is called in the process that reads the file, see ``pdf_worker``: a new one f
 sees of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too much memory.
 """
 
+NEURAL = "pymupdf+neural"
+"""PyMuPDF, and what its model says of a page; asked for as ``layout="neural"``."""
+
 BUILT_IN = {
     "pymupdf": "mm_megacontext.layout.pymupdf_engine:create",
+    NEURAL: "mm_megacontext.layout.pymupdf_neural:create",
     "pdfium": "mm_megacontext.layout.pdfium_engine:create",
 }
 
 NO_PYMUPDF = "the PyMuPDF engine needs PyMuPDF: pip install 'mm-megacontext[pymupdf]', or use engine='pdfium'"
+NO_MODEL = (
+    "the neural layout needs the model of PyMuPDF 2, and the PyMuPDF that is installed has none: "
+    "pip install 'pymupdf>=2.0', or use the geometric layout"
+)
 
 _LIGATURES = {
     0xFB00: "ff",
@@ -84,6 +92,14 @@ class Painted(NamedTuple):
     box: Box
 
 
+class ModelRegion(NamedTuple):
+    """A region as a model sees it, without words; ``level`` is that of a heading, None where its size decides."""
+
+    kind: RegionKind
+    box: Box
+    level: int | None = None
+
+
 class Marks(NamedTuple):
     """What lies on a page and is no part of its content."""
 
@@ -110,6 +126,8 @@ class RawPage:
         paint_order: What is painted, in order. None where the engine does not know.
         marks: Form fields, notes and links that can be seen.
         marks_error: Why these could not be read, or None.
+        model_regions: What a model says that the page is made of, in reading order; called while the page is open. None
+            where no model was asked for.
     """
 
     number: int
@@ -122,6 +140,7 @@ class RawPage:
     paint_order: Callable[[], list[Painted]] | None = None
     marks: Marks = NO_MARKS
     marks_error: Exception | None = None
+    model_regions: Callable[[], list[ModelRegion]] | None = None
 
 
 MAX_RULE_PT = 2.5
@@ -167,23 +186,57 @@ def load_engine(name: str) -> PdfEngine:
     return engine
 
 
-def candidates(name: str) -> list[str]:
+def candidates(name: str, layout: Layout = "geometric") -> list[str]:
     """The engines to try in turn: the named one, or for ``auto`` PyMuPDF where installed and then PDFium.
 
-    None of them is loaded: that is for the process that reads.
+    For the neural layout it is PyMuPDF with its model; the others are for pages that this cannot read. None of them is
+    loaded: that is for the process that reads.
 
     Raises:
-        ValueError: There is no engine ``name``.
-        MissingExtra: It is PyMuPDF, which is not installed.
+        ValueError: There is no engine ``name`` or no ``layout``, or the engine does not have it.
+        MissingExtra: It is PyMuPDF, which is not installed, or has no model.
     """
+    if layout not in get_args(Layout):
+        raise ValueError(f"unknown layout {layout!r}: use one of {', '.join(get_args(Layout))}")
     has_pymupdf = find_spec("pymupdf") is not None
+    if layout == "neural":
+        others = _beside_neural(name)
+        if not has_pymupdf:
+            raise MissingExtra(NO_PYMUPDF)
+        if not _has_model():
+            raise MissingExtra(NO_MODEL)
+        return [NEURAL, *others]
     if name == "auto":
         return ["pymupdf", "pdfium"] if has_pymupdf else ["pdfium"]
     if name == "pymupdf" and not has_pymupdf:
         raise MissingExtra(NO_PYMUPDF)
-    if name not in BUILT_IN and name not in _plugins():
+    if name == NEURAL or (name not in BUILT_IN and name not in _plugins()):
         raise _unknown(name)
     return [name]
+
+
+def layout_of(engine: str) -> Layout:
+    """The layout of pages that an engine of that name has read."""
+    return "neural" if engine == NEURAL else "geometric"
+
+
+def without_model(engine: str) -> str:
+    """The engine of a page that the model had no part in."""
+    return "pymupdf" if engine == NEURAL else engine
+
+
+def _beside_neural(name: str) -> list[str]:
+    """Who reads the pages that the model's engine cannot. Raises ValueError where ``name`` has no model."""
+    if name in ("auto", "pymupdf"):
+        return ["pymupdf", "pdfium"] if name == "auto" else ["pymupdf"]
+    raise ValueError(f"the neural layout is PyMuPDF's and engine {name!r} has none: use engine 'pymupdf' or 'auto'")
+
+
+def _has_model() -> bool:
+    """Whether the PyMuPDF that is installed has its model; told without importing it."""
+    spec = find_spec("pymupdf")
+    places = [] if spec is None else spec.submodule_search_locations or []
+    return any((Path(place) / "layout" / "__init__.py").is_file() for place in places)
 
 
 def _plugins() -> dict[str, EntryPoint]:
@@ -193,7 +246,7 @@ def _plugins() -> dict[str, EntryPoint]:
 
 
 def _unknown(name: str) -> ValueError:
-    known = ", ".join(["auto", *BUILT_IN, *_plugins()])
+    known = ", ".join(["auto", *(built_in for built_in in BUILT_IN if built_in != NEURAL), *_plugins()])
     return ValueError(f"unknown layout engine {name!r}: use one of {known}")
 
 

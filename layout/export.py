@@ -36,6 +36,7 @@ def page_to_json(page: Page) -> dict[str, Any]:
         "engine": page.engine,
         "problem": page.problem,
         "code": page.code,
+        "disagreement": None if page.disagreement is None else round(page.disagreement, 3),
         "regions": [_region_to_json(region, order) for order, region in enumerate(page.regions, 1)],
         "fields": [{"name": f.name, "kind": f.kind, "value": f.value, "bbox": _rounded(f.bbox)} for f in page.fields],
         "notes": [{"kind": n.kind, "text": n.text, "author": n.author, "bbox": _rounded(n.bbox)} for n in page.notes],

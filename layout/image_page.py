@@ -1,9 +1,13 @@
-"""A raster image as a document of one page, in pixels, with one figure region that covers it."""
+"""A raster image as a page, in pixels: a figure that covers it, and before it the words that OCR finds on it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from mm_megacontext.deep_zoom import read_deep_zoom
@@ -17,18 +21,35 @@ from mm_megacontext.image_header import (
     read_header,
 )
 from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout.document import Document, Page, Region
+from mm_megacontext.layout.document import Page, Region
+from mm_megacontext.layout.image_words import MAX_OCR_PIXELS, find_writing
+from mm_megacontext.layout.ocr import Ocr, OcrFailed
 from mm_megacontext.vips_file import VipsFile
 
 _JPEG_DRAFT = 8  # JPEG decodes at an eighth of the size, and still reads every byte
 
 
-def read_image(path: Path, content_hash: str, image_format: str, limits: IngestLimits) -> Document:
-    """An image file as a document of one page. Of several frames, the first one counts.
+class Raster(Protocol):
+    """Gives the pixels of a rectangle of the image, upright: (height, width, 3)."""
+
+    def read(self, region: tuple[int, int, int, int], level: int = 0) -> npt.NDArray[np.uint8]: ...
+
+
+def image_page(
+    path: Path, image_format: str, limits: IngestLimits, ocr: Ocr | None, raster: Callable[[], Raster]
+) -> Page:
+    """An image file as a page; what is wrong with its words is the page's problem.
 
     What fits in memory is decoded once, to know that it can be, and let go. Of larger images the directories are
     followed, the file's length is compared with what they say, and a few places are decoded; a TIFF without tiles, PNG
     or JPEG of that size is decoded whole, to disk.
+
+    Args:
+        path: The file.
+        image_format: What it is.
+        limits: What is refused.
+        ocr: What reads words; None to leave them alone. An image of more than ``MAX_OCR_PIXELS`` is not read.
+        raster: Opens the image as pixels.
 
     Raises:
         LimitExceeded: The image is larger than ``limits`` allow; the message names the limit.
@@ -48,9 +69,14 @@ def read_image(path: Path, content_hash: str, image_format: str, limits: IngestL
         large.probe()
         width, height = large.size
     size = (float(width), float(height))
-    region = Region(kind="figure", bbox=(0.0, 0.0, *size))
-    page = Page(number=1, size=size, regions=(region,), engine=reader)
-    return Document(str(path), "image", "px", 1, content_hash, lambda: iter((page,)))
+    figure = Region(kind="figure", bbox=(0.0, 0.0, *size))
+    if ocr is None or width * height > MAX_OCR_PIXELS:
+        return Page(1, size, (figure,), reader)
+    try:
+        words = find_writing(raster().read((0, 0, width, height)), ocr)
+    except OcrFailed as e:
+        return Page(1, size, (figure,), reader, problem=str(e), code=e.code)
+    return Page(1, size, (*words, figure), reader)
 
 
 def _decoded_size(header: ImageHeader, limits: IngestLimits) -> tuple[int, int]:
@@ -71,6 +97,8 @@ def _decoded_size(header: ImageHeader, limits: IngestLimits) -> tuple[int, int]:
         ) from e
     except UnidentifiedImageError as e:
         raise IngestError(f"cannot be opened as {name}: export it anew", source=source) from e
+    except MemoryError:
+        raise  # of a limit, not of the file
     except Exception as e:  # decoders raise anything on damaged data
         what = (str(e).splitlines() or [type(e).__name__])[0]
         raise IngestError(f"the {name} image is truncated or damaged ({what}): export it anew", source=source) from e

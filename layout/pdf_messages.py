@@ -11,11 +11,22 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mm_megacontext.errors import ErrorCode
+from mm_megacontext.layout.document import SourceKind
+from mm_megacontext.layout.formats import FileFormat
+from mm_megacontext.layout.image_messages import (
+    IMAGE_REQUESTS,
+    ImageRequest,
+    ReadImage,
+    ReadOverview,
+    ReadPixels,
+)
 
 EXIT_NO_MEMORY = 71
 """Exit code of a worker whose memory ran out outside a page."""
 RENDERER = "pdfium for pixels"
 """Stands for an engine where a file is opened to be rendered."""
+SETTER = "pymupdf for pages"
+"""Stands for an engine where what is no PDF is set, read and drawn."""
 MOST_REQUEST_BYTES = 1 << 16
 _BESIDE_BYTES = 1 << 14  # failures say what is wrong
 
@@ -28,13 +39,15 @@ class PdfFile:
         path: Absolute, as ``os.fsencode`` gives it.
         stamp: Device, inode, bytes and time of change (ns): another file of that name has another one.
         password: UTF-8, or None.
-        engine: Name of a layout engine, or ``RENDERER``.
+        engine: Name of a layout engine, or ``RENDERER``; ``SETTER`` for all files that are no PDFs.
+        format: What it is opened as.
     """
 
     path: bytes
     stamp: tuple[int, int, int, int]
     password: bytes | None
     engine: str
+    format: FileFormat = "pdf"
 
     @property
     def identity(self) -> tuple[bytes, tuple[int, int, int, int]]:
@@ -80,8 +93,9 @@ class Render:
     px_per_pt: float
 
 
-Request = Count | ReadPage | Measure | Render
-REQUESTS = (Count, ReadPage, Measure, Render)
+PdfRequest = Count | ReadPage | Measure | Render
+Request = PdfRequest | ImageRequest
+REQUESTS = (Count, ReadPage, Measure, Render, *IMAGE_REQUESTS)
 
 
 def most_bytes(request: Request) -> int:
@@ -89,17 +103,24 @@ def most_bytes(request: Request) -> int:
 
     A page of 20 000 words takes a MiB.
     """
-    if isinstance(request, ReadPage):
+    if isinstance(request, ReadPage | ReadImage):
         return 8 << 20
-    pixels = math.prod(request.rect[2:]) if isinstance(request, Render) else 0
-    return 3 * pixels + _BESIDE_BYTES
+    return 3 * math.prod(asked_size(request) or (0,)) + _BESIDE_BYTES
+
+
+def asked_size(request: Request) -> tuple[int, int] | None:
+    """Width and height of the pixels that are asked for; None where none are."""
+    if isinstance(request, Render | ReadPixels):
+        return request.rect[2:]
+    return request.size if isinstance(request, ReadOverview) else None
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """The number of pages."""
+    """The number of pages, and what the file is: of an archive, only who opens it can tell."""
 
     n_pages: int
+    kind: SourceKind = "pdf"
 
 
 @dataclass(frozen=True, slots=True)

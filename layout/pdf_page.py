@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from mm_megacontext.errors import ErrorCode, IngestError
+from mm_megacontext.layout.disagreement import MAX_SCORE, disagreement, is_doubtful
 from mm_megacontext.layout.document import Page, Region
-from mm_megacontext.layout.engines import OpenPdf, RawPage
+from mm_megacontext.layout.engines import ModelRegion, OpenPdf, RawPage, RawWord, without_model
 from mm_megacontext.layout.form_values import with_values
 from mm_megacontext.layout.leaders import without_leaders
-from mm_megacontext.layout.ocr import DPI, Ocr, OcrFailed
+from mm_megacontext.layout.neural_regions import fill_regions
+from mm_megacontext.layout.ocr import DPI, NoOcr, Ocr, OcrFailed
 from mm_megacontext.layout.regions import find_regions
 from mm_megacontext.layout.visibility import split_hidden
 
@@ -24,6 +27,12 @@ MARKS_UNREAD = "its form fields, notes and links could not be read"
 MOST_LETTERS = 300
 """Of what an engine says is wrong."""
 _NO_MEMORY = re.compile(r"\b[mc]alloc\b|\brealloc\b|out of memory", re.IGNORECASE)
+
+
+class ModelFailed(Exception):
+    """The layout model failed on a page, which is then laid out by geometry."""
+
+    code: ErrorCode = "layout_model_failed"
 
 
 class TooLarge(ValueError):
@@ -57,15 +66,42 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None, max_pixel
         problem = f"whether text on it is hidden could not be found out ({first_words(e)})"
         code = _code(e, "visibility_unknown")
         seen, hidden = raw, ()
+    laid_out = _LaidOut(())
     try:
-        regions, unread = _regions_and_failure(with_values(_without_leaders(seen), raw.words), ocr)
+        laid_out = _lay_out(with_values(_without_leaders(seen), raw.words), ocr)
     except Exception as e:
-        regions, unread = (), None
         problem, code = first_words(e), _code(e, "layout_failed")
-    if problem is None and unread is not None:
-        problem, code = first_words(unread), unread.code
-    found = (*regions, *hidden)
-    return Page(number, raw.size, found, engine, problem=problem, code=code, fields=fields, notes=notes, links=links)
+    if problem is None and laid_out.failure is not None:
+        problem, code = first_words(laid_out.failure), laid_out.failure.code
+    score: float | None = None
+    if problem is None:
+        score, problem, code = _doubt(seen, ocr)
+    return Page(
+        number,
+        raw.size,
+        (*laid_out.regions, *hidden),
+        engine if laid_out.by_model else without_model(engine),
+        problem=problem,
+        code=code,
+        fields=fields,
+        notes=notes,
+        links=links,
+        disagreement=score,
+    )
+
+
+def _doubt(page: RawPage, ocr: Ocr | None) -> tuple[float | None, str | None, ErrorCode | None]:
+    """How much the text of a page differs from what it shows, if that was looked at, and what is wrong with it."""
+    if ocr is None or isinstance(ocr, NoOcr) or page.raster is None or _is_scan(page) or not is_doubtful(page):
+        return None, None, None
+    try:
+        score = disagreement(page.words, _read_picture(page, ocr))
+    except OcrFailed as e:
+        return None, f"whether its text is what it shows could not be found out ({e})", e.code
+    if score is None or score <= MAX_SCORE:
+        return score, None, None
+    problem = f"its text is not what it shows (they differ by {score:.2f}, more than {MAX_SCORE}): look at the page"
+    return score, problem, "text_layer_disagrees"
 
 
 def _without_leaders(page: RawPage) -> RawPage:
@@ -93,22 +129,48 @@ def _code(error: Exception, otherwise: ErrorCode) -> ErrorCode:
     return "limit_memory" if isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) else otherwise
 
 
-def _regions_and_failure(page: RawPage, ocr: Ocr | None) -> tuple[tuple[Region, ...], OcrFailed | None]:
-    """The regions, and why a scan is left as it is if it cannot be read."""
+@dataclass(frozen=True, slots=True)
+class _LaidOut:
+    """The regions of a page; why a scan is left as it is, or the model did not help; whether the model found them."""
+
+    regions: tuple[Region, ...]
+    failure: OcrFailed | ModelFailed | None = None
+    by_model: bool = False
+
+
+def _lay_out(page: RawPage, ocr: Ocr | None) -> _LaidOut:
     try:
-        return _regions(page, ocr), None
-    except OcrFailed as e:
-        return find_regions(page), e
+        if ocr is not None and page.raster is not None and _is_scan(page):
+            return _LaidOut(_scan_regions(page, ocr))
+        return _LaidOut(find_regions(page)) if page.model_regions is None else _by_model(page, page.model_regions)
+    except (OcrFailed, ModelFailed) as e:
+        return _LaidOut(find_regions(page), e)
 
 
-def _regions(page: RawPage, ocr: Ocr | None) -> tuple[Region, ...]:
-    if ocr is None or page.raster is None or not _is_scan(page):
-        return find_regions(page)
-    scale = min(DPI / _PT_PER_INCH, (_MAX_OCR_PIXELS / (page.size[0] * page.size[1])) ** 0.5)
-    words = ocr.words(page.raster(scale), 1 / scale)
+def _by_model(page: RawPage, model: Callable[[], list[ModelRegion]]) -> _LaidOut:
+    """The regions as the model sees them. Raises ModelFailed."""
+    try:
+        found = model()
+    except MemoryError:
+        raise
+    except Exception as e:
+        raise ModelFailed(f"the layout model failed on it, its regions are those of geometry ({first_words(e)})") from e
+    return _LaidOut(fill_regions(page, found), by_model=bool(found and page.words))
+
+
+def _scan_regions(page: RawPage, ocr: Ocr) -> tuple[Region, ...]:
+    """The regions of a scan with the words that it shows. Raises OcrFailed."""
+    words = _read_picture(page, ocr)
     if len(words) <= len(page.words):
         return find_regions(page)
     return (*find_regions(replace(page, words=words, images=[])), *_as_picture(page))
+
+
+def _read_picture(page: RawPage, ocr: Ocr) -> list[RawWord]:
+    """The words that a page shows. Raises OcrFailed."""
+    assert page.raster is not None, "the caller has asked"
+    scale = min(DPI / _PT_PER_INCH, (_MAX_OCR_PIXELS / (page.size[0] * page.size[1])) ** 0.5)
+    return ocr.words(page.raster(scale), 1 / scale)
 
 
 def _is_scan(page: RawPage) -> bool:
@@ -127,6 +189,6 @@ def _as_picture(page: RawPage) -> tuple[Region, ...]:
 def first_words(error: Exception) -> str:
     """What an error says, on one line that is not too long: engines repeat what files hold."""
     first = (str(error).splitlines() or [""])[0][:MOST_LETTERS]
-    if isinstance(error, TooLarge):
+    if isinstance(error, TooLarge | ModelFailed):
         return first
     return f"{type(error).__name__}: {first}".rstrip(": ")

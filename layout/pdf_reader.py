@@ -1,4 +1,4 @@
-"""A PDF as a document whose pages are read by worker processes, a few ahead of the one that is wanted.
+"""A file as a document whose pages are read by worker processes, a few ahead of the one that is wanted.
 
 A page that one engine cannot read, or that its worker does not survive, goes to the next engine. What none can read is
 a failed page that says why; the pages after it go on.
@@ -16,31 +16,58 @@ from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout import worker_pool
 from mm_megacontext.layout.continued_tables import join_tables
-from mm_megacontext.layout.document import Document, Page
-from mm_megacontext.layout.engines import candidates
+from mm_megacontext.layout.document import Document, Layout, Page
+from mm_megacontext.layout.engines import candidates, layout_of
+from mm_megacontext.layout.formats import NO_PYMUPDF, FileFormat, can_be_set
 from mm_megacontext.layout.ocr import Ocr, Tesseract
 from mm_megacontext.layout.pages_ahead import PagesAhead
-from mm_megacontext.layout.pdf_messages import Count, Failure, PdfFile
+from mm_megacontext.layout.pdf_messages import SETTER, Count, Counted, Failure, PdfFile
 from mm_megacontext.layout.running_titles import settle_running_titles
 from mm_megacontext.layout.worker_process import WorkerFailed
 
-_SAME_FOR_ALL = (None, "limit_pixels", "limit_size", "ocr_unavailable", "ocr_failed")
-"""What another engine would say, too."""
+_SAME_FOR_ALL = (
+    None,
+    "limit_pixels",
+    "limit_size",
+    "ocr_unavailable",
+    "ocr_failed",
+    "layout_model_failed",
+    "text_layer_disagrees",
+)
+"""What another engine would say, too, or cannot mend."""
 
 
 def read_pdf(
-    path: Path, content_hash: str, engine: str, password: str | None, ocr: Ocr | None, limits: IngestLimits
+    path: Path,
+    content_hash: str,
+    engine: str,
+    layout: Layout,
+    password: str | None,
+    ocr: Ocr | None,
+    limits: IngestLimits,
 ) -> Document:
     """A PDF whose pages are read when they are asked for. Arguments and errors are those of ``reader.read``."""
-    names = candidates(engine)
+    names = candidates(engine, layout)
     file = pdf_file(path, password)
-    chosen, n_pages = _choose_engine(path, file, names, limits)
+    # A model that was asked for and cannot be had is an error; a page that it cannot read goes to those after it.
+    openers = names if layout == "geometric" else names[:1]
+    chosen, counted = _choose_engine(path, file, openers, limits)
     files = tuple(replace(file, engine=name) for name in names[names.index(chosen) :])
-    reading = _Reading(files, n_pages, _wanted_ocr(ocr), limits)
-    return Document(str(path), "pdf", "pt", n_pages, content_hash, reading.pages)
+    reading = _Reading(files, counted.n_pages, _wanted_ocr(ocr), limits)
+    return Document(str(path), "pdf", "pt", counted.n_pages, content_hash, reading.pages, chosen)
 
 
-def pdf_file(path: str | Path, password: str | None, engine: str = "") -> PdfFile:
+def read_set(path: Path, content_hash: str, file_format: FileFormat, ocr: Ocr | None, limits: IngestLimits) -> Document:
+    """A file of another format, set on pages by PyMuPDF. Arguments and errors are those of ``reader.read``."""
+    if not can_be_set():
+        raise IngestError(f"a file of this kind {NO_PYMUPDF}", source=str(path), code="missing_extra")
+    file = pdf_file(path, None, SETTER, file_format)
+    counted = _count(path, file, limits)
+    reading = _Reading((file,), counted.n_pages, _wanted_ocr(ocr), limits)
+    return Document(str(path), counted.kind, "pt", counted.n_pages, content_hash, reading.pages)
+
+
+def pdf_file(path: str | Path, password: str | None, engine: str = "", file_format: FileFormat = "pdf") -> PdfFile:
     """How a worker is told of a file. Raises IngestError where it is gone."""
     try:
         stat = os.stat(path)
@@ -51,6 +78,7 @@ def pdf_file(path: str | Path, password: str | None, engine: str = "") -> PdfFil
         stamp=(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns),
         password=None if password is None else password.encode("utf-8", "surrogatepass"),
         engine=engine,
+        format=file_format,
     )
 
 
@@ -69,8 +97,8 @@ def _wanted_ocr(ocr: Ocr | None) -> tuple[str, str] | None:
     return (ocr.executable, ocr.languages) if isinstance(ocr, Tesseract) else ("", "")
 
 
-def _choose_engine(path: Path, file: PdfFile, names: list[str], limits: IngestLimits) -> tuple[str, int]:
-    """The first engine that opens the file and finds a page in it, and the number of pages; else the first failure."""
+def _choose_engine(path: Path, file: PdfFile, names: list[str], limits: IngestLimits) -> tuple[str, Counted]:
+    """The first engine that opens the file and finds a page in it, and how many; else the first failure."""
     first: Exception | None = None
     for name in names:
         try:
@@ -81,8 +109,8 @@ def _choose_engine(path: Path, file: PdfFile, names: list[str], limits: IngestLi
     raise first
 
 
-def _count(path: Path, file: PdfFile, limits: IngestLimits) -> int:
-    """The number of pages. Raises IngestError, MissingExtra."""
+def _count(path: Path, file: PdfFile, limits: IngestLimits) -> Counted:
+    """The number of pages, at least one. Raises IngestError, MissingExtra."""
     try:
         with worker_pool.borrowed(limits, file) as worker:
             worker.ask(Count(file))
@@ -91,16 +119,19 @@ def _count(path: Path, file: PdfFile, limits: IngestLimits) -> int:
         raise failure_of(e, str(path)) from e
     if isinstance(answer, Failure):
         raise failure_of(answer, str(path))
-    n_pages: int = answer.n_pages
-    if n_pages < 1:
-        raise IngestError("the PDF has no pages, or is damaged: export it anew", source=str(path), code="zero_pages")
-    if n_pages > limits.max_pages:
+    counted: Counted = answer
+    if counted.n_pages < 1:
+        what = (
+            "the PDF has no pages, or is damaged" if file.format == "pdf" else "it has no pages: there is nothing in it"
+        )
+        raise IngestError(f"{what}: export it anew", source=str(path), code="zero_pages")
+    if counted.n_pages > limits.max_pages:
         raise LimitExceeded(
-            f"the PDF has {n_pages} pages, more than the limit of {limits.max_pages}: raise max_pages",
+            f"it has {counted.n_pages} pages, more than the limit of {limits.max_pages}: raise max_pages",
             source=str(path),
             code="limit_pages",
         )
-    return n_pages
+    return counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +166,8 @@ class _Reading:
                 break
             again = self._once(file, number, ahead)
             if again.status == "ok" or (page.status == "failed" and again.status != "failed"):
-                return again
+                is_as_asked = layout_of(file.engine) == layout_of(self.files[0].engine)
+                return again if is_as_asked else _without_model(again, page)
         return page
 
     def _once(self, file: PdfFile, number: int, ahead: PagesAhead) -> Page:
@@ -147,3 +179,11 @@ class _Reading:
         finally:
             other.close()
             ahead.seconds_left = other.seconds_left
+
+
+def _without_model(page: Page, tried: Page) -> Page:
+    """A page as an engine without the model read it, which says why it is not as it was asked for."""
+    if page.problem is not None:
+        return page
+    why = f"the layout model failed on it, its regions are those of geometry ({tried.problem})"
+    return replace(page, problem=why, code="layout_model_failed")

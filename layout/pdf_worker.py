@@ -1,4 +1,4 @@
-"""The process that opens PDFs for another one: reads pages, renders parts of them, and is expendable.
+"""The process that opens PDFs and images for another one: reads pages, renders parts of them, and is expendable.
 
 It is a copy of ``worker_origin`` and answers the requests of ``pdf_messages`` on a socket, all of them about one file.
 The kernel ends it when a request takes too long or too much: what a hostile file can do to it ends with it.
@@ -13,12 +13,14 @@ import signal
 import socket
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.layout import frames, wire
-from mm_megacontext.layout.document import Page
+from mm_megacontext.layout.document import Page, SourceKind
 from mm_megacontext.layout.engines import OpenPdf, load_engine
+from mm_megacontext.layout.image_messages import Identified, ImageFile, ImageRequest, PixelsOpened, ReadImage
+from mm_megacontext.layout.image_worker import ImageReader
 from mm_megacontext.layout.ocr import TIMEOUT_SECONDS, NoOcr, Ocr, Tesseract
 from mm_megacontext.layout.pdf_messages import (
     EXIT_NO_MEMORY,
@@ -31,6 +33,7 @@ from mm_megacontext.layout.pdf_messages import (
     Measure,
     Measured,
     PdfFile,
+    PdfRequest,
     Pixels,
     ReadPage,
     Request,
@@ -47,21 +50,42 @@ _OCR_SHARE = 0.8  # of the time for a page: what OCR did not finish shall leave 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerSettings:
-    """What a worker may use; see ``IngestLimits``."""
+    """What a worker may use; see ``IngestLimits``.
 
-    page_seconds: float
-    page_cpu_seconds: float
-    worker_bytes: int
+    Attributes:
+        seconds: Wall clock for a request.
+        cpu_seconds: Processor time for a request.
+        memory_bytes: Address space.
+        file_bytes: The longest file that it may write: none, but to decode an image that has no tiles.
+    """
+
+    seconds: float
+    cpu_seconds: float
+    memory_bytes: int
+    file_bytes: int
     max_decoded_pixels: int
+
+
+@runtime_checkable
+class PageReader(Protocol):
+    """A file whose pages come with their regions: it says itself what is a heading or a table."""
+
+    @property
+    def n_pages(self) -> int: ...
+
+    def read_page(self, number: int) -> Page: ...
+
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
     """A file that is held open, by whom, and what that calls itself."""
 
-    file: PdfFile
-    reader: OpenPdf | RasterFile
+    file: PdfFile | ImageFile
+    reader: OpenPdf | RasterFile | PageReader | ImageReader
     engine: str
+    kind: SourceKind = "pdf"
 
 
 class Worker:
@@ -71,7 +95,7 @@ class Worker:
         self._settings = settings
         self._held: _Held | None = None
 
-    def answer(self, request: Request) -> Counted | Page | Measured | Pixels | Failure:
+    def answer(self, request: Request) -> Answer | Failure:
         """The answer; what is wrong with the file or the page is one too."""
         try:
             return self._answer(request)
@@ -82,13 +106,28 @@ class Worker:
         except MemoryError:
             raise
         except Exception as e:  # engines raise anything on damaged files
-            return Failure("ingest", "corrupt", f"the PDF cannot be read ({first_words(e)}): export it anew")
+            what = "image" if isinstance(request.file, ImageFile) else "file"
+            return Failure("ingest", "corrupt", f"the {what} cannot be read ({first_words(e)}): export it anew")
 
-    def _answer(self, request: Request) -> Counted | Page | Measured | Pixels:
+    def close(self) -> None:
+        """Let go of the file, and of what was decoded of it to disk."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.reader.close()
+
+    def _answer(self, request: Request) -> Answer:
+        if isinstance(request, ImageRequest):
+            images = cast("ImageReader", self._open(request.file).reader)
+            return images.answer(request, self._ocr(request) if isinstance(request, ReadImage) else None)
+        return self._answer_of_pdf(request)
+
+    def _answer_of_pdf(self, request: PdfRequest) -> Counted | Page | Measured | Pixels:
         held = self._open(request.file)
         if isinstance(request, Count):
-            return Counted(held.reader.n_pages)
+            return Counted(cast("OpenPdf | RasterFile | PageReader", held.reader).n_pages, held.kind)
         if isinstance(request, ReadPage):
+            if isinstance(held.reader, PageReader):
+                return held.reader.read_page(request.number)
             pdf = cast("OpenPdf", held.reader)  # pages are asked of engines, pixels of the renderer
             return read_page(pdf, held.engine, request.number, self._ocr(request), self._settings.max_decoded_pixels)
         raster = cast("RasterFile", held.reader)
@@ -96,20 +135,31 @@ class Worker:
             return Measured(*raster.measure(request.number))
         return Pixels(raster.render(request.number, request.rect, request.px_per_pt))
 
-    def _open(self, file: PdfFile) -> _Held:
+    def _open(self, file: PdfFile | ImageFile) -> _Held:
         if self._held is None or self._held.file != file:
-            if self._held is not None:
-                held, self._held = self._held, None
-                held.reader.close()
-            self._held = _Held(file, *_reader(file))
+            self.close()
+            self._held = self._opened(file)
         return self._held
 
-    def _ocr(self, request: ReadPage) -> Ocr | None:
+    def _opened(self, file: PdfFile | ImageFile) -> _Held:
+        if isinstance(file, ImageFile):
+            return _Held(file, ImageReader(file), file.engine)
+        if file.format == "pdf":
+            return _Held(file, *_reader(file))
+        from mm_megacontext.layout.document_file import open_document  # not for those who only read PDFs
+
+        opened = open_document(Path(os.fsdecode(file.path)), file.format, self._settings.max_decoded_pixels)
+        return _Held(file, opened.reader, "pymupdf", opened.kind)
+
+    def _ocr(self, request: ReadPage | ReadImage) -> Ocr | None:
         if request.ocr is None:
             return None
         executable, languages = request.ocr
-        seconds = min(TIMEOUT_SECONDS, _OCR_SHARE * self._settings.page_seconds)
+        seconds = min(TIMEOUT_SECONDS, _OCR_SHARE * self._settings.seconds)
         return Tesseract(executable, languages, seconds) if executable else NoOcr()
+
+
+Answer = Counted | Page | Measured | Pixels | Identified | PixelsOpened
 
 
 def _reader(file: PdfFile) -> tuple[OpenPdf | RasterFile, str]:
@@ -140,6 +190,7 @@ def serve(end: socket.socket, settings: WorkerSettings) -> None:
         try:
             request = wire.unpack(frames.receive(end, MOST_REQUEST_BYTES), *REQUESTS)
         except EOFError:
+            worker.close()
             return
         _start_clocks(settings)
         answer = worker.answer(request)
@@ -152,9 +203,9 @@ def serve(end: socket.socket, settings: WorkerSettings) -> None:
 
 def _start_clocks(settings: WorkerSettings) -> None:
     """The kernel ends this process when a clock runs out; no code of ours or an engine's needs to be able to run."""
-    signal.setitimer(signal.ITIMER_REAL, settings.page_seconds)
+    signal.setitimer(signal.ITIMER_REAL, settings.seconds)
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    seconds = math.ceil(usage.ru_utime + usage.ru_stime + settings.page_cpu_seconds)
+    seconds = math.ceil(usage.ru_utime + usage.ru_stime + settings.cpu_seconds)
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     resource.setrlimit(resource.RLIMIT_CPU, (seconds if hard == resource.RLIM_INFINITY else min(seconds, hard), hard))
 
@@ -162,8 +213,8 @@ def _start_clocks(settings: WorkerSettings) -> None:
 def _confine(settings: WorkerSettings) -> None:
     for number in (signal.SIGALRM, signal.SIGXCPU):
         signal.signal(number, signal.SIG_DFL)
-    _lower(resource.RLIMIT_AS, settings.worker_bytes)
-    _lower(resource.RLIMIT_FSIZE, 0)  # nothing can be written to a file, by Tesseract neither
+    _lower(resource.RLIMIT_AS, settings.memory_bytes)
+    _lower(resource.RLIMIT_FSIZE, settings.file_bytes)  # of Tesseract, too
     _lower(resource.RLIMIT_CORE, 0)
     _lower(resource.RLIMIT_NOFILE, _OPEN_FILES)
 

@@ -22,6 +22,8 @@ from mm_megacontext.layout.passwords import wrong_password
 from mm_megacontext.layout.pdfium_file import is_password_error, open_pdfium
 from mm_megacontext.layout.pdfium_graphics import Frame, paint_order, read_graphics
 from mm_megacontext.layout.pdfium_marks import read_marks
+from mm_megacontext.layout.pdfium_unshown import address, find_layered_off, take_actual_text
+from mm_megacontext.layout.unshown import not_shown
 
 # It would warn of forms of a kind (XFA) that this build cannot draw; their fields are read all the same.
 logging.getLogger("pypdfium2").setLevel(logging.ERROR)
@@ -85,11 +87,13 @@ class _PdfiumFile:
 
 def _read_page(page: pdfium.PdfPage, number: int) -> RawPage:
     frame = Frame.of(page)
+    told, off = take_actual_text(page, frame), find_layered_off(page, frame)
     text_page = page.get_textpage()
     try:
-        words = list(_words(text_page, frame))
+        words = list(_words(text_page, frame, off))
     finally:
         text_page.close()
+    words += not_shown(words, told, "only in ActualText")
     rules, images, drawings = read_graphics(page, frame)
     return RawPage(
         number,
@@ -109,7 +113,7 @@ def _raster(page: pdfium.PdfPage, scale: float) -> npt.NDArray[np.uint8]:
     return grey.reshape(grey.shape[:2]).copy()
 
 
-def _words(text_page: pdfium.PdfTextPage, frame: Frame) -> Iterator[RawWord]:
+def _words(text_page: pdfium.PdfTextPage, frame: Frame, off: frozenset[int]) -> Iterator[RawWord]:
     """Words split at white space, line breaks, and jumps that PDFium does not mark."""
     rect = pdfium_c.FS_RECTF()
     where = ctypes.byref(rect)
@@ -121,14 +125,14 @@ def _words(text_page: pdfium.PdfTextPage, frame: Frame) -> Iterator[RawWord]:
         code = get_unicode(handle, i)
         if (code <= 32 and code != _LINE_BREAK_HYPHEN) or code in (0xA0, 0x2028, 0x3000) or 0x2000 <= code <= 0x200A:
             if units:
-                yield from _word(text_page, units, box, first, line, frame)
+                yield from _word(text_page, units, box, first, line, frame, off)
                 units = []
             line += code == 10
             continue
         get_box(handle, i, where)
         left, bottom, right, top = rect.left, rect.bottom, rect.right, rect.top
         if units and _jumps(box, (left, bottom, right, top)):
-            yield from _word(text_page, units, box, first, line, frame)
+            yield from _word(text_page, units, box, first, line, frame, off)
             units = []
             line += 1
         if units:
@@ -137,7 +141,7 @@ def _words(text_page: pdfium.PdfTextPage, frame: Frame) -> Iterator[RawWord]:
             box, first = (left, bottom, right, top), i
         units.append(0x2D if code == _LINE_BREAK_HYPHEN else code)
     if units:
-        yield from _word(text_page, units, box, first, line, frame)
+        yield from _word(text_page, units, box, first, line, frame, off)
 
 
 def _jumps(box: Box, other: Box) -> bool:
@@ -149,7 +153,13 @@ def _jumps(box: Box, other: Box) -> bool:
 
 
 def _word(
-    text_page: pdfium.PdfTextPage, units: list[int], bounds: Box, first: int, line: int, frame: Frame
+    text_page: pdfium.PdfTextPage,
+    units: list[int],
+    bounds: Box,
+    first: int,
+    line: int,
+    frame: Frame,
+    off: frozenset[int],
 ) -> Iterator[RawWord]:
     raw = b"".join(unit.to_bytes(2, "little") if unit < 0x10000 else b"" for unit in units)
     text = clean_text(raw.decode("utf-16-le", errors="ignore")).strip()
@@ -158,15 +168,17 @@ def _word(
         return
     box = frame.box(*bounds)
     size, bold, upright = _look(text_page, first, frame.rotation)
-    hidden = _unpainted(text_page, first)
+    hidden = _unpainted(text_page, first, off)
     if box is None or is_outside(whole, frame.size):
         box, hidden = whole, "outside the page"
     yield RawWord(*box, text, size or box[3] - box[1], bold, upright, line, hidden)
 
 
-def _unpainted(text_page: pdfium.PdfTextPage, index: int) -> HiddenReason | None:
+def _unpainted(text_page: pdfium.PdfTextPage, index: int, off: frozenset[int]) -> HiddenReason | None:
     """Why a character leaves no ink, if it leaves none."""
     owner = pdfium_c.FPDFText_GetTextObject(text_page, index)
+    if off and owner and address(owner) in off:
+        return "in a layer that is off"
     mode = pdfium_c.FPDFTextObj_GetTextRenderMode(owner) if owner else 0
     if mode == _UNPAINTED:
         return "not painted"

@@ -17,6 +17,8 @@ from mm_megacontext.layout.engines import Painted, clip_box, place_vector
 _MAX_OBJECTS = 20_000  # pages of more objects than this are maps or plots: their tail is no evidence for tables
 _MAX_SEGMENTS = 2_000
 _MAX_DEPTH = 5  # of form XObjects in form XObjects
+WHOLE_DEPTH = 40
+"""Where PDFium itself stops following forms in forms."""
 _CORNER_DIGITS = 1  # tenths of a point: closer corners are one
 
 
@@ -70,7 +72,7 @@ def read_graphics(page: pdfium.PdfPage, frame: Frame) -> Graphics:
     rules: list[Box] = []
     images: list[Box] = []
     drawings: list[Box] = []
-    for n, (item, matrix) in enumerate(_objects(page, None, pdfium.PdfMatrix(), 1)):
+    for n, (item, matrix) in enumerate(walk_objects(page)):
         if n >= _MAX_OBJECTS:
             break
         if item.type == pdfium_c.FPDF_PAGEOBJ_IMAGE:
@@ -89,19 +91,26 @@ def paint_order(page: pdfium.PdfPage, frame: Frame) -> list[Painted]:
         pdfium_c.FPDF_PAGEOBJ_TEXT: "text",
         pdfium_c.FPDF_PAGEOBJ_IMAGE: "image",
     }
-    items = itertools.islice(_objects(page, None, pdfium.PdfMatrix(), 1), _MAX_OBJECTS)
+    items = itertools.islice(walk_objects(page), _MAX_OBJECTS)
     found = ((kinds[item.type], _bounds(item, matrix, frame)) for item, matrix in items if item.type in kinds)
     return [Painted(kind, box) for kind, box in found if box is not None]
 
 
+def walk_objects(
+    page: pdfium.PdfPage, max_depth: int = _MAX_DEPTH
+) -> Iterator[tuple[pdfium.PdfObject, pdfium.PdfMatrix]]:
+    """Each object of a page, those in forms too, with the matrix from where it stands to the page."""
+    return _objects(page, None, pdfium.PdfMatrix(), 1, max_depth)
+
+
 def _objects(
-    page: pdfium.PdfPage, form: pdfium.PdfObject | None, matrix: pdfium.PdfMatrix, depth: int
+    page: pdfium.PdfPage, form: pdfium.PdfObject | None, matrix: pdfium.PdfMatrix, depth: int, max_depth: int
 ) -> Iterator[tuple[pdfium.PdfObject, pdfium.PdfMatrix]]:
     """Each object with the matrix of the forms it stands in; PDFium gives an object's place within its form only."""
     for item in page.get_objects(max_depth=depth, form=form, level=depth - 1):
         if item.type == pdfium_c.FPDF_PAGEOBJ_FORM:
-            if depth < _MAX_DEPTH:
-                yield from _objects(page, item, item.get_matrix().multiply(matrix), depth + 1)
+            if depth < max_depth:
+                yield from _objects(page, item, item.get_matrix().multiply(matrix), depth + 1, max_depth)
         else:
             yield item, matrix
 

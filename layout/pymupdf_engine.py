@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from mm_megacontext.layout.document import Box, HiddenReason
 from mm_megacontext.layout.engines import (
     NO_MARKS,
     NO_PYMUPDF,
+    ModelRegion,
     OpenPdf,
     Painted,
     RawPage,
@@ -30,6 +31,7 @@ from mm_megacontext.layout.engines import (
 )
 from mm_megacontext.layout.passwords import spellings, wrong_password
 from mm_megacontext.layout.pymupdf_marks import read_marks
+from mm_megacontext.layout.unshown import not_shown
 
 
 @contextmanager
@@ -64,7 +66,13 @@ _PAGES_PER_SHRINK = 64  # MuPDF's cache would grow to 256 MiB; emptying it more 
 # Vectors are collected only to know whether there are any; releases before 1.26 cannot, and are always asked for them.
 _COLLECT_VECTORS = getattr(pymupdf, "TEXT_COLLECT_VECTORS", 0)
 # Nothing is cut at the page's edge: what lies outside is told apart and not lost.
-_FLAGS = pymupdf.TEXTFLAGS_WORDS & ~pymupdf.TEXT_PRESERVE_LIGATURES & ~pymupdf.TEXT_MEDIABOX_CLIP | _COLLECT_VECTORS
+_TOLD = pymupdf.TEXTFLAGS_WORDS & ~pymupdf.TEXT_PRESERVE_LIGATURES & ~pymupdf.TEXT_MEDIABOX_CLIP
+# Releases before 1.26 do not know of ActualText.
+_GLYPHS = _TOLD | getattr(pymupdf, "TEXT_IGNORE_ACTUALTEXT", 0)
+_FLAGS = _GLYPHS | _COLLECT_VECTORS
+
+_OFF: HiddenReason = "in a layer that is off"
+_TOLD_ONLY: HiddenReason = "only in ActualText"
 
 # MuPDF writes its complaints about broken files to stderr unless told not to.
 pymupdf.TOOLS.mupdf_display_errors(False)
@@ -78,22 +86,56 @@ class PyMuPdfEngine:
 
     def open(self, path: Path, password: str | None) -> OpenPdf:
         """Open a PDF. Raises IngestError."""
-        try:
-            pdf = pymupdf.open(path, filetype="pdf")
-            n_pages = int(pdf.page_count)
-        except Exception as e:
-            what = (str(e).splitlines() or [type(e).__name__])[0]
-            raise IngestError(f"PyMuPDF cannot open it as a PDF ({what}): export it anew", source=str(path)) from e
-        if pdf.needs_pass and not any(map(pdf.authenticate, spellings(password or ""))):
-            pdf.close()
-            raise wrong_password(str(path), password)
-        return _PyMuPdfFile(pdf, n_pages or int(pdf.page_count))
+        return open_pdf(path, password)
 
 
-class _PyMuPdfFile:
-    def __init__(self, pdf: Any, n_pages: int) -> None:
+Model = Callable[[Any], list[ModelRegion]]
+"""What looks at a page of PyMuPDF and says what it is made of."""
+
+
+def open_pdf(path: Path, password: str | None, model: Model | None = None) -> OpenPdf:
+    """Open a PDF whose pages are looked at by ``model``, if there is one. Raises IngestError."""
+    try:
+        pdf = pymupdf.open(path, filetype="pdf")
+        n_pages = int(pdf.page_count)
+    except Exception as e:
+        what = (str(e).splitlines() or [type(e).__name__])[0]
+        raise IngestError(f"PyMuPDF cannot open it as a PDF ({what}): export it anew", source=str(path)) from e
+    if not _is_unlocked(pdf, password):
+        pdf.close()
+        raise wrong_password(str(path), password)
+    return PyMuPdfFile(pdf, n_pages or int(pdf.page_count), model, partial(_open_again, path, password))
+
+
+def _is_unlocked(pdf: Any, password: str | None) -> bool:
+    return not pdf.needs_pass or any(map(pdf.authenticate, spellings(password or "")))
+
+
+def _open_again(path: Path, password: str | None) -> Any:
+    """A file that could be opened with this password before."""
+    pdf = pymupdf.open(path, filetype="pdf")
+    _is_unlocked(pdf, password)
+    return pdf
+
+
+class PyMuPdfFile:
+    """A document that PyMuPDF holds open, of any kind that has pages.
+
+    Args:
+        pdf: The open document.
+        n_pages: How many pages it has.
+        model: What looks at its pages, if anything does.
+        reopen: Opens the same PDF once more; None for other kinds, which have no layers and no ActualText.
+    """
+
+    def __init__(
+        self, pdf: Any, n_pages: int, model: Model | None = None, reopen: Callable[[], Any] | None = None
+    ) -> None:
         self._pdf = pdf
         self.n_pages = n_pages
+        self._model = model
+        self._reopen = reopen
+        self._unlayered: Any = None
 
     def page(self, number: int) -> RawPage:
         if number % _PAGES_PER_SHRINK == 0:
@@ -105,6 +147,7 @@ class _PyMuPdfFile:
         text_page = page.get_textpage(clip=pymupdf.INFINITE_RECT(), flags=_FLAGS)
         blocks = text_page.extractDICT()["blocks"]
         words = _words(text_page.extractWORDS(), _Looks(blocks, turn), size, turn)
+        words += self._unshown(page, words, size, turn)
         rules, drawings = self._vectors(page, blocks, size, turn)
         images = self._images(page, size, turn) if not words or page.get_images() else []
         raster, order = partial(_raster, page), partial(_paint_order, page, turn)
@@ -113,7 +156,34 @@ class _PyMuPdfFile:
             marks = read_marks(page, lambda rect: clip_box(_turned(tuple(rect), turn), size), size)
         except Exception as e:
             error = e.with_traceback(None)
-        return RawPage(number, size, words, rules, images, drawings, raster, order, marks, error)
+        look = None if self._model is None else partial(self._model, page)
+        return RawPage(number, size, words, rules, images, drawings, raster, order, marks, error, look)
+
+    def _unshown(
+        self, page: Any, words: list[RawWord], size: tuple[float, float], turn: tuple[float, ...] | None
+    ) -> list[RawWord]:
+        """What layers that are off would paint, and what stands in ActualText alone."""
+        found: list[RawWord] = []
+        if self._reopen is None:
+            return found
+        if self._has_layers:
+            unlayered = self._all_layers(self._reopen, page.number)
+            found += not_shown(words, _plain_words(unlayered, _GLYPHS, size, turn), _OFF)
+        if _TOLD != _GLYPHS and _may_have_actual_text(page):
+            found += not_shown(words, _plain_words(page, _TOLD, size, turn), _TOLD_ONLY)
+        return found
+
+    @cached_property
+    def _has_layers(self) -> bool:
+        kind, _ = self._pdf.xref_get_key(self._pdf.pdf_catalog(), "OCProperties")
+        return bool(kind != "null")
+
+    def _all_layers(self, reopen: Callable[[], Any], index: int) -> Any:
+        """A page of the same file as if it had no layers: all that could be switched on is painted."""
+        if self._unlayered is None:
+            self._unlayered = reopen()
+            self._unlayered.xref_set_key(self._unlayered.pdf_catalog(), "OCProperties", "null")
+        return self._unlayered.load_page(index)
 
     @staticmethod
     def _vectors(
@@ -140,8 +210,24 @@ class _PyMuPdfFile:
 
     def close(self) -> None:
         self._pdf.close()
+        if self._unlayered is not None:
+            self._unlayered.close()
         pymupdf.TOOLS.store_shrink(100)
         pymupdf.TOOLS.reset_mupdf_warnings()
+
+
+def _may_have_actual_text(page: Any) -> bool:
+    """Whether ActualText may stand on a page: in its content, or out of sight in what this draws or refers to."""
+    own, _ = page.parent.xref_get_key(page.xref, "Resources")
+    properties, _ = page.parent.xref_get_key(page.xref, "Resources/Properties")
+    is_plain = own != "null" and properties == "null" and not page.get_xobjects()
+    return not is_plain or b"ActualText" in page.read_contents()
+
+
+def _plain_words(page: Any, flags: int, size: tuple[float, float], turn: tuple[float, ...] | None) -> list[RawWord]:
+    """The words of a page, wherever they stand, without a look at how they are painted."""
+    found = page.get_textpage(clip=pymupdf.INFINITE_RECT(), flags=flags).extractWORDS()
+    return _words(found, _Looks([], turn), size, turn)
 
 
 def _words(

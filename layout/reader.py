@@ -7,12 +7,13 @@ from pathlib import Path
 
 from mm_megacontext.deep_zoom import belongs_to_deep_zoom
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.image_header import DEEP_ZOOM, image_format
+from mm_megacontext.image_header import DEEP_ZOOM
 from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout.document import Document
-from mm_megacontext.layout.image_page import read_image
+from mm_megacontext.layout.document import Document, Layout, SourceKind
+from mm_megacontext.layout.formats import BOOK_SUFFIXES, HTML_SUFFIXES, ZIP_SUFFIXES, format_of
+from mm_megacontext.layout.image_reader import identify, read_image
 from mm_megacontext.layout.ocr import find_ocr
-from mm_megacontext.layout.pdf_reader import read_pdf
+from mm_megacontext.layout.pdf_reader import read_pdf, read_set
 from mm_megacontext.layout.plain_text import read_text, text_encoding
 
 _HEAD_BYTES = 4096
@@ -38,14 +39,15 @@ _IMAGE_SUFFIXES = {
     ".dzi",
 } | _SLIDE_SUFFIXES
 
-SUPPORTED_SUFFIXES = _PDF_SUFFIXES | _TEXT_SUFFIXES | _IMAGE_SUFFIXES
+_SET_SUFFIXES = HTML_SUFFIXES | ZIP_SUFFIXES | BOOK_SUFFIXES
+
+SUPPORTED_SUFFIXES = _PDF_SUFFIXES | _TEXT_SUFFIXES | _IMAGE_SUFFIXES | _SET_SUFFIXES
 """Names that are looked at when a directory is read; a file named directly may be called anything."""
 
 _UNSUPPORTED = (
     (b"%!PS", "PostScript: convert it to PDF"),
     (b"\xc5\xd0\xd3\xc6", "EPS: convert it to PDF"),
     (b"\x1f\x8b", "a gzip archive: unpack it"),
-    (b"PK\x03\x04", "a zip container (office document, EPUB or archive): export it as PDF or unpack it"),
     (b"\xd0\xcf\x11\xe0", "an old office document: export it as PDF"),
     (b"7z\xbc\xaf", "a 7-Zip archive: unpack it"),
     (b"{\\rtf", "RTF: export it as PDF"),
@@ -56,51 +58,63 @@ def read(
     path: str | Path,
     *,
     engine: str = "auto",
+    layout: Layout = "geometric",
     password: str | None = None,
     ocr: str = "auto",
     limits: IngestLimits | None = None,
 ) -> Document:
-    """Open a PDF, image, plain text or Markdown file as a document.
+    """Open a file as a document: a PDF, an image, a text, Markdown, HTML, a book or an office file.
 
     Args:
         path: The file. Its content decides what it is; an extension that names another kind of file is an error.
         engine: How PDF files are read: ``"pymupdf"``, ``"pdfium"``, the name of a plug-in, or ``"auto"``: PyMuPDF
             where it is installed, PDFium where it is not or cannot open the file.
+        layout: How regions of PDF pages and their order are found: by geometry, or ``"neural"``: by the model of
+            PyMuPDF 2, which takes about a second for each file and several times as long for each page.
         password: For an encrypted PDF.
-        ocr: How scanned pages become text, see ``ocr.find_ocr``: ``"auto"``, ``"off"``, or Tesseract's languages.
+        ocr: How scanned pages and images become text, see ``ocr.find_ocr``: ``"auto"``, ``"off"``, or Tesseract's
+            languages. Of images, those of at most ``image_words.MAX_OCR_PIXELS``.
         limits: What is refused, and what reading may take.
 
     Raises:
         IngestError: The file is missing, empty, damaged, encrypted, or of an unsupported kind.
         LimitExceeded: The file is larger or has more pages than ``limits`` allow, or opening it takes longer.
-        MissingExtra: ``engine`` or what ``ocr`` names is not installed.
-        ValueError: ``engine`` is unknown.
+        MissingExtra: ``engine``, the model of the layout or what ``ocr`` names is not installed.
+        ValueError: ``engine`` is unknown, or has no such layout.
     """
     path, limits = Path(path), limits or IngestLimits()
     head, digest = _head_and_hash(path)
     if _PDF_MARK in head[:_PDF_MARK_WITHIN]:
-        _check_suffix(path, "a PDF", "pdf", _TEXT_SUFFIXES | _IMAGE_SUFFIXES)
+        _check_suffix(path, "a PDF", "pdf", _TEXT_SUFFIXES | _IMAGE_SUFFIXES | _SET_SUFFIXES)
         _check_bytes(path, limits)
-        return read_pdf(path, digest, engine, password, find_ocr(ocr), limits)
+        return read_pdf(path, digest, engine, layout, password, find_ocr(ocr), limits)
+    file_format = format_of(head, path.suffix.lower())
+    if file_format is not None:
+        _check_bytes(path, limits)
+        document = read_set(path, digest, file_format, find_ocr(ocr), limits)
+        _check_suffix(
+            path, f"{_article(document.kind)} {document.kind.upper()} file", document.kind, _wrong(document.kind)
+        )
+        return document
     _refuse_unsupported(path, head)
-    name = image_format(path, has_signature=True)
+    name = identify(path, head, limits, has_signature=True)
     if name is None:
         encoding = text_encoding(path, head)
         if encoding is not None:
-            _check_suffix(path, "plain text", "txt", _PDF_SUFFIXES | _IMAGE_SUFFIXES)
+            _check_suffix(path, "plain text", "txt", _PDF_SUFFIXES | _IMAGE_SUFFIXES | _SET_SUFFIXES)
             _check_bytes(path, limits)
             is_markdown = path.suffix.lower() in _MARKDOWN_SUFFIXES
             return read_text(path, digest, encoding, is_markdown=is_markdown)
-        name = image_format(path, has_signature=False)
+        name = identify(path, head, limits, has_signature=False)
     if name is None:
         raise IngestError(
-            f"unsupported file ({_guess(path, head)}): give a PDF, an image, or UTF-8 text",
+            f"unsupported file ({_guess(path, head)}): give a PDF, image, book, office file, HTML or UTF-8 text",
             source=str(path),
             code="unsupported",
         )
     suffix = "dzi" if name == DEEP_ZOOM else name.lower()
-    _check_suffix(path, f"{_article(name)} {name} image", suffix, _PDF_SUFFIXES | _TEXT_SUFFIXES)
-    return read_image(path, digest, name, limits)
+    _check_suffix(path, f"{_article(name)} {name} image", suffix, _PDF_SUFFIXES | _TEXT_SUFFIXES | _SET_SUFFIXES)
+    return read_image(path, digest, name, find_ocr(ocr), limits)
 
 
 def content_hash(path: Path) -> str:
@@ -115,6 +129,11 @@ def is_pdf(path: Path) -> bool:
             return _PDF_MARK in stream.read(_PDF_MARK_WITHIN)
     except OSError:
         return False
+
+
+def is_image_name(path: Path) -> bool:
+    """Whether a file is named like an image."""
+    return path.suffix.lower() in _IMAGE_SUFFIXES
 
 
 def is_supported_name(path: Path) -> bool:
@@ -167,6 +186,23 @@ def _check_suffix(path: Path, what: str, right_suffix: str, wrong: set[str]) -> 
         )
 
 
+_SUFFIXES: dict[SourceKind, set[str]] = {
+    "html": HTML_SUFFIXES,
+    "epub": {".epub"},
+    "xps": {".xps", ".oxps"},
+    "fb2": {".fb2"},
+    "mobi": {".mobi", ".azw", ".prc"},
+    "docx": {".docx", ".docm", ".dotx"},
+    "xlsx": {".xlsx", ".xlsm", ".xltx"},
+    "pptx": {".pptx", ".pptm", ".ppsx"},
+}
+
+
+def _wrong(kind: SourceKind) -> set[str]:
+    """Names that a file of ``kind`` must not have, as it would be taken for another."""
+    return (_PDF_SUFFIXES | _TEXT_SUFFIXES | _IMAGE_SUFFIXES | _SET_SUFFIXES) - _SUFFIXES[kind]
+
+
 def _refuse_unsupported(path: Path, head: bytes) -> None:
     for mark, what in _UNSUPPORTED:
         if head.startswith(mark):
@@ -183,4 +219,4 @@ def _guess(path: Path, head: bytes) -> str:
 
 
 def _article(name: str) -> str:
-    return "an" if name[:1] in "AEIO" else "a"
+    return "an" if name[:1].upper() in "AEIO" or name[:2].lower() in ("ht", "fb", "mo", "xp", "xl") else "a"

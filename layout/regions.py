@@ -48,7 +48,7 @@ def find_regions(page: RawPage) -> tuple[Region, ...]:
     figures = find_figures(page, [table.bbox for table in ruled])
     if not page.words:
         return tuple(figures)
-    body_size = _body_size(page.words)
+    body = body_size(page.words)
     solids = [Region("table", table.bbox, table=table.table) for table in ruled] + figures
     free = _outside(page.words, [table.bbox for table in ruled])
     rules = rules_across(page.rules)
@@ -56,12 +56,12 @@ def find_regions(page: RawPage) -> tuple[Region, ...]:
     segments += [Segment(*solid.bbox, solid=index) for index, solid in enumerate(solids)]
     regions: list[Region] = []
     for zone in find_zones(segments):
-        regions += _zone_regions(zone, solids, body_size, rules)
-    marked = _mark_forms(_mark_margins(regions, page.size, body_size), page.marks.fields)
+        regions += _zone_regions(zone, solids, body, rules)
+    marked = mark_forms(_mark_margins(regions, page.size, body), page.marks.fields)
     return bind_captions(tuple(marked))
 
 
-def _body_size(words: Sequence[RawWord]) -> float:
+def body_size(words: Sequence[RawWord]) -> float:
     """The font size of most characters."""
     counts: dict[float, int] = {}
     for word in words:
@@ -195,7 +195,7 @@ def _heading_level(rows: list[_Row], n_words: int, text: str, body_size: float) 
         return None
     ratio = rows[0].size / body_size if body_size > 0 else 1.0
     if ratio >= _CLEARLY_LARGER:
-        return next(level for at_least, level in _HEADING_SIZES if ratio >= at_least)
+        return heading_level(rows[0].size, body_size)
     bold = rows[0].bold
     parts = rows[0].segments[1 if len(rows[0].segments[0].words) == 1 else 0 :]  # without the section's number
     if ":" in text or len(parts) > 1 or n_words > _MAX_HEADING_WORDS or n_letters < _MIN_HEADING_LETTERS:
@@ -206,7 +206,13 @@ def _heading_level(rows: list[_Row], n_words: int, text: str, body_size: float) 
     return _BOLD_LEVEL if bold and len(rows) == 1 and ratio >= 0.95 else None
 
 
-def _mark_forms(regions: Iterable[Region], fields: Sequence[FormField]) -> Iterable[Region]:
+def heading_level(size: float, body_size: float) -> int:
+    """The level of what is known to be a heading, by its font size and that of most text."""
+    ratio = size / body_size if body_size > 0 else 1.0
+    return next((level for at_least, level in _HEADING_SIZES if ratio >= at_least), _BOLD_LEVEL)
+
+
+def mark_forms(regions: Iterable[Region], fields: Sequence[FormField]) -> Iterable[Region]:
     """Regions of lines that hold what is filled into a field as forms."""
     boxes = [field.bbox for field in fields if field.kind not in ("button", "signature")]
     for region in regions:

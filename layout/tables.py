@@ -25,3 +25,8 @@ def role_of(row: int, column: int, n_header: int = 1) -> CellRole:
     if row < n_header:
         return "column_header"
     return "row_header" if column == 0 else "body"
+
+
+def role_by_width(row: int, column: int, n_columns: int) -> CellRole:
+    """The role of a cell in a table that does not say which cells head the others: two columns are names and values."""
+    return role_of(row, column, 0 if n_columns == 2 else 1)

@@ -1,4 +1,4 @@
-"""The process that PDF workers are copies of: everything is imported once, and no file is ever opened in it.
+"""The process that workers are copies of: everything is imported once, and no file is ever opened in it.
 
 A worker is then there in some milliseconds, so every file can have one of its own. The other end is ``worker_start``.
 Requests are lines of JSON on the socket that is standard input: ``load`` an engine; ``fork`` (with the worker's end of
@@ -7,6 +7,7 @@ its socket), answered by the process id; ``end`` a worker, answered by its exit 
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import signal
@@ -18,6 +19,9 @@ from contextlib import suppress
 from typing import Any
 
 from mm_megacontext.layout.engines import BUILT_IN, load_engine
+from mm_megacontext.layout.image_messages import IMAGES
+from mm_megacontext.layout.image_worker import load_image_libraries
+from mm_megacontext.layout.pdf_messages import SETTER
 from mm_megacontext.layout.pdf_worker import WorkerSettings, run
 
 _MOST_BYTES = 1 << 16
@@ -62,6 +66,11 @@ def _load(engine: str) -> None:
     if engine in BUILT_IN:
         with suppress(Exception):  # whoever asks for it is told why it cannot be loaded
             load_engine(engine)
+    elif engine == SETTER:
+        with suppress(Exception):
+            importlib.import_module("mm_megacontext.layout.document_file")
+    elif engine == IMAGES:
+        load_image_libraries()
 
 
 def _fork(control: socket.socket, descriptor: int, request: dict[str, Any]) -> int:

@@ -1,4 +1,4 @@
-"""PDF workers that have nothing to do at the moment, kept for who needs their file next."""
+"""Workers that have nothing to do at the moment, kept for who needs their file next."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mm_megacontext.ingest_limits import IngestLimits
+from mm_megacontext.layout.image_messages import ImageFile
 from mm_megacontext.layout.pdf_messages import PdfFile
 from mm_megacontext.layout.worker_process import WorkerProcess
 from mm_megacontext.layout.worker_start import import_path
@@ -20,7 +21,7 @@ _lock = threading.Lock()
 _idle: list[WorkerProcess] = []
 
 
-def take(limits: IngestLimits, file: PdfFile) -> WorkerProcess:
+def take(limits: IngestLimits, file: PdfFile | ImageFile) -> WorkerProcess:
     """A worker that nobody else asks, until ``give_back`` or its ``kill``: one that has ``file`` open, or a new one.
 
     A file never meets a worker that another one may have taken over. Raises WorkerFailed.
@@ -48,8 +49,18 @@ def give_back(worker: WorkerProcess) -> None:
         old.kill()
 
 
+def end_idle(file: PdfFile | ImageFile) -> None:
+    """End the workers that have a file open and nothing to do: it may take much of memory or disk there."""
+    with _lock:
+        over = [worker for worker in _idle if worker.serves == file.identity]
+        for worker in over:
+            _idle.remove(worker)
+    for worker in over:
+        worker.kill()
+
+
 @contextmanager
-def borrowed(limits: IngestLimits, file: PdfFile) -> Iterator[WorkerProcess]:
+def borrowed(limits: IngestLimits, file: PdfFile | ImageFile) -> Iterator[WorkerProcess]:
     """A worker for the body; ended if the body raises."""
     worker = take(limits, file)
     try:

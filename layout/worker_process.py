@@ -1,4 +1,4 @@
-"""A PDF worker seen from the process that asks it: started, asked, listened to, and ended by its process id.
+"""A worker seen from the process that asks it: started, asked, listened to, and ended by its process id.
 
 The worker is not trusted: what it sends is bounded and checked, and it has the time that it may take. All that it is
 asked is about one file: what that file does to it must not reach another one.
@@ -17,6 +17,15 @@ from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout import frames, wire, worker_start
 from mm_megacontext.layout.answers import check_answer
 from mm_megacontext.layout.document import Page
+from mm_megacontext.layout.image_messages import (
+    Identified,
+    Identify,
+    OpenPixels,
+    PixelsOpened,
+    ReadImage,
+    ReadOverview,
+    ReadPixels,
+)
 from mm_megacontext.layout.pdf_messages import (
     EXIT_NO_MEMORY,
     Count,
@@ -30,13 +39,26 @@ from mm_megacontext.layout.pdf_messages import (
     Request,
     most_bytes,
 )
+from mm_megacontext.layout.worker_allowance import allowance
 from mm_megacontext.layout.worker_start import Origin, OriginLost
 
 _GRACE_SECONDS = 5.0  # the worker's own clock comes first; ours is for one that was tampered with, and for its start
+_TIDY_SECONDS = 1.0  # to remove what it has on disk
 _REQUESTS_PER_WORKER = 500  # then a new one: libraries leak, and what they leak ends with the process
+_READS_PER_WORKER = 20_000  # of a square each; who opens an image anew may have to decode it once more
 
 _SIGNALS = {number.value: number.name for number in signal.Signals}
-_ANSWERS: dict[type[Any], type[Any]] = {Count: Counted, ReadPage: Page, Measure: Measured, Render: Pixels}
+_ANSWERS: dict[type[Any], type[Any]] = {
+    Count: Counted,
+    ReadPage: Page,
+    Measure: Measured,
+    Render: Pixels,
+    Identify: Identified,
+    ReadImage: Page,
+    OpenPixels: PixelsOpened,
+    ReadPixels: Pixels,
+    ReadOverview: Pixels,
+}
 
 
 class WorkerFailed(Exception):
@@ -60,6 +82,7 @@ class WorkerProcess:
 
     def __init__(self, limits: IngestLimits, engine: str) -> None:
         self.limits = limits
+        self._allowed = allowance(limits, engine)
         self.serves: object = None
         self._asked: deque[Request] = deque()
         self._n_asked = 0
@@ -81,7 +104,7 @@ class WorkerProcess:
     @property
     def is_worn(self) -> bool:
         """Whether it has answered so much that a new one should take its place."""
-        return self._n_asked >= _REQUESTS_PER_WORKER
+        return self._n_asked >= (_READS_PER_WORKER if self._allowed.prefix == "image" else _REQUESTS_PER_WORKER)
 
     @property
     def is_sound(self) -> bool:
@@ -131,13 +154,13 @@ class WorkerProcess:
             raise self._died() from e
         except (frames.FrameTooLong, wire.BadMessage) as e:
             self.kill()
-            raise WorkerFailed(f"what the PDF engine answered makes no sense ({e})", "bad_answer") from e
+            raise WorkerFailed(f"what the {self._allowed.what} answered makes no sense ({e})", "bad_answer") from e
         self._asked.popleft()  # not before: an interrupt leaves an answer on its way
         return answer
 
     def kill(self) -> None:
         """End it and what it has started. It is over when this returns; a second time does nothing."""
-        self._close(0.0)
+        self._close(_TIDY_SECONDS if self._allowed.file_bytes and not self.n_waiting else 0.0)
 
     def disown(self) -> None:
         """Leave it to the process that this one was forked from."""
@@ -156,35 +179,36 @@ class WorkerProcess:
 
     @property
     def _seconds(self) -> float:
-        return self.limits.page_seconds + _GRACE_SECONDS
+        return self._allowed.seconds + _GRACE_SECONDS
 
     def _failed_slowly(self) -> WorkerFailed:
         self.kill()
-        return WorkerFailed(_too_slow(self.limits.page_seconds, "page_seconds"), "limit_time")
+        return self._too_slow()
+
+    def _too_slow(self, *, is_cpu: bool = False) -> WorkerFailed:
+        allowed = self._allowed
+        name = f"{allowed.prefix}_cpu_seconds" if is_cpu else f"{allowed.prefix}_seconds"
+        taken = f"{allowed.cpu_seconds:g} s of processor time" if is_cpu else f"{allowed.seconds:g} s"
+        return WorkerFailed(
+            f"reading it took more than the limit of {taken}: raise {name} if you trust the file", "limit_time"
+        )
 
     def _died(self) -> WorkerFailed:
         """What became of a worker whose end of the socket is closed."""
-        code = self._close(_GRACE_SECONDS)
+        code, allowed = self._close(_GRACE_SECONDS), self._allowed
         if code is None:
-            return WorkerFailed("the PDF engine stopped answering", "engine_crash")
-        if code == -signal.SIGALRM:
-            return WorkerFailed(_too_slow(self.limits.page_seconds, "page_seconds"), "limit_time")
-        if code == -signal.SIGXCPU:
-            return WorkerFailed(_too_slow(self.limits.page_cpu_seconds, "page_cpu_seconds"), "limit_time")
+            return WorkerFailed(f"the {allowed.what} stopped answering", "engine_crash")
+        if code in (-signal.SIGALRM, -signal.SIGXCPU):
+            return self._too_slow(is_cpu=code == -signal.SIGXCPU)
         if code == EXIT_NO_MEMORY:
-            wanted = f"more than the limit of {self.limits.worker_bytes} bytes of memory: raise worker_bytes"
+            wanted = f"more than the limit of {allowed.memory_bytes} bytes of memory: raise {allowed.memory_name}"
             return WorkerFailed(f"reading it takes {wanted} if you trust the file", "limit_memory")
         if code == -signal.SIGKILL:
             return WorkerFailed(
-                "the PDF engine was killed, perhaps because the machine ran out of memory", "limit_memory"
+                f"the {allowed.what} was killed, perhaps because the machine ran out of memory", "limit_memory"
             )
         how = _SIGNALS.get(-code, f"exit code {code}")
-        return WorkerFailed(f"the PDF engine crashed ({how})", "engine_crash")
-
-
-def _too_slow(seconds: float, limit: str) -> str:
-    what = "s of processor time" if limit == "page_cpu_seconds" else "s"
-    return f"reading it took more than the limit of {seconds:g} {what}: raise {limit} if you trust the file"
+        return WorkerFailed(f"the {allowed.what} crashed ({how})", "engine_crash")
 
 
 def _fork(end: socket.socket, limits: IngestLimits, engine: str) -> tuple[Origin, int]:
@@ -196,4 +220,4 @@ def _fork(end: socket.socket, limits: IngestLimits, engine: str) -> tuple[Origin
         except OriginLost as e:
             worker_start.drop(maker)
             lost = e
-    raise WorkerFailed(f"no process for the PDF engine could be started ({lost})", "engine_crash")
+    raise WorkerFailed(f"no process for the {allowance(limits, engine).what} could be started ({lost})", "engine_crash")

@@ -1,4 +1,4 @@
-"""Starts the process that PDF workers are copies of, see ``worker_origin``, and has it make and end them."""
+"""Starts the process that workers are copies of, see ``worker_origin``, and has it make and end them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import threading
 from typing import Any
 
 from mm_megacontext.ingest_limits import IngestLimits
+from mm_megacontext.layout.worker_allowance import allowance
 
 _BOOT = """
 import json, sys
@@ -22,7 +23,7 @@ main()
 _START_SECONDS = 60.0
 """For imports on a machine that is busy with other things; they take a third of a second."""
 _KEPT = {"PATH", "LANG", "LANGUAGE", "LD_LIBRARY_PATH", "HOME", "TMPDIR", "TESSDATA_PREFIX", "PYTHONHOME", "PYTHONPATH"}
-_KEPT_PREFIXES = ("LC_", "MMCTX_")
+_KEPT_PREFIXES = ("LC_", "MMCTX_", "VIPS_")
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -56,10 +57,12 @@ class Origin:
 
     def fork(self, end: socket.socket, limits: IngestLimits, engine: str) -> int:
         """The process id of a new worker that answers at the other end of ``end``. Raises OriginLost."""
+        allowed = allowance(limits, engine)
         settings = {
-            "page_seconds": limits.page_seconds,
-            "page_cpu_seconds": limits.page_cpu_seconds,
-            "worker_bytes": limits.worker_bytes,
+            "seconds": allowed.seconds,
+            "cpu_seconds": allowed.cpu_seconds,
+            "memory_bytes": allowed.memory_bytes,
+            "file_bytes": allowed.file_bytes,
             "max_decoded_pixels": limits.max_decoded_pixels,
         }
         pid = self._ask({"what": "fork", "engine": engine, "settings": settings}, [end.fileno()])
@@ -98,7 +101,7 @@ class Origin:
         try:
             socket.send_fds(self._control, [json.dumps(request).encode() + b"\n"], descriptors)
         except OSError as e:
-            raise OriginLost(f"the process that makes PDF workers is gone ({e})") from e
+            raise OriginLost(f"the process that makes workers is gone ({e})") from e
 
     def _receive(self) -> Any:
         line = b""
@@ -106,9 +109,9 @@ class Origin:
             try:
                 part = self._control.recv(1)  # a few bytes in all; the next answer stays where it is
             except OSError as e:
-                raise OriginLost(f"the process that makes PDF workers does not answer ({e})") from e
+                raise OriginLost(f"the process that makes workers does not answer ({e})") from e
             if not part:
-                raise OriginLost("the process that makes PDF workers has ended")
+                raise OriginLost("the process that makes workers has ended")
             line += part
         return json.loads(line)
 

@@ -1,7 +1,7 @@
 """From a document to the rows of its gist tree, page by page, in post-order.
 
 Text regions become blocks, figures and scans become quad-trees; regions stand under their page, pages are grouped
-32-ary. Only one region, of a large figure a part, and the roots of unfinished groups are in memory.
+32-ary. Only one page, of a large figure a part, and the roots of unfinished groups are in memory.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from mm_megacontext.blocks import Block, Tokenizer, cut_region
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.layout.document import Box, Document, Page, Region, Unit, union
+from mm_megacontext.page_links import PageRows
 from mm_megacontext.tree import GROUP_ARITY, PATCH_PT, PATCH_PX, Modality, Moments, NodeRow, Written
 
 Gist = npt.NDArray[np.float32]
@@ -47,6 +48,10 @@ class Figures(Protocol):
         self, page: Page, region: Region, *, t: int, index_start: int, done: Sequence[NodeRow] = ()
     ) -> Iterator[NodeRow]:
         """Rows numbered from ``index_start``, root last, all at time ``t``; only those after the subtrees ``done``."""
+        ...
+
+    def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow | None:
+        """The whole page as one tile; None where that would cost more than its figures."""
         ...
 
 
@@ -179,21 +184,40 @@ class TreeBuilder:
     def _page(self, page: Page, done: Sequence[NodeRow]) -> Batches:
         if [top.kind for top in done] == ["page"]:
             return done[0]
-        regions = Grouper(lambda group: self._parent(group, "group"))
-        for region in page.regions:
-            if region.hidden is not None or (region.is_running and not self.running_titles):
+        regions, rows = Grouper(lambda group: self._parent(group, "group")), PageRows(page, FIGURE_ROWS)
+        shown = [
+            n for n, r in enumerate(page.regions) if r.hidden is None and (self.running_titles or not r.is_running)
+        ]
+        last_figure = max((n for n in shown if page.regions[n].kind == "figure"), default=None)
+        for number in shown:
+            yield from rows.add(regions.room())
+            root = yield from self._held(rows, number, self._region(page, page.regions[number], done))
+            if root is None:
                 continue
-            if closed := regions.room():
-                yield closed
-            root = yield from self._region(page, region, done)
-            if root is not None:
-                regions.add(root)
-        rows, tops = regions.finish()
+            regions.add(root)
+            if number == last_figure and self.unit == "pt":  # an image's own tree has the whole of it at its top
+                yield from rows.add(regions.room())
+                thumbnail = self._thumbnail(page, root.t_span[0])
+                if thumbnail is not None:
+                    yield from rows.add([thumbnail])
+                    regions.add(thumbnail)
+        closed, tops = regions.finish()
         if tops:
-            rows.append(self._parent(tops, "page", bbox=(0.0, 0.0, *page.size)))
-            yield rows
-            return rows[-1]
-        return None
+            closed.append(self._parent(tops, "page", bbox=(0.0, 0.0, *page.size)))
+            yield from rows.add(closed)
+        yield from rows.finish()
+        return closed[-1] if tops else None
+
+    @staticmethod
+    def _held(rows: PageRows, number: int, batches: Batches) -> Batches:
+        """The batches of a region after they went through ``rows``."""
+        while True:
+            try:
+                batch = next(batches)
+            except StopIteration as end:
+                root: NodeRow | None = end.value
+                return root
+            yield from rows.add(batch, number)
 
     def _region(self, page: Page, region: Region, done: Sequence[NodeRow]) -> Batches:
         if region.kind in ("figure", "scan"):
@@ -222,6 +246,19 @@ class TreeBuilder:
             batch = list(islice(rows, BATCH_ROWS))
         self.t += root is not None
         return root
+
+    def _thumbnail(self, page: Page, t: int) -> NodeRow | None:
+        """The page as it looks, at the time of one of its figures: no word stands elsewhere on the timeline for it."""
+        assert self.figures is not None, "a figure was built"
+        try:
+            row = self.figures.thumbnail(page, t=t, index=self.n_rows)
+        except IngestError as error:
+            if self.on_problem is None:
+                raise
+            self.on_problem(page.number, f"thumbnail: {error}", error.code)
+            return None
+        self.n_rows += row is not None
+        return row
 
     def _text_rows(self, page: Page, region: Region) -> list[NodeRow]:
         blocks = cut_region(region, self.tokenizer)

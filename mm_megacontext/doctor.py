@@ -29,11 +29,15 @@ REQUIRED = {
     "huggingface_hub": "huggingface_hub",
     "filelock": "filelock",
     "platformdirs": "platformdirs",
+    "lxml": "lxml",
+    "tinycss2": "tinycss2",
+    "cssselect2": "cssselect2",
 }
 """Distributions that everything needs, and the module each of them brings."""
 
 EXTRAS = {
     "pymupdf": ("pymupdf",),
+    "office": ("mammoth", "openpyxl", "pymupdf", "python-pptx"),
     "hf": ("peft", "transformers"),
     "vision": ("open_clip_torch", "timm"),
     "vips": ("pyvips",),

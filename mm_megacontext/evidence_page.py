@@ -11,7 +11,7 @@ from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.page_picture import render_page
 from mm_megacontext.show import EvidenceBox, Footprint, caption, draw_evidence_page
 from mm_megacontext.store_catalogue import SourceRecord
-from mm_megacontext.vision.files import open_to_look_at
+from mm_megacontext.vision.isolated_image import IsolatedImage
 from mm_megacontext.working_context import WorkingContext
 from mm_megacontext.zoom import zoom_steps
 from mm_megacontext.zoom_picture import draw_zoom
@@ -45,7 +45,8 @@ def draw_answer(
     boxes = [EvidenceBox(e.bbox, e.text) for e in evidence]
     if record.kind == "image":
         steps = zoom_steps(context, answer.trace, record.number, number)
-        return draw_zoom(open_to_look_at(record.uri, limits), steps, boxes, title)
+        with IsolatedImage(record.uri, limits, is_looked_at=True) as source:
+            return draw_zoom(source, steps, boxes, title)
     image = render_page(record.uri, record.kind, number, passwords.get(record.uri), limits)
     size = record.page_sizes[number - 1]
     return draw_evidence_page(

@@ -148,10 +148,13 @@ class HintSearch:
 
     def _take(self, hits: Mapping[NodeId, float]) -> None:
         """Lift hits and what they link to."""
-        for block, strength in zip(self._tree.nodes(list(hits)), hits.values(), strict=True):
+        blocks = self._tree.nodes(list(hits))
+        linked = self._tree.nodes([link for block in blocks for link in block.links])
+        read = {node.id for node in linked if node.modality in self._modalities}
+        for block, strength in zip(blocks, hits.values(), strict=True):
             self._taken.append((block, strength))
             self._lift(block.id, strength)
-            for link in block.links:
+            for link in read.intersection(block.links):  # words may link to pictures, and the base be blind
                 self._lift(link, self._config.link_weight * strength)
 
     def _follow(self) -> None:

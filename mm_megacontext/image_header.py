@@ -41,6 +41,7 @@ _PIECEWISE_FORMATS = {"JPEG2000"}
 TURNED = {5, 6, 7, 8}
 """EXIF orientations that swap width and height."""
 _HEAD_BYTES = 4096
+_SIGNATURE_BYTES = 16  # what Pillow shows its formats
 _ANY_TILE_PX = 1 << 20
 """Tiles of a TIFF up to this size are no danger, whatever the limits say of whole images."""
 _BITS = {"1": 1, "L": 8, "P": 8, "LA": 16, "PA": 16, "I;16": 16, "I;16B": 16, "RGB": 24}
@@ -108,17 +109,33 @@ def image_format(path: Path, *, has_signature: bool) -> str | None:
     """
     if has_signature:
         with path.open("rb") as file:
-            head = file.read(_HEAD_BYTES)
-        if head.startswith(TIFF_SIGNATURES):
-            return "TIFF"
-        if is_deep_zoom(head):
-            return DEEP_ZOOM
+            known = known_by_signature(file.read(_HEAD_BYTES))
+        if known in ("TIFF", DEEP_ZOOM, None):
+            return known
     formats = [name for name in supported_formats() if (Image.OPEN[name][1] is not None) == has_signature]
     try:
         with pillow_limited_to(None), Image.open(path, formats=formats) as image:
             return image.format or "image"
     except Exception:  # format parsers raise anything on foreign bytes
         return None
+
+
+def known_by_signature(head: bytes) -> str | None:
+    """What a file that starts so may be, by the signatures of formats alone: one of ``FORMATS``, Deep Zoom, or None."""
+    if head.startswith(TIFF_SIGNATURES):
+        return "TIFF"
+    if is_deep_zoom(head):
+        return DEEP_ZOOM
+    return next((name for name in supported_formats() if _accepts(name, head[:_SIGNATURE_BYTES])), None)
+
+
+def _accepts(name: str, signature: bytes) -> bool:
+    """Whether Pillow looks further into a file that starts so; it says a text where the format was not built in."""
+    accept = Image.OPEN[name][1]
+    try:
+        return accept is not None and accept(signature) is True
+    except Exception:  # the file is shorter than its signature
+        return False
 
 
 def read_header(path: Path, format_name: str) -> ImageHeader:

@@ -14,13 +14,13 @@ from mm_megacontext.bases.base import BaseTokenizer
 from mm_megacontext.build import Gister, TreeBuilder, is_one_figure
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout.document import Document, Page, PageStatus
+from mm_megacontext.layout.document import Document, Layout, Page, PageStatus
 from mm_megacontext.layout.reader import is_supported_name, read
 from mm_megacontext.store import Store
 from mm_megacontext.store_catalogue import SourceInfo, SourceRecord
 from mm_megacontext.tree import NodeRow
 from mm_megacontext.vision.gists import TileGister
-from mm_megacontext.vision.pages import PageFigures, PageImages
+from mm_megacontext.vision.pages import PageFigures, PageImages, has_pixels
 from mm_megacontext.vision.quadtree import BUILD
 
 
@@ -112,9 +112,9 @@ class Ingester:
     limits: IngestLimits = field(default_factory=IngestLimits)
     running_titles: bool = False
 
-    def open(self, path: Path, *, engine: str, password: str | None, ocr: str) -> Document:
+    def open(self, path: Path, *, engine: str, layout: Layout, password: str | None, ocr: str) -> Document:
         """Open a file. Raises IngestError."""
-        return read(path.resolve(), engine=engine, password=password, ocr=ocr, limits=self.limits)
+        return read(path.resolve(), engine=engine, layout=layout, password=password, ocr=ocr, limits=self.limits)
 
     def add(self, document: Document, password: str | None, on_page: Callable[[Page], None]) -> SourceSummary:
         """Build the document's tree and commit it.
@@ -132,6 +132,7 @@ class Ingester:
             content_hash=document.content_hash,
             page_sizes=log.sizes,
             problems=log.told,
+            engine=document.engine,
         )
         with ExitStack() as stack:
             figures = self._figures(document, password, stack)
@@ -159,7 +160,7 @@ class Ingester:
         return f"quad-tree {BUILD}, {self.tiles.fingerprint}"
 
     def _figures(self, document: Document, password: str | None, stack: ExitStack) -> PageFigures | None:
-        if document.kind not in ("pdf", "image"):
+        if not has_pixels(document.kind):
             return None
         images = PageImages(document.uri, document.kind, password=password, limits=self.limits)
         stack.enter_context(images)

@@ -1,4 +1,4 @@
-"""What a file may cost: how large it may be, and what the process that reads a PDF may use."""
+"""What a file may cost: how large it may be, and what the process that reads it may use."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ _EXPANSION_COUNTS_FROM = 64 << 20
 class IngestLimits:
     """What is taken from files. Every limit is named in the error that it causes.
 
-    The first four are about images, the others about PDFs (``max_file_bytes`` also about texts), which are read in
-    processes of their own: see ``layout.pdf_worker``.
+    The first four are about images, and those that begin with ``image_``; the others are about PDFs, HTML, books and
+    office files (``max_file_bytes`` also about texts). All but texts are read in processes of their own: see
+    ``layout.pdf_worker``.
 
     Args:
         max_pixels: The most pixels an image may have at all.
@@ -26,12 +27,16 @@ class IngestLimits:
             a temporary file, when it is too large for memory.
         max_expansion: The most bytes that one byte of a file may decode to, on average, in an image that decodes to
             more than 64 MiB. Deflate, which PNG and most TIFF files use, cannot reach 1 100.
-        max_file_bytes: The largest file that is read as a PDF or a text.
-        max_pages: The most pages of a PDF.
-        page_seconds: Wall clock, for opening a PDF, for reading a page (OCR included) and for rendering a part of one.
+        max_file_bytes: The largest file that is read and is no image.
+        max_pages: The most pages of a file.
+        page_seconds: Wall clock, for opening a file, for reading a page (OCR included) and for rendering a part of one.
         page_cpu_seconds: Processor time of the same, without OCR's; counted in whole seconds, rounded up.
-        document_seconds: Wall clock that is waited for all pages of a PDF; those after it are failed pages.
-        worker_bytes: Address space of the process that reads a PDF.
+        document_seconds: Wall clock that is waited for all pages of a file; those after it are failed pages.
+        worker_bytes: Address space of the process that reads a file.
+        image_seconds: Wall clock, for opening an image (OCR included, and decoding one without tiles to a temporary
+            file) and for reading a part of it.
+        image_cpu_seconds: Processor time of the same, without OCR's.
+        image_bytes: Address space of the process that reads an image; decoding takes up to 20 bytes a pixel.
 
     Raises:
         ValueError: A limit is not positive.
@@ -47,6 +52,9 @@ class IngestLimits:
     page_cpu_seconds: float = 60.0
     document_seconds: float = 14_400.0
     worker_bytes: int = 2 << 30
+    image_seconds: float = 600.0
+    image_cpu_seconds: float = 300.0
+    image_bytes: int = 6 << 30
 
     def __post_init__(self) -> None:
         for field in fields(self):

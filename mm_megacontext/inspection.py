@@ -11,7 +11,9 @@ def inspect_store(store: Store | None, identity: Identity) -> dict[str, Any]:
     """Sources, nodes and size of a memory, none where there is no store yet, and whose gists it holds."""
     sources = [] if store is None else store.sources()
     return {
-        "sources": [{"uri": r.uri, "kind": r.kind, "pages": r.n_pages, "nodes": r.n_nodes} for r in sources],
+        "sources": [
+            {"uri": r.uri, "kind": r.kind, "pages": r.n_pages, "nodes": r.n_nodes, "engine": r.engine} for r in sources
+        ],
         "nodes_per_lod": {} if store is None else {str(lod): n for lod, n in sorted(store.counts().items())},
         "bytes": 0 if store is None else store.size_bytes(),
         "base": identity.base,

@@ -26,7 +26,8 @@ from mm_megacontext.ingest import (
 )
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.inspection import inspect_store
-from mm_megacontext.layout.document import Page
+from mm_megacontext.layout.document import Layout, Page
+from mm_megacontext.layout.engines import layout_of
 from mm_megacontext.layout.reader import content_hash
 from mm_megacontext.lens import Lens
 from mm_megacontext.page_pixels import StoredPixels
@@ -149,6 +150,7 @@ class MegaContext:
         path: str | Path,
         *,
         engine: str = "auto",
+        layout: Layout = "geometric",
         password: str | None = None,
         ocr: str = "auto",
         running_titles: bool = False,
@@ -156,12 +158,12 @@ class MegaContext:
     ) -> IngestReport:
         """Take up a file, or every supported file below a directory.
 
-        A file whose content the memory holds already is left alone; a changed one replaces its old self. A file that
-        cannot be read is reported, and the next one goes on.
+        A file whose content the memory holds already is left alone, a PDF if it was read with the same layout; a
+        changed one replaces its old self. A file that cannot be read is reported, and the next one goes on.
 
         Args:
             path: A file or directory.
-            engine, password, ocr: How files are read, see ``layout.reader.read``.
+            engine, layout, password, ocr: How files are read, see ``layout.reader.read``.
             running_titles: Whether headers and footers that come back on page after page are taken up, too.
             on_progress: Told of every page.
 
@@ -176,10 +178,10 @@ class MegaContext:
         )
         for number, file in enumerate(files, 1):
             try:
-                if (uri := self._unchanged(file)) is not None:
+                if (uri := self._unchanged(file, layout)) is not None:
                     report.unchanged.append(uri)
                     continue
-                document = ingester.open(file, engine=engine, password=password, ocr=ocr)
+                document = ingester.open(file, engine=engine, layout=layout, password=password, ocr=ocr)
                 note = _progress(on_progress, document.uri, number, len(files), document.n_pages)
                 report.ingested.append(ingester.add(document, password, note))
             except IngestError as error:
@@ -189,11 +191,13 @@ class MegaContext:
                 self._passwords[document.uri] = password
         return report
 
-    def _unchanged(self, file: Path) -> str | None:
-        """The uri of a file that the memory holds as it is, told by its bytes alone. Raises IngestError."""
+    def _unchanged(self, file: Path, layout: Layout) -> str | None:
+        """The uri of a file that the memory holds as it is, told by its bytes and layout alone. Raises IngestError."""
         uri = str(file.resolve())
         known = None if self._store is None else self._store.find(uri)
-        return uri if known is not None and known.content_hash == content_hash(file.resolve()) else None
+        if known is None or (known.kind == "pdf" and layout_of(known.engine) != layout):
+            return None
+        return uri if known.content_hash == content_hash(file.resolve()) else None
 
     def _writable(self) -> Store:
         if self._store is not None and self._is_writing:

@@ -8,7 +8,7 @@ from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.document import Page, Region, RegionKind, SourceKind
 from mm_megacontext.layout.reader import read
 from mm_megacontext.vision.files import read_overview
-from mm_megacontext.vision.pages import PageImages
+from mm_megacontext.vision.pages import PageImages, has_pixels
 
 TEXT_SCALE = 2.0
 """Pixels per point when a page of plain text is drawn."""
@@ -44,7 +44,7 @@ def render_page(
     Raises:
         IngestError: The file is gone or the page cannot be rendered.
     """
-    if kind in ("pdf", "image"):
+    if has_pixels(kind):
         with PageImages(uri, kind, password=password, limits=limits) as images:
             source = images.page(number)
             coarsest = source.n_levels - 1

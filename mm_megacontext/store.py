@@ -251,8 +251,8 @@ class Store:
     ) -> SourceRecord:
         """Write one source; when this returns it is durable and whole, if it raises nothing has changed.
 
-        A source of the same uri and content hash is left as it is and ``batches`` is not touched; one of another hash
-        is replaced in the same commit.
+        A source of the same uri, content hash and engine is left as it is and ``batches`` is not touched; one of
+        another hash or engine is replaced in the same commit.
 
         Args:
             info: What is known besides the tree.

@@ -26,10 +26,10 @@ class SourceInfo:
     may be given.
 
     Attributes:
-        content_hash: Of the file's bytes; a source whose hash has not changed is not written again.
+        content_hash: Of the file's bytes; a source whose hash and engine have not changed is not written again.
         page_sizes: (width, height) of each page that was read, in ``unit``.
         problems: (page from 1, what is wrong with it) of pages that could not be read whole.
-        engine: Name of the reader that made it.
+        engine: Name of what opened it, where there is a choice.
     """
 
     uri: str

@@ -127,7 +127,7 @@ class Writer:
         if info.uri == COUNTER_URI:
             raise ValueError("a source needs a uri")
         old = self.snapshot.find(info.uri)
-        if old is not None and old.content_hash == info.content_hash:
+        if old is not None and (old.content_hash, old.engine) == (info.content_hash, info.engine):
             return old
         journal = None if fingerprint is None else self._journal(info, fingerprint)
         with self._undone_on_error(journal):

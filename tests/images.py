@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -10,6 +11,7 @@ import lance
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pytest
 
 from mm_megacontext.build import TreeBuilder, is_one_figure
 from mm_megacontext.layout.document import Document, Page, Region
@@ -22,6 +24,14 @@ from mm_megacontext.vision.source import ArraySource, Colour, ImageSource, Pixel
 from mm_megacontext.vision.tiles import IMAGE_FRAME
 
 ENCODER = DctEncoder(24)
+
+
+def hide_libvips(monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+    """As if it were not installed: here, and for the processes that read images, which look in ``directory`` first."""
+    directory.mkdir()
+    (directory / "pyvips.py").write_text("raise ImportError('no libvips')")
+    monkeypatch.syspath_prepend(str(directory))
+    monkeypatch.setitem(sys.modules, "pyvips", None)
 
 
 class SparseArraySource(ArraySource):
@@ -101,6 +111,9 @@ class SourceFigures:
         yield from islice(rows, self._n_rows)
         if self._n_rows is not None:
             raise KeyboardInterrupt
+
+    def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow | None:
+        raise AssertionError("an image has its thumbnail at the top of its tree")
 
 
 class NoWords:

@@ -17,7 +17,7 @@ from mm_megacontext.blocks import Block
 from mm_megacontext.build import Gist, Grouper, TreeBuilder, is_one_figure, patch_size
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.gists import MeanGistNet
-from mm_megacontext.layout.document import Cell, Document, Line, Page, Region, RegionKind, Table, Word
+from mm_megacontext.layout.document import Cell, Document, Line, Page, Region, RegionKind, Table, Unit, Word
 from mm_megacontext.tree import GROUP_ARITY, PATCH_PT, PATCH_PX, NodeRow, Written
 from tests.images import assert_rows_equal, tops_of
 from tests.test_blocks import PairTokenizer
@@ -79,13 +79,24 @@ class FakeFigures:
                 page.number, t, index_start + n, index_start, mu, tuple(range(index_start, index_start + n))
             )
 
+    def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow | None:
+        """None for pages whose number divides by 3."""
+        mu = np.array([[t, 2.0, 2.0], [t, 3.0, 2.0]])
+        return self._row(page.number, t, index, index, mu, (), kind="thumbnail") if page.number % 3 else None
+
     def _tile(self, page: int, t: int, index: int) -> NodeRow:
         mu = np.array([[t, 2.5 * index + i, index % 7] for i in range(1 + index % 3)], dtype=np.float64)
         return self._row(page, t, index, index, mu, ())
 
     @staticmethod
     def _row(
-        page: int, t: int, index: int, first: int, mu: np.ndarray[Any, np.dtype[np.float64]], children: tuple[int, ...]
+        page: int,
+        t: int,
+        index: int,
+        first: int,
+        mu: np.ndarray[Any, np.dtype[np.float64]],
+        children: tuple[int, ...],
+        kind: str = "figure",
     ) -> NodeRow:
         own = mu if not children else mu[:0]
         return NodeRow(
@@ -94,7 +105,7 @@ class FakeFigures:
             children=children,
             lod=2 if children else 1,
             modality="image",
-            kind="figure",
+            kind=kind,
             page=page,
             last_page=page,
             bbox=(0.0, 0.0, 1.0, 1.0),
@@ -123,10 +134,10 @@ def document(pages: Sequence[Page]) -> Document:
     return Document("test.pdf", "pdf", "pt", len(pages), "hash", lambda: iter(pages))
 
 
-def build(pages: Sequence[Page]) -> Built:
+def build(pages: Sequence[Page], unit: Unit = "pt") -> Built:
     built = Built()
     builder = TreeBuilder(
-        "pt",
+        unit,
         PairTokenizer(),
         MeanGistNet(embed),
         FakeFigures(),
@@ -156,7 +167,8 @@ def assert_is_tree(rows: Sequence[NodeRow]) -> None:
             assert row.n_leaves == sum(child.n_leaves for child in family)
             assert row.t_span == (family[0].t_span[0], family[-1].t_span[1])
             for a, b in itertools.pairwise(family):
-                assert b.t_span == (a.t_span if row.kind == "figure" else (a.t_span[1], b.t_span[1]))
+                shares = rows[b.first].kind == "thumbnail"
+                assert b.t_span == (a.t_span if row.kind == "figure" else (a.t_span[1] - shares, b.t_span[1]))
             assert row.page == family[0].page
             assert row.last_page == max(child.last_page for child in family)
             modalities = {child.modality for child in family}
@@ -216,7 +228,11 @@ def test_any_document_becomes_a_tree(seed: int, sizes: list[int]) -> None:
     tokens = [i for text in texts for i in PairTokenizer().encode_word(text)]
     found = [i for row in built.rows if row.modality == "text" and row.lod == 1 for i in row.token_ids.tolist()]
     assert found == tokens
-    assert sum(row.modality == "image" and row.lod == 1 for row in built.rows) == n_tiles
+    figures = {page.number: [r.bbox[2] for r in page.regions if r.kind == "figure"] for page in pages}
+    pictured = [number for number, widths in figures.items() if widths and widths[-1]]
+    thumbnails = [row.page for row in built.rows if row.kind == "thumbnail"]
+    assert thumbnails == [number for number in pictured if number % 3], "beside the last figure of a page"
+    assert sum(row.modality == "image" and row.lod == 1 for row in built.rows) == n_tiles + len(thumbnails)
     assert [row.index for row, _ in built.blocks] == [r.index for r in built.rows if len(r.token_ids)]
 
 
@@ -240,7 +256,9 @@ def test_blocks_carry_positions_boxes_and_roles() -> None:
         assert row.text == block.text
         assert row.bbox == block.bbox
         clock += n
-    assert built.rows[-1].t_span == (0, clock + 1), "all tiles of a figure share one unit of time"
+    assert built.rows[-1].t_span == (0, clock + 1), (
+        "all tiles of a figure share one unit of time, and the thumbnail with them"
+    )
     assert built.rows[-1].bbox == (0.0, 0.0, *SIZE)
     assert built.rows[-1].kind == "page"
 
@@ -355,7 +373,7 @@ class TestLargeFigures:
         builder = TreeBuilder("pt", PairTokenizer(), MeanGistNet(embed), FakeFigures())
         batches = list(builder.build(document(pages)))
         sizes = [len(batch) for batch in batches if batch[0].modality == "image"]
-        assert sizes == [10, 7, 7, 2, 10, 1]
+        assert sizes == [10, 7, 7, 2, 10, 1, 1], "the last one is the thumbnail"
         rows = [row for batch in batches for row in batch]
         monkeypatch.undo()
         assert_rows_equal(rows, build(pages).rows)
@@ -419,8 +437,8 @@ def test_a_document_that_is_one_figure_is_gone_on_with_after_any_row(n: int) -> 
 
     pages = [Page(1, SIZE, (figure(25),))]
     assert is_one_figure(document(pages))
-    rows = build(pages).rows
-    builder = TreeBuilder("pt", PairTokenizer(), MeanGistNet(embed), Resumable())
+    rows = build(pages, "px").rows
+    builder = TreeBuilder("px", PairTokenizer(), MeanGistNet(embed), Resumable())
     rest = builder.build(document(pages), written=Written(n, tops_of(rows[:n])))
     assert_rows_equal([row for batch in rest for row in batch], rows[n:])
     assert len(rows) == 27

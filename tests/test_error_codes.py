@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from mm_megacontext.layout import ocr
 from mm_megacontext.layout.document import Page
 from mm_megacontext.layout.reader import read
 from mm_megacontext.memory import MegaContext
+from tests.images import hide_libvips
 from tests.layout.attack_files import good, no_pages
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
@@ -30,6 +30,8 @@ ELSEWHERE = {
     "visibility_unknown": "tests/layout/test_isolation.py",
     "marks_unread": "tests/layout/test_marks.py",
     "layout_failed": "tests/layout/test_reader.py",
+    "layout_model_failed": "tests/layout/test_neural.py",
+    "text_layer_disagrees": "tests/layout/test_disagreement.py",
 }
 
 
@@ -74,7 +76,7 @@ def test_of_files(code: ErrorCode, tmp_path: Path) -> None:
 
 def test_missing_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     png(tmp_path / "a.png")
-    monkeypatch.setitem(sys.modules, "pyvips", None)
+    hide_libvips(monkeypatch, tmp_path / "modules")
     with pytest.raises(IngestError) as caught:
         read(tmp_path / "a.png", limits=IngestLimits(max_decoded_pixels=100))
     assert caught.value.code == "missing_extra"

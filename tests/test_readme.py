@@ -11,7 +11,15 @@ import pytest
 from mm_megacontext.cli.main import build_parser
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "CONTRIBUTING.md", "docs/cli.md", "docs/design.md", "docs/errors.md", "docs/vision-encoders.md")
+PAGES = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/cli.md",
+    "docs/design.md",
+    "docs/errors.md",
+    "docs/formats.md",
+    "docs/vision-encoders.md",
+)
 
 
 def read(name: str) -> str:

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ from mm_megacontext.answer import Answer
 from mm_megacontext.bases.base import Pointed, Reading
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.cli.main import main
+from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.lens import Lens
 from mm_megacontext.memory import MegaContext
 from mm_megacontext.vips_file import VipsFile
+from mm_megacontext.vision.files import open_to_look_at
 from mm_megacontext.vision.source import level_size
 from mm_megacontext.working_context import Entry
 from mm_megacontext.zoom_layout import choose_close_up, lay_out, overview_level
@@ -99,7 +102,13 @@ def test_patches_are_evidence_and_are_shown_as_they_are(
         n_read += width * height
         return original(file, x, y, width, height)
 
+    def in_this_process(uri: str, limits: IngestLimits | None, *, is_looked_at: bool) -> Any:
+        """So that what is decoded can be counted."""
+        assert is_looked_at
+        return nullcontext(open_to_look_at(uri, limits))
+
     monkeypatch.setattr(VipsFile, "read", counted)
+    monkeypatch.setattr("mm_megacontext.evidence_page.IsolatedImage", in_this_process)
     picture = np.asarray(answer.show())
     assert 0 < n_read < MOST_READ
     close_up = choose_close_up(evidence.bbox, SIZE)

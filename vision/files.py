@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.image_header import FORMATS, choose_reader, image_format, read_header
@@ -25,6 +25,15 @@ class ImageFileSource(ImageSource, Protocol):
     @property
     def scale(self) -> PhysicalScale | None:
         """Micrometres per pixel."""
+        ...
+
+
+@runtime_checkable
+class HasOverview(Protocol):
+    """A source that knows a quick way to all of itself."""
+
+    def read_overview(self, level: int) -> Pixels:
+        """The whole image at ``level``; its pixels may differ from those of ``read``."""
         ...
 
 
@@ -74,6 +83,6 @@ def open_to_look_at(path: str | Path, limits: IngestLimits | None = None) -> Ima
 
 def read_overview(source: ImageSource, level: int) -> Pixels:
     """A whole level for people to look at; of huge files quickly, see ``VipsSource.read_overview``."""
-    if isinstance(source, (VipsSource, DeepZoomSource)):
+    if isinstance(source, HasOverview):
         return source.read_overview(level)
     return source.read((0, 0, *level_size(source.size, level)), level)

@@ -11,23 +11,30 @@ from mm_megacontext.errors import IngestError
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout.document import Box, Page, Region, SourceKind
 from mm_megacontext.tree import NodeRow
-from mm_megacontext.vision.files import open_image
 from mm_megacontext.vision.gists import TileGister
-from mm_megacontext.vision.pdf import PdfPageSource, PdfRenderer
+from mm_megacontext.vision.isolated_image import IsolatedImage
+from mm_megacontext.vision.pdf import CELL_PX, PdfPageSource, PdfRenderer
 from mm_megacontext.vision.quadtree import build_image_nodes, build_thumbnail_row
 from mm_megacontext.vision.source import ImageSource, crop
 from mm_megacontext.vision.tiles import IMAGE_FRAME, PDF_FRAME, Frame
 
+MAX_THUMBNAIL_PX = 2 * CELL_PX
+"""On a side of the page: what is at hand after its figures were read (A2 at 144 dpi)."""
 _OPEN_PAGES = 2
 """Pages kept at hand; figures of one page are read one after the other."""
 
 
+def has_pixels(kind: SourceKind) -> bool:
+    """Whether pages of such a source can be looked at: all but text, which has no pages of its own."""
+    return kind not in ("text", "markdown")
+
+
 class PageImages:
-    """Opens the pages of a PDF or image when they are asked for and keeps the last few.
+    """Opens the pages of a document or image when they are asked for and keeps the last few.
 
     Args:
         uri: Path of the file.
-        kind: "pdf" or "image".
+        kind: "image", or of a document whose pages can be rendered.
         password: For encrypted PDFs.
         limits: What is refused; of PDF pages, those with more than ``max_decoded_pixels``. And what rendering may take.
 
@@ -38,8 +45,8 @@ class PageImages:
     def __init__(
         self, uri: str, kind: SourceKind, *, password: str | None = None, limits: IngestLimits | None = None
     ) -> None:
-        if kind not in ("pdf", "image"):
-            raise ValueError(f"only a pdf or an image has pixels, {uri} is of kind {kind!r}")
+        if not has_pixels(kind):
+            raise ValueError(f"only pages and images have pixels, {uri} is of kind {kind!r}")
         self._uri, self._kind, self._password, self._limits = uri, kind, password, limits or IngestLimits()
         self._renderer: PdfRenderer | None = None
         self._pages: OrderedDict[int, ImageSource] = OrderedDict()
@@ -47,7 +54,7 @@ class PageImages:
     @property
     def frame(self) -> Frame:
         """Frame of a whole page."""
-        return PDF_FRAME if self._kind == "pdf" else IMAGE_FRAME
+        return IMAGE_FRAME if self._kind == "image" else PDF_FRAME
 
     def page(self, number: int) -> ImageSource:
         """A whole page, from 1; what ``read_leaf_pixels`` takes. Raises IngestError."""
@@ -72,6 +79,9 @@ class PageImages:
 
     def close(self) -> None:
         """Let go of the file."""
+        for source in self._pages.values():
+            if isinstance(source, IsolatedImage):
+                source.close()
         self._pages.clear()
         self._renderer = None
 
@@ -85,9 +95,9 @@ class PageImages:
         if self._kind == "image":
             if number != 1:
                 raise IngestError("an image has only one page", source=self._uri, page=number)
-            return open_image(self._uri, self._limits)
+            return IsolatedImage(self._uri, self._limits)
         if self._renderer is None:
-            self._renderer = PdfRenderer(self._uri, self._password, self._limits)
+            self._renderer = PdfRenderer(self._uri, self._password, self._limits, self._kind)
         return PdfPageSource(self._uri, number, self._renderer)
 
 
@@ -121,7 +131,13 @@ class PageFigures:
                 source, self._tiles, page=page.number, frame=frame, t=t, index_start=index_start, done=done
             )
 
-    def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow:
-        """The whole page as one tile. Raises IngestError."""
+    def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow | None:
+        """The whole page as one tile; None for a page so large that it would be rendered once more for it.
+
+        Raises:
+            IngestError: It cannot be rendered.
+        """
         source = self._images.page(page.number)
+        if max(source.size) > MAX_THUMBNAIL_PX:
+            return None
         return build_thumbnail_row(source, self._tiles, page=page.number, frame=self._images.frame, t=t, index=index)

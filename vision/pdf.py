@@ -1,10 +1,11 @@
-"""Pages of a PDF as images, rendered on demand through PDFium at 144 dpi, by a process that is expendable.
+"""Pages of a document as images, rendered on demand at 144 dpi, by a process that is expendable.
 
 Frame: the page as layout.document describes it (top-left origin, y down, crop box and rotation applied), with two
 pixels to the point, so that a 16 px patch is 8 pt. Rendering is cut into fixed cells of the page: a pixel is the same
 whether it is read through its page or through a figure on it, now or when it is read again.
 
-PDFium has no notion of the page attribute UserUnit: such pages come at their unscaled size.
+PDFs are rendered by PDFium, what is no PDF by PyMuPDF, which set it. PDFium has no notion of the page attribute
+UserUnit: such pages come at their unscaled size.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import numpy as np
 from mm_megacontext.errors import IngestError, LimitExceeded
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout import worker_pool
-from mm_megacontext.layout.pdf_messages import RENDERER, Count, Failure, Measure, Render, Request
+from mm_megacontext.layout.document import SourceKind
+from mm_megacontext.layout.formats import format_of_kind
+from mm_megacontext.layout.pdf_messages import RENDERER, SETTER, Count, Failure, Measure, Render, Request
 from mm_megacontext.layout.pdf_reader import failure_of, pdf_file
 from mm_megacontext.layout.worker_process import WorkerFailed
 from mm_megacontext.tree import PATCH_PT, PATCH_PX
@@ -30,32 +33,39 @@ from mm_megacontext.vision.tiles import SNAP_PX
 PX_PER_PT = PATCH_PX / PATCH_PT
 """144 dpi."""
 
-_CELL_PX = 2048
+CELL_PX = 2048
 """A page of ordinary size is one cell; larger ones are rendered piece by piece."""
 _CACHED_CELLS = 4
 
 
 class PdfRenderer:
-    """A PDF that is rendered by workers; shared by the sources of its pages. It holds nothing open.
+    """A document that is rendered by workers; shared by the sources of its pages. It holds nothing open.
 
     Args:
         path: The file.
         password: For encrypted files.
         limits: Of the workers; ``document_seconds`` is what all rendering together may be waited for, and
             ``max_decoded_pixels`` the most pixels of a page.
+        kind: Of the source; one that has pages.
 
     Raises:
         IngestError: The file is missing, damaged or not a PDF, or the password is wrong or missing.
     """
 
-    def __init__(self, path: str | Path, password: str | None = None, limits: IngestLimits | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        password: str | None = None,
+        limits: IngestLimits | None = None,
+        kind: SourceKind = "pdf",
+    ) -> None:
         self.path = str(path)
         self.limits = limits or IngestLimits()
         self._seconds_left = self.limits.document_seconds
         self._lost: dict[int, IngestError] = {}
         if not Path(path).is_file():
             raise IngestError("no such file", source=self.path, code="not_found")
-        self._file = pdf_file(path, password, RENDERER)
+        self._file = pdf_file(path, password, RENDERER if kind == "pdf" else SETTER, format_of_kind(kind))
         self._n_pages: int = self._ask(Count(self._file), None).n_pages
 
     def __len__(self) -> int:
@@ -144,8 +154,8 @@ class PdfPageSource:
         """Put a region together from the cells it touches."""
         left, top, width, height = region
         out = np.empty((height, width, 3), dtype=np.uint8)
-        for cell_y in range(top // _CELL_PX * _CELL_PX, top + height, _CELL_PX):
-            for cell_x in range(left // _CELL_PX * _CELL_PX, left + width, _CELL_PX):
+        for cell_y in range(top // CELL_PX * CELL_PX, top + height, CELL_PX):
+            for cell_x in range(left // CELL_PX * CELL_PX, left + width, CELL_PX):
                 cell = self._cell(cell_x, cell_y)
                 x0, y0 = max(left, cell_x), max(top, cell_y)
                 x1, y1 = min(left + width, cell_x + cell.shape[1]), min(top + height, cell_y + cell.shape[0])
@@ -154,7 +164,7 @@ class PdfPageSource:
         return out
 
     def _cell(self, x: int, y: int) -> Pixels:
-        rect = x, y, min(_CELL_PX, self._size[0] - x), min(_CELL_PX, self._size[1] - y)
+        rect = x, y, min(CELL_PX, self._size[0] - x), min(CELL_PX, self._size[1] - y)
         if rect not in self._cells:
             if len(self._cells) == _CACHED_CELLS:
                 self._cells.popitem(last=False)

@@ -113,7 +113,7 @@ def build_thumbnail_row(
     level = thumbnail_level(source.size)
     rect = (0, 0, *level_size(source.size, level))
     (gist,) = tiles.gists([source.read(rect, level)])
-    return _row(_Place(source.size, page, frame, t), rect, index, gist, kind="tile", level=level)
+    return _row(_Place(source.size, page, frame, t), rect, index, gist, kind="thumbnail", level=level)
 
 
 def thumbnail_level(size: tuple[int, int]) -> int:

@@ -75,7 +75,7 @@ def _decode(path: Path, max_pixels: int) -> _Decoded:
         raise IngestError(
             f"not an image in a format that is read ({', '.join(FORMATS)})", source=str(path), code="unsupported"
         ) from e
-    except IngestError:
+    except (IngestError, MemoryError):
         raise
     except Exception as e:  # a decoder fed with a damaged file can raise anything
         raise IngestError(f"the image is damaged or truncated ({type(e).__name__}: {e})", source=str(path)) from e

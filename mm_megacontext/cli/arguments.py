@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, TypedDict, get_args
 
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.ingest_limits import IngestLimits
+from mm_megacontext.layout.document import Layout
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf")
 
@@ -71,6 +72,13 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", default="auto", metavar="NAME", help="how PDFs are read: auto (default), pymupdf, pdfium"
     )
+    parser.add_argument(
+        "--layout",
+        choices=get_args(Layout),
+        default="geometric",
+        help="how regions of PDF pages and their order are found: by geometry (default), or by the model of PyMuPDF 2, "
+        "which is slower",
+    )
     parser.add_argument("--password", metavar="TEXT", help="password of protected files")
     parser.add_argument(
         "--ocr",
@@ -116,6 +124,7 @@ class ReadingOptions(TypedDict):
     """How files are read: keywords of ``layout.reader.read`` and ``MegaContext.ingest``."""
 
     engine: str
+    layout: Layout
     password: str | None
     ocr: str
 
@@ -124,24 +133,24 @@ def reading_options(args: argparse.Namespace) -> ReadingOptions:
     """What ``add_reading`` added, checked before anything is opened.
 
     Raises:
-        UsageError: There is no such engine.
-        MissingExtra: The engine or a language of OCR is not installed.
+        UsageError: There is no such engine, or it has no such layout.
+        MissingExtra: The engine, its model or a language of OCR is not installed.
     """
-    _check_engine(args.engine)
+    _check_engine(args.engine, args.layout)
     if args.ocr not in ("auto", "off"):
         from mm_megacontext.layout.ocr import find_ocr
 
         find_ocr(args.ocr)
-    return {"engine": args.engine, "password": args.password, "ocr": args.ocr}
+    return {"engine": args.engine, "layout": args.layout, "password": args.password, "ocr": args.ocr}
 
 
-def _check_engine(name: str) -> None:
-    if name == "auto":
+def _check_engine(name: str, layout: Layout) -> None:
+    if name == "auto" and layout == "geometric":
         return  # PDFium is always there
     from mm_megacontext.layout.engines import candidates
 
     try:
-        candidates(name)
+        candidates(name, layout)
     except ValueError as error:
         raise UsageError(str(error)) from error
 

@@ -95,7 +95,7 @@ def _ask_file(args: argparse.Namespace) -> Answer:
     options = reading_options(args)
     directory = memory_for_file(args.target) if args.memory is None else args.memory
     if not directory.exists():  # nor, in all likelihood, that of other models
-        _start_early(args.target, args.engine)
+        _start_early(args.target, options)
     models = chosen_models(args)
     from mm_megacontext.memory import MegaContext
 
@@ -107,15 +107,18 @@ def _ask_file(args: argparse.Namespace) -> Answer:
         return memory.ask(args.question, budget=args.budget, source=uri)
 
 
-def _start_early(file: Path, engine: str) -> None:
-    """Let the process that PDFs are read from start while this one imports what takes longest: the model."""
+def _start_early(file: Path, options: ReadingOptions) -> None:
+    """Let the process that files are read from start while this one imports what takes longest: the model."""
     from mm_megacontext.layout.engines import candidates
-    from mm_megacontext.layout.reader import is_pdf
+    from mm_megacontext.layout.image_messages import IMAGES
+    from mm_megacontext.layout.reader import is_image_name, is_pdf
     from mm_megacontext.layout.worker_start import OriginLost, origin
 
-    if is_pdf(file):
-        with suppress(OriginLost):  # whoever needs it starts it again, or says why it cannot be started
-            origin().load(candidates(engine)[0])
+    with suppress(OriginLost):  # whoever needs it starts it again, or says why it cannot be started
+        if is_pdf(file):
+            origin().load(candidates(options["engine"], options["layout"])[0])
+        elif is_image_name(file):
+            origin().load(IMAGES)
 
 
 def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:

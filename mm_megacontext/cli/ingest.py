@@ -26,7 +26,8 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "ingest",
         help="take files up into a memory",
-        description="Take up PDFs, images and texts, directories recursively. Unchanged files are left alone. "
+        description="Take up PDFs, images, books, HTML, office files and texts, directories recursively. "
+        "Unchanged files are left alone. "
         "A file that cannot be read is reported and the next one goes on.",
         epilog="Exit codes: 0 all pages of all files read, 3 some only in part or not at all, 65 nothing.",
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ from PIL import Image
 from mm_megacontext.cli.main import main
 from mm_megacontext.store import Store
 from mm_megacontext.vision.pages import PageImages
+from tests.images import hide_libvips
 from tests.vision.test_hostile import gif_bytes
 from tests.vision.test_raster import picture
 
@@ -72,7 +72,7 @@ def test_without_libvips_the_other_files_go_on(
     (tmp_path / "in").mkdir()
     tiled_tiff(tmp_path / "in" / "large.tif")
     (tmp_path / "in" / "words.txt").write_text("The deposit is 840 EUR.")
-    monkeypatch.setitem(sys.modules, "pyvips", None)
+    hide_libvips(monkeypatch, tmp_path / "modules")
     assert main(["ingest", str(tmp_path / "in"), "--memory", str(tmp_path / "memory"), *SMALL]) == 3
     out, err = capsys.readouterr()
     assert "words.txt" in out

@@ -48,8 +48,11 @@ class PdfPage:
         self.ops.append(f"q {x1 - x0} 0 0 {y1 - y0} {x0} {self.size[1] - y1} cm /Im Do Q")
 
 
-def pdf_bytes(pages: list[PdfPage], *, password: str | None = None) -> bytes:
-    """The file, encrypted with 40-bit RC4 where a password is given."""
+def pdf_bytes(pages: list[PdfPage], *, password: str | None = None, metadata: str = "") -> bytes:
+    """The file, encrypted with 40-bit RC4 where a password is given.
+
+    ``metadata`` is its title, stands in its XMP, and is what a program keeps for itself of each page.
+    """
     key, encrypt = (b"", b"") if password is None else _encryption(password)
     n_fixed = 4 + len(FONTS)
     layer = n_fixed + 2 * len(pages)  # switched off
@@ -58,7 +61,14 @@ def pdf_bytes(pages: list[PdfPage], *, password: str | None = None) -> bytes:
     marks = [[(next(mark_numbers), entries) for entries in page.marks] for page in pages]
     fields = " ".join(f"{n} 0 R" for own in marks for n, entries in own if "/Widget" in entries)
     form = f"/AcroForm << /Fields [{fields}] /DA (/Helv 10 Tf) >>" if fields else ""
-    objects: dict[int, bytes] = {1: f"<< /Type /Catalog /Pages 2 0 R {layers} {form} >>".encode()}
+    xmp = layer + 1 + sum(len(page.marks) for page in pages)
+    packet = f"<x:xmpmeta xmlns:x='adobe:ns:meta/'><title>{metadata}</title></x:xmpmeta>".encode()
+    about = f"/Metadata {xmp} 0 R" if metadata else ""
+    objects: dict[int, bytes] = {1: f"<< /Type /Catalog /Pages 2 0 R {layers} {form} {about} >>".encode()}
+    if metadata:
+        objects[xmp] = _stream(b"/Type /Metadata /Subtype /XML", packet, key, xmp)
+        objects[xmp + 1] = f"<< /Title ({metadata}) /Keywords ({metadata}) >>".encode()
+        encrypt += b" /Info %d 0 R" % (xmp + 1)
     objects |= {n: f"<< {entries} >>".encode() for own in marks for n, entries in own}
     objects[layer] = b"<< /Type /OCG /Name (off) >>"
     kids = " ".join(f"{n_fixed + 2 * i} 0 R" for i in range(len(pages)))
@@ -82,6 +92,7 @@ def pdf_bytes(pages: list[PdfPage], *, password: str | None = None) -> bytes:
             crop = f"/CropBox [{x0} {height - y1} {x1} {height - y0}]"
         objects[number] = (
             f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {width} {height}] {crop} /Rotate {page.rotate} "
+            f"{f'/PieceInfo << /Writer << /Private ({metadata}) >> >>' if metadata else ''} "
             f"/Resources << /Font << {fonts} >> /XObject << /Im {image} 0 R >> "
             f"/ExtGState << /Clear << /ca 0 /CA 0 >> >> /Properties << /Off {layer} 0 R >> >> "
             f"/Contents {number + 1} 0 R /Annots [{' '.join(f'{n} 0 R' for n, _ in marks[i])}] >>"

@@ -64,7 +64,7 @@ def test_content_decides_and_not_the_name(tmp_path: Path) -> None:
         ("a.eps", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "unsupported: this is PostScript"),
         ("a.svg", b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>', "unsupported: this is SVG"),
         ("a.gz", b"\x1f\x8b\x08\x00rest", "unsupported: this is a gzip archive"),
-        ("a.docx", b"PK\x03\x04rest", "unsupported: this is a zip container"),
+        ("a.docx", b"PK\x03\x04rest", "the zip container is damaged"),
         ("a.txt", "Gr\u00fc\u00dfe".encode("latin-1") * 40, "UTF-8 text"),
     ],
 )

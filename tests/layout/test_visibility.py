@@ -1,4 +1,4 @@
-"""Text that nobody sees, hidden in nine ways, and text that only looks so. Oracle: what was drawn, and how."""
+"""Text that nobody sees, hidden in twelve ways, and text that only looks so. Oracle: what was drawn, and how."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_megacontext.layout import pdf_page
-from mm_megacontext.layout.document import HiddenReason, Page
-from mm_megacontext.layout.engines import PdfEngine, RawPage, RawWord, load_engine
+from mm_megacontext.layout.document import Box, HiddenReason, Page
+from mm_megacontext.layout.engines import PdfEngine, RawPage, RawWord, candidates, load_engine
 from mm_megacontext.layout.reader import read
 from mm_megacontext.layout.visibility import MIN_CONTRAST, find_hidden, split_hidden
 from mm_megacontext.memory import MegaContext
+from tests.layout import attack_files
 from tests.layout.conftest import WritePdf
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
@@ -36,6 +37,7 @@ WAYS: dict[str, tuple[list[str], HiddenReason]] = {
     "smaller than a point": ([at(72, 300, size=0.4)], "smaller than 1 pt"),
     "outside the page": ([at(700, 300)], "outside the page"),
     "under an image": ([at(72, 300), "q 200 0 0 40 60 475 cm /Im Do Q"], "under an image"),
+    "in a layer that is off": ([f"/OC /Off BDC {at(72, 300)} EMC"], "in a layer that is off"),
 }
 
 SEEN = {
@@ -62,7 +64,7 @@ def page_with(ops: list[str], rotate: int = 0) -> PdfPage:
 
 
 def read_page(path: Path, engine: PdfEngine) -> Page:
-    (page,) = read(path, engine=engine.name).pages()
+    (page,) = read(path, engine=engine.name, ocr="off").pages()
     assert page.status == "ok", page.problem
     return page
 
@@ -83,9 +85,52 @@ def test_what_nobody_sees_is_set_apart(way: str, rotate: int, write_pdf: WritePd
     assert {region.hidden for region in page.regions} == {None, why}
 
 
-def test_a_layer_that_is_off_is_not_read(write_pdf: WritePdf, engine: PdfEngine) -> None:
-    page = read_page(write_pdf(page_with([f"/OC /Off BDC {at(72, 300)} EMC"])), engine)
+def test_a_layer_that_is_off_is_not_read_over_what_is_seen(write_pdf: WritePdf, engine: PdfEngine) -> None:
+    page = read_page(write_pdf(page_with([f"/OC /Off BDC {at(72, 100)} EMC"])), engine)
     assert page.text == "Open words"
+    assert {region.hidden for region in page.regions} == {None, "in a layer that is off"}
+
+
+def test_what_a_reader_is_told_from_afar_counts_as_little(tmp_path: Path, engine: PdfEngine) -> None:
+    """ActualText that stands in an object of its own, where a property list refers to it, and that as a stream."""
+    objects = attack_files.good_objects()
+    content = "".join(f"/Span /{name} BDC {at(72, 300 + i, text='Seen')} EMC " for i, name in enumerate(("A", "B")))
+    objects[21] = attack_files.stream(content.encode())
+    objects[11] = attack_files.page(1, resources=b"/Properties<</A 30 0 R/B 31 0 R>>")
+    objects |= {30: b"<</ActualText 32 0 R>>", 31: b"<</ActualText 33 0 R>>", 32: b"(secret)"}
+    objects[33] = attack_files.stream(b"words")
+    path = tmp_path / "a.pdf"
+    path.write_bytes(attack_files.assemble(objects))
+    page = next(read(path, engine=engine.name, ocr="off").pages())
+    assert set(page.text.split()) == {"Seen"}
+
+
+@pytest.mark.parametrize("rotate", [0, 90])
+def test_glyphs_count_and_not_what_a_reader_is_told(rotate: int, write_pdf: WritePdf, engine: PdfEngine) -> None:
+    told = [
+        f"/Span <</ActualText ({SECRET})>> BDC {at(72, 300, text='Seen letters')} EMC",
+        "/Span <</ActualText (phantoms)>> BDC EMC",
+        f"/Figure <</Alt (alternative)>> BDC {at(72, 400, text='and more')} EMC",
+    ]
+    page = read_page(write_pdf(page_with(told, rotate)), engine)
+    assert sorted(words_of(page, hidden=False).split()) == ["Open", "Seen", "and", "letters", "more", "words"]
+    assert {"secret", "words"} <= set(words_of(page, hidden=True).split()) <= {"secret", "words", "phantoms"}
+    assert {region.hidden for region in page.regions} == {None, "only in ActualText"}
+
+
+def test_actual_text_that_says_what_the_glyphs_say_is_not_worth_a_word(write_pdf: WritePdf, engine: PdfEngine) -> None:
+    drawn = at(72, 300, text="exam-"), at(72, 320, text="Seen words")
+    told = [f"/Span <</ActualText (exam)>> BDC {drawn[0]} EMC", f"/Span <</ActualText (SEENwords)>> BDC {drawn[1]} EMC"]
+    page = read_page(write_pdf(page_with(told)), engine)
+    assert [region.hidden for region in page.regions if region.hidden] == []
+
+
+def test_metadata_is_no_text(tmp_path: Path, engine: PdfEngine) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(pdf_bytes([page_with([])], metadata=SECRET))
+    assert path.read_bytes().count(SECRET.encode()) == 4
+    page = read_page(path, engine)
+    assert [region.text for region in page.regions] == ["Open words"]
 
 
 @pytest.mark.parametrize("way", SEEN)
@@ -126,21 +171,41 @@ def test_words_without_contrast_are_hidden(shade: int, ink: int, left: int) -> N
     assert len(seen.words) + sum(len(line.words) for region in regions for line in region.lines) == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_what_is_hidden_does_not_change_an_answer(way: str, tmp_path: Path) -> None:
-    """With the model of the package, which reads the planted value where it stands alone."""
+TOTAL = at(72, 200, text="Total: 485,000")
+PLANTED = "Total: 1"
+
+# What the page paints of the total, and what stands there beside it.
+PLANTS: dict[str, tuple[str, list[str], str]] = {
+    "nothing": (TOTAL, [], ""),
+    **{way: (TOTAL, [op.replace(SECRET, PLANTED) for op in ops], "") for way, (ops, _) in WAYS.items()},
+    "only in ActualText": (f"/Span <</ActualText ({PLANTED})>> BDC {TOTAL} EMC", [], ""),
+    "only in the metadata": (TOTAL, [], PLANTED),
+}
+
+
+def answer_to(plant: str, engine: str, directory: Path) -> tuple[str, list[tuple[str, Box]]]:
+    """The answer of the package's model, which reads the planted value where it stands alone, and its evidence."""
+    total, beside, metadata = PLANTS[plant]
+    page = PdfPage()
+    page.text(72, 100, "Invoice of the harbour office", size=14)
+    page.ops.append(total)
+    page.text(72, 230, "Due: 4 May 2031")
+    page.ops += beside
+    path = directory / "invoice.pdf"
+    path.write_bytes(pdf_bytes([page], metadata=metadata))
+    with MegaContext.open(directory / "memory") as memory:
+        memory.ingest(path, engine=engine)
+        answer = memory.ask("What is the total?")
+    return answer.text, [(evidence.text, evidence.bbox) for evidence in answer.evidence]
+
+
+@pytest.mark.parametrize("name", candidates("auto"))
+def test_what_is_hidden_does_not_change_an_answer(name: str, tmp_path: Path) -> None:
     answers = {}
-    for name, planted in (("clean", []), ("planted", [op.replace(SECRET, "Total: 1") for op in WAYS[way][0]])):
-        page = PdfPage()
-        page.text(72, 100, "Invoice of the harbour office", size=14)
-        page.text(72, 200, "Total: 485,000")
-        page.text(72, 230, "Due: 4 May 2031")
-        page.ops += planted
-        path = tmp_path / f"{name}.pdf"
-        path.write_bytes(pdf_bytes([page]))
-        with MegaContext.open(tmp_path / name) as memory:
-            memory.ingest(path)
-            answer = memory.ask("What is the total?")
-        answers[name] = (answer.text, [(e.text, e.bbox) for e in answer.evidence])
-    assert answers["clean"][0] == "485,000"
-    assert answers["planted"] == answers["clean"]
+    for number, plant in enumerate(PLANTS):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        answers[plant] = answer_to(plant, name, directory)
+    assert answers["nothing"][0] == "485,000"
+    assert {plant: answer for plant, answer in answers.items() if answer != answers["nothing"]} == {}
+    assert len(answers) == 1 + 12

@@ -19,6 +19,7 @@ from mm_megacontext.vision.files import open_image, open_to_look_at, read_overvi
 from mm_megacontext.vision.raster import PillowSource
 from mm_megacontext.vision.source import ArraySource
 from mm_megacontext.vision.vips import VipsSource
+from tests.images import hide_libvips
 from tests.vision.test_raster import ORIENTATION, picture
 from tests.vision.tiff_writer import TiffDirectory, tiff_bytes
 
@@ -78,7 +79,7 @@ def test_without_libvips_large_images_are_an_error_of_their_own(
 ) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(picture()).save(path)
-    monkeypatch.setitem(sys.modules, "pyvips", None)
+    hide_libvips(monkeypatch, tmp_path / "modules")
     assert open_image(path).size == (37, 23)
     with pytest.raises(MissingExtra, match="pip install"):
         open_image(path, SMALL)

@@ -80,9 +80,18 @@ def test_a_figure_outside_its_page_has_no_rows(pdf_file: Path) -> None:
 def test_a_thumbnail_covers_the_page(pdf_file: Path) -> None:
     with PageImages(str(pdf_file), "pdf") as images:
         row = figures_of(images).thumbnail(Page(1, (400, 500), ()), t=3, index=1)
+        assert row is not None
         assert row.bbox == (0, 0, 400, 500)
         assert row.pixels is not None
         assert len(read_leaf_pixels(images.page(1), row.pixels)) == row.n_leaves == 7 * 8
+
+
+def test_a_page_that_is_rendered_in_many_pieces_has_no_thumbnail(
+    pdf_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mm_megacontext.vision.pages.MAX_THUMBNAIL_PX", 999)
+    with PageImages(str(pdf_file), "pdf") as images:
+        assert figures_of(images).thumbnail(Page(1, (400, 500), ()), t=3, index=1) is None
 
 
 def test_pages_are_opened_once_and_old_ones_let_go(tmp_path: Path) -> None:

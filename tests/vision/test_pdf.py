@@ -107,7 +107,7 @@ def test_every_read_sees_the_same_pixels(tmp_path: Path, monkeypatch: pytest.Mon
         f"{k} 0 m {3 * k} 842 l S\n{k * 5} {k * 7} m 10 500 300 {k} 595 {k * 3} c S\n" for k in range(0, 200, 7)
     )
     path = write_pdf(tmp_path / "a.pdf", lines)
-    monkeypatch.setattr(pdf, "_CELL_PX", 300)
+    monkeypatch.setattr(pdf, "CELL_PX", 300)
     monkeypatch.setattr(pdf, "_CACHED_CELLS", 2)
     first, second = PdfPageSource(path, 1), PdfPageSource(path, 1)
     page = whole(first)
@@ -123,7 +123,7 @@ def test_cells_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     """Cutting the page into cells gives what rendering it at once gives."""
     path = write_pdf(tmp_path / "a.pdf", MARKS + "0 0 m 595 842 l S 3 w 595 0 m 0 700 l S\n")
     at_once = whole(PdfPageSource(path, 1))
-    monkeypatch.setattr(pdf, "_CELL_PX", 256)
+    monkeypatch.setattr(pdf, "CELL_PX", 256)
     in_cells = whole(PdfPageSource(path, 1))
     assert np.abs(in_cells.astype(int) - at_once).max() <= ANTIALIASING
 

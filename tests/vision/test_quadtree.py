@@ -257,7 +257,7 @@ def test_a_thumbnail_covers_its_page() -> None:
     source = ArraySource(picture(*size))
     row = build_thumbnail_row(source, TileGister(ENCODER), page=2, frame=PDF_FRAME, t=9, index=4)
     assert row.pixels == PixelRef(page=2, level=4, x=0, y=0, width=77, height=99)
-    assert (row.index, row.first, row.lod, row.kind, row.n_leaves) == (4, 4, 1, "tile", 5 * 7)
+    assert (row.index, row.first, row.lod, row.kind, row.n_leaves) == (4, 4, 1, "thumbnail", 5 * 7)
     assert row.bbox == (0.0, 0.0, 612.0, 792.0)
     areas = np.prod(row.leaf_boxes[:, 2:] - row.leaf_boxes[:, :2], axis=1)
     assert areas.sum() == 612 * 792

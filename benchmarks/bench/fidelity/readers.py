@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from html import unescape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from bench.fidelity.truth import Box
 
@@ -41,13 +41,13 @@ class ReadPage:
     fields: dict[str, str] | None = None
 
 
-def read_ours(path: Path, engine: str) -> list[ReadPage]:
+def read_ours(path: Path, engine: str, layout: Literal["geometric", "neural"] = "geometric") -> list[ReadPage]:
     """This project: regions in reading order."""
     from mm_megacontext.layout import read
     from mm_megacontext.layout.form_values import TICKED, UNTICKED  # signs for boxes that are drawn as lines
 
     pages = []
-    for page in read(path, engine=engine, ocr="off").pages():
+    for page in read(path, engine=engine, layout=layout, ocr="off").pages():
         found = ReadPage(fields={f.name: f.value for f in page.fields})
         for region in page.regions:
             if region.hidden is not None:
@@ -133,6 +133,7 @@ def _grid(rows: list[list[str]]) -> Grid:
 READERS: dict[str, Callable[[Path], list[ReadPage]]] = {
     "mm-megacontext, pymupdf": lambda path: read_ours(path, "pymupdf"),
     "mm-megacontext, pdfium": lambda path: read_ours(path, "pdfium"),
+    "mm-megacontext, neural": lambda path: read_ours(path, "pymupdf", "neural"),
     "pdfplumber": read_pdfplumber,
     "pymupdf4llm": read_pymupdf4llm,
 }

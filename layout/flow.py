@@ -1,0 +1,107 @@
+"""What documents without pages of their own are made of: paragraphs, tables and pictures, one after the other.
+
+Readers of HTML, EPUB and office files give these; ``galley`` sets them, and ``typeset_file`` makes pages of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from mm_megacontext.errors import ErrorCode
+from mm_megacontext.layout.document import CellRole, HiddenReason
+
+ParagraphKind = Literal["text", "heading", "list", "caption", "code"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Text of one look. Line breaks in it are kept, all other white space is one space but in code."""
+
+    text: str
+    bold: bool = False
+    href: str | None = None
+
+
+Runs = tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Paragraph:
+    """Text that stands alone.
+
+    Attributes:
+        level: Of a heading, from 1.
+        depth: How far it is moved to the right: lists in lists, quotations.
+    """
+
+    runs: Runs
+    kind: ParagraphKind = "text"
+    level: int | None = None
+    depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """Text in the file that nobody sees who looks at it, and why."""
+
+    text: str
+    why: HiddenReason
+
+
+@dataclass(frozen=True, slots=True)
+class FlowCell:
+    """A cell of a table; rows and columns count from 0."""
+
+    row: int
+    column: int
+    runs: Runs
+    role: CellRole = "body"
+    row_span: int = 1
+    column_span: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FlowTable:
+    """Cells in row-major order; no two of them overlap."""
+
+    cells: tuple[FlowCell, ...]
+    n_rows: int
+    n_columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image file that stands alone.
+
+    Attributes:
+        data: Its bytes, as they are.
+        size: Width and height in points, where the document asks for them.
+    """
+
+    data: bytes
+    size: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewPage:
+    """What follows begins a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A part of the file that cannot be read: a problem of the page that it would be on."""
+
+    message: str
+    code: ErrorCode
+
+
+FlowItem = Paragraph | Unseen | FlowTable | Picture | NewPage | Unread
+
+Flow = Iterator[FlowItem]
+
+
+def text_of(runs: Runs) -> str:
+    """The text of runs without their looks."""
+    return "".join(run.text for run in runs)

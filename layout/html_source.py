@@ -1,0 +1,96 @@
+"""HTML and XHTML as a tree of elements. No entity is expanded, nothing is fetched."""
+
+from __future__ import annotations
+
+import codecs
+import html
+import re
+from typing import Any
+
+from lxml import etree
+
+Element = Any
+"""An element of lxml, which has no types."""
+
+_MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_DECLARED_WITHIN = 4096
+_DECLARED = re.compile(rb"<(?:meta[^>]*?charset|\?xml[^>]*?encoding)\s*=\s*[\"']?\s*([A-Za-z0-9_.:-]+)", re.IGNORECASE)
+_LATIN = {"iso-8859-1", "latin-1", "latin1", "ascii", "us-ascii"}  # what these declare is windows-1252, says HTML
+_IS_XHTML = re.compile(r"\s*(?:<\?xml|<!DOCTYPE[^>]*XHTML|<html[^>]*xmlns)", re.IGNORECASE)
+_XML_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+_DOCTYPE = re.compile(r"<!DOCTYPE[^<>\[]*(?:\[.*?\]\s*)?>", re.IGNORECASE | re.DOTALL)
+_ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]*);")
+_OF_XML = {"amp", "lt", "gt", "quot", "apos"}
+
+
+def decode_html(data: bytes) -> str:
+    """The text of an HTML file: by its byte order mark, its declaration, as UTF-8, or as windows-1252."""
+    for mark, name in _MARKS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(name, "replace")
+    declared = _DECLARED.search(data[:_DECLARED_WITHIN])
+    name = declared.group(1).decode("ascii").lower() if declared else "utf-8"
+    name = "cp1252" if name in _LATIN else name
+    try:
+        if "16" not in name and "32" not in name:  # one that can be read to declare it is none of these
+            return data.decode(name, "strict" if declared is None else "replace")
+    except (LookupError, UnicodeDecodeError):
+        pass
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+def parse_html(text: str) -> Element | None:
+    """The root of an HTML or XHTML text, its tags in lower case and without namespaces; None where there is none."""
+    root = _parse_xhtml(text) if _IS_XHTML.match(text) else None
+    if root is None:
+        # Large pictures are written into pages; nesting of 2048 and the limits of the process hold all the same.
+        parser = etree.HTMLParser(
+            no_network=True, remove_comments=True, remove_pis=True, huge_tree=True, encoding="utf-8"
+        )
+        root = etree.fromstring(_without_nul(text).encode("utf-8", "replace"), parser)
+    if root is not None:
+        _simplify(root)
+    return root
+
+
+def parse_xml(data: bytes | str) -> Element:
+    """The root of an XML text. Raises etree.XMLSyntaxError."""
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
+    )
+    return etree.fromstring(data, parser)
+
+
+def _parse_xhtml(text: str) -> Element | None:
+    """As XML, since an element that closes itself stays open in HTML; None where it is not well-formed."""
+    text = _DOCTYPE.sub("", _XML_DECLARATION.sub("", text, count=1), count=1)
+    try:
+        return parse_xml(_ENTITY.sub(_character, text).encode("utf-8", "replace"))
+    except etree.XMLSyntaxError:
+        return None
+
+
+def _character(match: re.Match[str]) -> str:
+    """What a named character of HTML stands for; XML knows five of them."""
+    name = match.group(1)
+    return match.group() if name in _OF_XML else html.escape(html.unescape(match.group()))
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\x00", "\ufffd")
+
+
+def address_of(element: Element) -> str:
+    """What an element of SVG refers to; the attribute stands with a namespace, a prefix, or neither."""
+    return next((value for name, value in element.items() if re.split("[:}]", name)[-1] == "href"), "")
+
+
+def _simplify(root: Element) -> None:
+    """Tags without namespaces, in lower case. Those with a prefix, as Word writes them into HTML, stay as they are."""
+    for element in root.iter(etree.Element):
+        tag = element.tag.rpartition("}")[2].lower()
+        if tag != element.tag and ":" not in tag:
+            element.tag = tag

@@ -1,0 +1,159 @@
+"""Slides as a flow, through python-pptx: each slide on pages of its own, shapes in the order of the file.
+
+Speaker's notes, diagrams of SmartArt and what stands on layouts and masters are left out. Slides that are not shown and
+shapes beside the slide are kept apart.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mm_megacontext.layout.document import HiddenReason
+from mm_megacontext.layout.flow import Flow, FlowCell, FlowItem, FlowTable, NewPage, Paragraph, Picture, Run, Unseen
+from mm_megacontext.layout.tables import role_of
+from mm_megacontext.layout.zip_container import ZipContainer
+
+_EMU_PER_PT = 12_700
+_TITLES = (1, 3, 4)  # title, centred title, subtitle: kinds of placeholders
+_BODIES = (2, 7)  # body, object
+_MOST_GROUPS = 20  # inside each other
+
+
+def pptx_flow(container: ZipContainer, data: bytes) -> Flow:
+    """The contents of slides. Raises ImportError where python-pptx is not installed."""
+    import pptx
+
+    container.refuse_doctypes()
+    return _slides(pptx.Presentation(io.BytesIO(data)))
+
+
+def _slides(deck: Any) -> Iterator[FlowItem]:
+    for slide in deck.slides:
+        yield NewPage()
+        is_shown = slide._element.get("show") not in ("0", "false")
+        for shape in _in_order(slide.shapes):
+            why: HiddenReason | None = None if is_shown else "not displayed"
+            if why is None and _is_beside(shape, deck):
+                why = "outside the page"
+            for item in _items(shape):
+                if why is None:
+                    yield item
+                elif text := _text_of(item):
+                    yield Unseen(text, why)
+
+
+def _in_order(shapes: Iterable[Any]) -> list[Any]:
+    """Shapes as they stand in the file, the slide's title first, groups opened."""
+    opened = list(_opened(shapes, 0))
+    return sorted(opened, key=lambda shape: _placeholder(shape) not in _TITLES[:2])
+
+
+def _opened(shapes: Iterable[Any], depth: int) -> Iterator[Any]:
+    for shape in shapes:
+        if hasattr(shape, "shapes") and depth < _MOST_GROUPS:
+            yield from _opened(shape.shapes, depth + 1)
+        else:
+            yield shape
+
+
+def _placeholder(shape: Any) -> int | None:
+    """The kind of placeholder that a shape is in, or None."""
+    if not shape.is_placeholder:
+        return None
+    kind = shape.placeholder_format.type
+    return None if kind is None else int(kind)
+
+
+def _is_beside(shape: Any, deck: Any) -> bool:
+    """Whether a shape lies where no slide is. One without a place of its own has that of its layout."""
+    places = (shape.left, shape.top, shape.width, shape.height)
+    if any(place is None for place in places):
+        return False
+    left, top, width, height = places
+    return bool(left >= deck.slide_width or top >= deck.slide_height or left + width <= 0 or top + height <= 0)
+
+
+def _items(shape: Any) -> Iterator[FlowItem]:
+    if getattr(shape, "has_table", False):
+        yield _table(shape.table)
+    elif getattr(shape, "has_chart", False):
+        yield from _chart(shape.chart)
+    elif shape.has_text_frame:
+        yield from _paragraphs(shape)
+    elif data := _image(shape):
+        yield Picture(data, (max(1.0, shape.width / _EMU_PER_PT), max(1.0, shape.height / _EMU_PER_PT)))
+
+
+def _image(shape: Any) -> bytes | None:
+    """The bytes of a picture that is in the file; None of one that is elsewhere, and of other shapes."""
+    try:
+        return bytes(shape.image.blob)
+    except (AttributeError, ValueError, KeyError):
+        return None
+
+
+def _paragraphs(shape: Any) -> Iterator[FlowItem]:
+    kind = _placeholder(shape)
+    for paragraph in shape.text_frame.paragraphs:
+        runs = tuple(
+            Run(run.text.replace("\v", "\n"), bool(run.font.bold), _address(run)) for run in paragraph.runs if run.text
+        )
+        if not any(run.text.strip() for run in runs):
+            continue
+        if kind in _TITLES:
+            yield Paragraph(runs, "heading", 2 if kind == _TITLES[2] else 1)
+        elif kind in _BODIES:
+            yield Paragraph((Run("\u2022 "), *runs), "list", depth=paragraph.level)
+        else:
+            yield Paragraph(runs)
+
+
+def _address(run: Any) -> str | None:
+    try:
+        return run.hyperlink.address or None
+    except KeyError:  # a link to a part that is not there
+        return None
+
+
+def _table(table: Any) -> FlowTable:
+    cells = []
+    for y, row in enumerate(table.rows):
+        for x, cell in enumerate(row.cells):
+            if cell.is_spanned:
+                continue
+            text = cell.text.replace("\v", "\n").strip()
+            runs = (Run(text),) if text else ()
+            n_header = 1 if table.first_row else 0
+            role = "row_header" if x == 0 and y >= n_header and table.first_col else role_of(y, x, n_header)
+            height, width = (cell.span_height, cell.span_width) if cell.is_merge_origin else (1, 1)
+            cells.append(FlowCell(y, x, runs, role, height, width))
+    return FlowTable(tuple(cells), len(table.rows), len(table.columns))
+
+
+def _chart(chart: Any) -> Iterator[FlowItem]:
+    """The title of a chart, and its numbers as a table."""
+    if chart.has_title and chart.chart_title.has_text_frame and (title := chart.chart_title.text_frame.text.strip()):
+        yield Paragraph((Run(title),), "caption")
+    for plot in chart.plots:
+        names = [str(category) for category in plot.categories]
+        series = [(str(s.name), list(s.values)) for s in plot.series]
+        rows = [["", *(name for name, _ in series)]]
+        for i, name in enumerate(names):
+            rows.append([name, *("" if i >= len(v) or v[i] is None else f"{v[i]:.15g}" for _, v in series)])
+        cells = [
+            FlowCell(y, x, (Run(text),) if text else (), role_of(y, x))
+            for y, row in enumerate(rows)
+            for x, text in enumerate(row)
+        ]
+        if names and series:
+            yield FlowTable(tuple(cells), len(rows), len(rows[0]))
+
+
+def _text_of(item: FlowItem) -> str:
+    if isinstance(item, Paragraph):
+        return "".join(run.text for run in item.runs).strip()
+    if isinstance(item, FlowTable):
+        return " ".join("".join(run.text for run in cell.runs) for cell in item.cells if cell.runs)
+    return ""
