@@ -24,7 +24,7 @@ from statistics import median
 from typing import Any
 
 from bench import record
-from bench.child import measure, peak_rss_mib
+from bench.child import TreePeak, measure, peak_rss_mib
 
 NAME = "vision_ingest"
 DIM = 160
@@ -133,7 +133,7 @@ def ingest(path: Path, _: argparse.Namespace) -> dict[str, Any]:
     base = NativeBase.from_pretrained().with_encoder(encoder)
     with tempfile.TemporaryDirectory(prefix="mmctx-bench-") as scratch:
         before, begun = peak_rss_mib(), time.perf_counter()
-        with MegaContext.open(Path(scratch) / "memory", base=base) as memory:
+        with TreePeak() as peak, MegaContext.open(Path(scratch) / "memory", base=base) as memory:
             report = memory.ingest(path)
         seconds = time.perf_counter() - begun
     (source,) = report.ingested
@@ -141,7 +141,7 @@ def ingest(path: Path, _: argparse.Namespace) -> dict[str, Any]:
         "seconds": seconds,
         "outside_encoder": 1 - encoder.seconds / seconds,
         "rss_before_mib": before,
-        "peak_rss_mib": peak_rss_mib(),
+        "peak_rss_mib": peak.mib,
         "nodes": source.nodes,
     }
 
@@ -180,12 +180,13 @@ def read(path: Path, _: argparse.Namespace) -> dict[str, Any]:
 
     tiles = TileGister(DctEncoder(DIM))
     before, begun = peak_rss_mib(), time.perf_counter()
-    with PageImages(str(path), "image") as images:
+    with TreePeak() as peak, PageImages(str(path), "image") as images:
         source = images.page(1)
         grid = TileGrid(*source.size)
         for _batch in read_batches(source, grid, grid.postorder(), tiles):
             pass
-    return {"seconds": time.perf_counter() - begun, "rss_before_mib": before, "peak_rss_mib": peak_rss_mib()}
+        seconds = time.perf_counter() - begun
+    return {"seconds": seconds, "rss_before_mib": before, "peak_rss_mib": peak.mib}
 
 
 def dzsave(path: Path, _: argparse.Namespace) -> dict[str, Any]:
