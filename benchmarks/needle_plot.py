@@ -44,7 +44,8 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
                 if points:
                     label = f"{system}, {style}"
                     panel.plot(*zip(*sorted(points), strict=True), marker=marker, color=colour, label=label)
-        panel.set(xscale="log", xlabel="megapixels", title=title, ylim=(0, None))
+        panel.set(xscale="log", xlabel="megapixels", title=title)
+        panel.set_ylim(0, 1.08 * panel.get_ylim()[1])
         panel.grid(alpha=0.3)
     axes[0].legend(fontsize="small")
     figure.savefig(path, dpi=100)
