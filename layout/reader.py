@@ -70,7 +70,7 @@ def read(
         engine: How PDF files are read: ``"pymupdf"``, ``"pdfium"``, the name of a plug-in, or ``"auto"``: PyMuPDF
             where it is installed, PDFium where it is not or cannot open the file.
         layout: How regions of PDF pages and their order are found: by geometry, or ``"neural"``: by the model of
-            PyMuPDF 2, which takes about half a second for each page, see docs/benchmarks.md.
+            PyMuPDF 2, which takes half a second to a second a page, see docs/benchmarks.md.
         password: For an encrypted PDF.
         ocr: How scanned pages and images become text, see ``ocr.find_ocr``: ``"auto"``, ``"off"``, or Tesseract's
             languages. Of images, those of at most ``image_words.MAX_OCR_PIXELS``.
