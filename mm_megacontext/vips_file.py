@@ -29,7 +29,7 @@ _DTYPES = {
 _PROBE_PX = 64
 _JPEG_SHRINK = 8
 """The most by which a JPEG decoder shrinks."""
-_CACHE_BYTES = 96 << 20
+_CACHE_BYTES = 32 << 20
 """Decoded tiles that libvips may keep. By itself it keeps more than a row of them, gigabytes of a wide image."""
 _BLOCK_PX = 1024
 """Side of what is fetched at once: larger regions overflow libvips' cache of decoded tiles, and take twice as long."""
@@ -86,7 +86,7 @@ class VipsFile:
                 source=str(header.path),
             )
         self._loader, self._options = loader, _options(loader, page, subpage)
-        self._lock, self._mine = threading.Lock(), threading.local()
+        self._lock = threading.Lock()
         self._tile = header.pages[page].tile_size if loader == "tiffload" and subpage < 0 else None
         self._kept: set[tuple[int, int]] = set()
         self._open()
@@ -172,7 +172,7 @@ class VipsFile:
             if self.size != self._size:  # it was opened anew in the meantime
                 raise IngestError("the file has changed while it was read: ingest it again", source=str(self._path))
             try:
-                buffer = self._region().fetch(x, y, width, height)
+                buffer = self._image.crop(x, y, width, height).write_to_memory()
             except self._vips.Error as e:  # libvips keeps a tile that failed as a black one, and would give that next
                 self._open()
                 raise self._damaged(e) from e
@@ -190,12 +190,6 @@ class VipsFile:
         tile_bytes = across * down * self.n_bands * np.dtype(self.dtype).itemsize
         if len(self._kept) * tile_bytes > _CACHE_BYTES:
             self._open()
-
-    def _region(self) -> Any:
-        """This thread's window on the image. A new one for each fetch would cost memory that never comes back."""
-        if getattr(self._mine, "image", None) is not self._image:
-            self._mine.image, self._mine.region = self._image, self._vips.Region.new(self._image)
-        return self._mine.region
 
     def probe(self) -> None:
         """Decode a little at the corners and in the middle.

@@ -8,6 +8,7 @@ thread while the last one is encoded.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
@@ -27,6 +28,8 @@ BATCH_NODES = 1024
 """It is closed with so many nodes, too, where hardly any of them are tiles that must be read."""
 BATCHES_AHEAD = 2
 """Read batches that wait to be encoded: 6 MB each."""
+READ_AHEAD = 1
+"""Those before them that wait to be hashed."""
 
 
 class Batch(NamedTuple):
@@ -37,8 +40,9 @@ class Batch(NamedTuple):
 
 
 def read_batches(source: ImageSource, grid: TileGrid, nodes: Iterable[GridNode], tiles: TileGister) -> Generator[Batch]:
-    """All ``nodes``, which are in post-order, with the pixels of their tiles."""
-    return run_ahead(partial(_read, source, grid, tiles), plan_batches(nodes), BATCHES_AHEAD)
+    """All ``nodes``, which are in post-order, with the pixels of their tiles: read in one thread, hashed in another."""
+    with closing(run_ahead(partial(_read, source, grid), plan_batches(nodes), READ_AHEAD)) as read:
+        yield from run_ahead(partial(_recognise, tiles), read, BATCHES_AHEAD)
 
 
 @dataclass(slots=True)
@@ -74,9 +78,13 @@ def plan_batches(nodes: Iterable[GridNode]) -> Iterator[Plan]:
         yield plan
 
 
-def _read(source: ImageSource, grid: TileGrid, tiles: TileGister, plan: Plan) -> Batch:
-    read = [pixels for square in plan.squares if square for pixels in _read_square(source, grid, square)]
-    return Batch(plan.nodes, tiles.recognise(read))
+def _read(source: ImageSource, grid: TileGrid, plan: Plan) -> tuple[Plan, list[Pixels]]:
+    return plan, [pixels for square in plan.squares if square for pixels in _read_square(source, grid, square)]
+
+
+def _recognise(tiles: TileGister, read: tuple[Plan, list[Pixels]]) -> Batch:
+    plan, pixels = read
+    return Batch(plan.nodes, tiles.recognise(pixels))
 
 
 def _read_square(source: ImageSource, grid: TileGrid, tiles: list[GridNode]) -> Iterator[Pixels]:
