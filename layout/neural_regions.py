@@ -1,15 +1,18 @@
-"""What a model says that a page is made of, filled with the page's words: its kinds and order, our words and tables.
+"""What a model says that a page is made of, filled with the page's words: its boxes and kinds, our words and tables.
 
 Each word goes into the smallest box that holds its middle. No word is lost: those in no box, and rulings and pictures
-that the model has not seen, become regions as geometry finds them, beside the region that is nearest.
+that the model has not seen, become regions as geometry finds them. The order is that in which geometry reads the words:
+the model's boxes come column by column even where a heading across the page parts the columns into bands.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 
 from mm_megacontext.layout.captions import bind_captions
+from mm_megacontext.layout.columns import find_zones
 from mm_megacontext.layout.document import Box, Region, Table, union
 from mm_megacontext.layout.engines import ModelRegion, RawPage, RawWord
 from mm_megacontext.layout.figures import find_figures
@@ -26,7 +29,7 @@ _BACKGROUND_SHARE = 0.6  # of the page's area; a picture of this size with most 
 
 @dataclass(slots=True, eq=False)
 class _Piece:
-    """A part of the page in the order of reading; ``table`` where rulings show its cells."""
+    """A part of the page; ``table`` where rulings show its cells."""
 
     region: ModelRegion
     table: Table | None = None
@@ -49,9 +52,40 @@ def fill_regions(page: RawPage, found: Sequence[ModelRegion]) -> tuple[Region, .
     pieces, free = _pieces(page, found)
     body, rules = body_size(page.words), rules_across(page.rules)
     regions = [region for piece in pieces for region in _regions(piece, body, rules)]
-    for region in _find_text(page, free):
-        regions.insert(_place(region.bbox, [other.bbox for other in regions]), region)
-    return bind_captions(tuple(mark_forms(regions, page.marks.fields)))
+    regions += _find_text(page, free)
+    return bind_captions(tuple(mark_forms(_in_order(regions, page.words), page.marks.fields)))
+
+
+def _in_order(regions: Sequence[Region], words: Sequence[RawWord]) -> list[Region]:
+    """Regions by where the middle one of their words comes when columns are read one by one.
+
+    A table or figure is read as a whole, and with it the words that lie in it.
+    """
+    solids = [region for region in regions if region.kind in ("table", "figure")]
+    held: dict[int, list[RawWord]] = {index: [] for index in range(len(solids))}
+    free = []
+    for word in words:
+        index = next((i for i, solid in enumerate(solids) if _holds(solid.bbox, word)), None)
+        (free if index is None else held[index]).append(word)
+    segments = find_segments(free) + [Segment(*solid.bbox, solid=i) for i, solid in enumerate(solids)]
+    place_of_solid: dict[int, int] = {}
+    place: dict[Box, int] = {}
+    rows = (row for zone in find_zones(segments) for row in find_rows(zone))
+    for at, segment in enumerate(segment for row in rows for segment in row):
+        if segment.solid is None:
+            place.update((word.box, at) for word in segment.words)
+        else:
+            place_of_solid[id(solids[segment.solid])] = at
+            place.update((word.box, at) for word in held[segment.solid])
+
+    def when(region: Region) -> float:
+        solid = place_of_solid.get(id(region))
+        if solid is not None:
+            return solid
+        # The shadow of another word has no place of its own: where it alone makes a region, that comes last.
+        return median(place.get(word.bbox, len(place)) for line in region.lines for word in line.words)
+
+    return sorted(regions, key=when)
 
 
 def _pieces(page: RawPage, found: Sequence[ModelRegion]) -> tuple[list[_Piece], list[RawWord]]:
@@ -59,15 +93,11 @@ def _pieces(page: RawPage, found: Sequence[ModelRegion]) -> tuple[list[_Piece], 
     ruled = find_ruled_tables(page.rules, page.words) if page.rules else []
     kept = [region for region in found if _is_kept(region, page)]
     pieces = [_Piece(region) for region in kept if not any(_share_inside(region.box, t.bbox) > _INSIDE for t in ruled)]
-    for table in ruled:
-        at = _place_of_table(table.bbox, kept, pieces)
-        pieces.insert(at, _Piece(ModelRegion("table", table.bbox), table.table))
+    pieces += [_Piece(ModelRegion("table", table.bbox), table.table) for table in ruled]
     solid = [piece.box for piece in pieces if piece.region.kind in ("table", "figure")]
     for figure in find_figures(page, [table.bbox for table in ruled]):
         if not any(_share_inside(figure.bbox, box) > _INSIDE for box in solid):
-            pieces.insert(
-                _place(figure.bbox, [piece.box for piece in pieces]), _Piece(ModelRegion("figure", figure.bbox))
-            )
+            pieces.append(_Piece(ModelRegion("figure", figure.bbox)))
     free = []
     for word in page.words:
         holding = [piece for piece in pieces if _holds(piece.box, word)]
@@ -87,23 +117,6 @@ def _is_kept(region: ModelRegion, page: RawPage) -> bool:
     if region.kind != "figure" or _area(region.box) < _BACKGROUND_SHARE * width * height:
         return True
     return sum(_holds(region.box, word) for word in page.words) <= 0.5 * len(page.words)
-
-
-def _place_of_table(box: Box, found: Sequence[ModelRegion], pieces: Sequence[_Piece]) -> int:
-    """Where a ruled table goes: before what follows the first region that the model saw in its place."""
-    inside = [i for i, region in enumerate(found) if _share_inside(region.box, box) > _INSIDE]
-    if not inside:
-        return _place(box, [piece.box for piece in pieces])
-    later = {id(region) for region in found[inside[0] :]}
-    return next((at for at, piece in enumerate(pieces) if id(piece.region) in later), len(pieces))
-
-
-def _place(box: Box, others: Sequence[Box]) -> int:
-    """Where something that the model did not see goes: before or after what is nearest to it."""
-    if not others:
-        return 0
-    nearest = min(range(len(others)), key=lambda i: _distance(box, others[i]))
-    return nearest + (box[1] + box[3] >= others[nearest][1] + others[nearest][3])
 
 
 def _regions(piece: _Piece, body: float, rules: Sequence[Rule]) -> list[Region]:
@@ -172,9 +185,3 @@ def _share_inside(box: Box, other: Box) -> float:
     width = min(box[2], other[2]) - max(box[0], other[0])
     height = min(box[3], other[3]) - max(box[1], other[1])
     return max(0.0, width) * max(0.0, height) / _area(box) if _area(box) > 0 else 1.0
-
-
-def _distance(box: Box, other: Box) -> float:
-    across = max(0.0, box[0] - other[2], other[0] - box[2])
-    along = max(0.0, box[1] - other[3], other[1] - box[3])
-    return across + along

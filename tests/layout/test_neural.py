@@ -15,7 +15,7 @@ from mm_megacontext.cli.main import main
 from mm_megacontext.errors import LimitExceeded, MissingExtra
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout import engines, pdf_page, pdf_reader
-from mm_megacontext.layout.document import Box, Layout, Page, Region
+from mm_megacontext.layout.document import Box, Layout, Page, Region, union
 from mm_megacontext.layout.engines import NEURAL, ModelRegion, RawPage, RawWord, candidates, layout_of
 from mm_megacontext.layout.neural_regions import fill_regions
 from mm_megacontext.layout.reader import read
@@ -56,28 +56,61 @@ def texts(regions: tuple[Region, ...]) -> list[tuple[str, str]]:
     return [(region.kind, region.text) for region in regions]
 
 
-def test_kinds_and_order_are_the_models_and_words_are_ours() -> None:
+def test_kinds_are_the_models_and_words_are_ours() -> None:
     words = [*line("right column", 320, 100), *line("left column", 50, 100), *line("Chapter two", 50, 50, 18)]
     model = [
-        ModelRegion("heading", (40, 45, 300, 75)),
         ModelRegion("text", (310, 95, 560, 120)),
+        ModelRegion("heading", (40, 45, 300, 75)),
         ModelRegion("text", (40, 95, 300, 120)),
         ModelRegion("text", (40, 300, 300, 400)),  # holds hidden text only
     ]
     regions = fill_regions(raw(words), model)
-    assert texts(regions) == [("heading", "Chapter two"), ("text", "right column"), ("text", "left column")]
+    assert texts(regions) == [("heading", "Chapter two"), ("text", "left column"), ("text", "right column")]
     assert regions[0].level == 1
-    assert regions[1].bbox == (320, 100, 379, 110)
+    assert regions[2].bbox == (320, 100, 379, 110)
 
 
-def test_what_the_model_does_not_see_stands_beside_what_is_nearest() -> None:
-    words = [*line("first words", 50, 100), *line("second words", 50, 400), *line("forgotten words", 50, 420)]
+def columns(top: float) -> list[list[RawWord]]:
+    """Two columns of six rows, the left one first."""
+    return [
+        [w for row in range(6) for w in line("words that fill a whole row of it up", x, top + 14 * row)]
+        for x in (50, 300)
+    ]
+
+
+def test_a_heading_across_the_page_parts_the_columns() -> None:
+    parts = [
+        *columns(100),
+        line("A heading that goes across both of the columns of this page", 50, 230, 18),
+        *columns(300),
+    ]
+    model = [  # as the model says it: one column after the other, the second heading in the left one
+        ModelRegion("heading" if len(part) == 11 else "text", union([word.box for word in part]))
+        for part in (parts[0], parts[2], parts[3], parts[1], parts[4])
+    ]
+    regions = fill_regions(raw([w for part in parts for w in part]), model)
+    assert [region.bbox for region in regions] == [union([word.box for word in part]) for part in parts]
+
+
+def test_what_the_model_does_not_see_is_read_in_its_place() -> None:
+    words = [*line("first words", 50, 100), *line("second words", 50, 400), *line("forgotten words", 50, 300)]
     model = [ModelRegion("text", (40, 395, 300, 412)), ModelRegion("text", (40, 95, 300, 112))]
     assert [text for _, text in texts(fill_regions(raw(words), model))] == [
-        "second words",
-        "forgotten words",
         "first words",
+        "forgotten words",
+        "second words",
     ]
+
+
+def test_words_in_a_picture_are_read_with_it() -> None:
+    words = [*line("above", 50, 100), *line("label", 60, 210), *line("beside it", 420, 205), *line("below", 50, 420)]
+    model = [
+        ModelRegion("text", (40, 95, 300, 112)),
+        ModelRegion("figure", (50, 200, 400, 400)),
+        ModelRegion("text", (40, 415, 300, 432)),
+    ]
+    read_words = [text for _, text in texts(fill_regions(raw(words), model))]
+    assert read_words.index("label") == read_words.index("") + 1
 
 
 def test_cells_are_those_of_the_rules() -> None:
@@ -89,8 +122,8 @@ def test_cells_are_those_of_the_rules() -> None:
     rules += [(50 + 100 * c, 200, 50 + 100 * c, 260) for c in range(3)]
     model = [ModelRegion("text", (50, 300, 300, 320)), ModelRegion("table", (52, 202, 248, 258))]
     regions = fill_regions(raw([*words, *line("after it", 60, 305)], rules=rules), model)
-    assert [region.kind for region in regions] == ["text", "table"]
-    table = regions[1].table
+    assert [region.kind for region in regions] == ["table", "text"]
+    table = regions[0].table
     assert table is not None
     assert [[cell.text for cell in table.cells if cell.row == r] for r in range(3)] == rows
 
@@ -112,7 +145,7 @@ def test_a_picture_behind_the_words_is_no_figure() -> None:
     model = [ModelRegion("figure", (0, 0, 600, 800)), ModelRegion("text", (40, 95, 300, 115))]
     assert [region.kind for region in fill_regions(raw(words), model)] == ["text"]
     model[0] = ModelRegion("figure", (0, 200, 600, 700))
-    assert [region.kind for region in fill_regions(raw(words), model)] == ["figure", "text"]
+    assert [region.kind for region in fill_regions(raw(words), model)] == ["text", "figure"]
 
 
 boxes = st.tuples(
