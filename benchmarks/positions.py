@@ -4,20 +4,25 @@ Models begin with the same random weights and see the same batches for as many s
 x and y but no spread, and with all of it; of the last, one whose questions stand nowhere, and one that has them stand
 at the corner of the page. Each is asked about generated documents of the dev split, read in two
 ways: whole pages leaf by leaf, and mixed contexts, sharp at the evidence and gists elsewhere. Choosing what to read is
-not measured.
+not measured. When copying sets in differs from run to run, so all of it is done with several seeds.
 
-Usage: python benchmarks/positions.py [--steps 1000] [--questions 300] [--seed 0] [--models DIR]
+Usage: python benchmarks/positions.py [--steps 600] [--questions 400] [--seeds 0 1 2] [--jobs 2] [--models DIR]
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import json
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -59,6 +64,10 @@ class Variant:
     gain: float
     nowhere: float = 1e3
 
+    @property
+    def slug(self) -> str:
+        return self.name.replace(", ", "-").replace(" ", "-")
+
 
 VARIANTS = (
     Variant("t only, no spread", (12, 0, 0), 0.0),
@@ -91,66 +100,116 @@ def at_evidence(asked: Asked) -> Reading:
 WAYS = (Way("leaves", 1, full), Way("mixed", 6, at_evidence))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Run:
+    """One training with its questions."""
+
+    variant: Variant
+    seed: int
+    steps: int
+    questions: int
+    threads: int
+    out: Path
+
+    def rows(self) -> list[dict[str, Any]]:
+        torch.set_num_threads(self.threads)
+        begun = time.perf_counter()
+        train(self)
+        seconds = round(time.perf_counter() - begun)
+        print(f"{self.variant.name}, seed {self.seed}: trained in {seconds} s", file=sys.stderr)
+        common = {"positions": self.variant.name, "seed": self.seed, "sets_in": sets_in(self.out), "train_s": seconds}
+        return [{**common, **row} for row in measure(self)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--steps", type=int, default=1000, metavar="N", help="of training (default %(default)s)")
-    parser.add_argument("--questions", type=int, default=300, metavar="N", help="with an answer (default %(default)s)")
+    parser.add_argument("--steps", type=int, default=600, metavar="N", help="of training (default %(default)s)")
+    parser.add_argument("--questions", type=int, default=400, metavar="N", help="with an answer (default %(default)s)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="runs at a time (default %(default)s)")
     parser.add_argument("--models", type=Path, metavar="DIR", help="keep the models and their logs here")
     record.add_arguments(parser, NAME)
     args = parser.parse_args()
-    load = record.load()
-    rows: list[dict[str, Any]] = []
+    load, threads = record.load(), max(1, len(os.sched_getaffinity(0)) // args.jobs)
     with tempfile.TemporaryDirectory(prefix="mmctx-bench-") as temporary:
-        for variant in VARIANTS:
-            out = (args.models or Path(temporary)) / variant.name.replace(", ", "-").replace(" ", "-")
-            begun = time.perf_counter()
-            train(variant, out, args.steps, args.seed)
-            seconds = time.perf_counter() - begun
-            print(f"{variant.name}: trained in {seconds:.0f} s", file=sys.stderr)
-            rows += [{**row, "train_s": round(seconds)} for row in measure(variant, out, args.questions, args.seed)]
-    notes = {"steps": args.steps, "budget": BUDGET, "split": "dev", "threads": torch.get_num_threads()}
-    record.Record(name=NAME, seed=args.seed, rows=rows, notes=notes).publish(args.out, load)
+        models = args.models or Path(temporary)
+        runs = [
+            Run(variant, seed, args.steps, args.questions, threads, models / f"{seed}-{variant.slug}")
+            for seed in args.seeds
+            for variant in VARIANTS
+        ]
+        with ProcessPoolExecutor(args.jobs, mp_context=get_context("spawn")) as pool:
+            rows = [row for found in pool.map(Run.rows, runs) for row in found]
+    notes = {"steps": args.steps, "budget": BUDGET, "split": "dev", "threads": threads, "means": means(rows)}
+    print(record.render_table(notes["means"]))
+    record.Record(name=NAME, seed=args.seeds[0], rows=rows, notes=notes).publish(args.out, load)
 
 
-def train(variant: Variant, out: Path, steps: int, seed: int) -> None:
+def means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of all seeds: mean of each figure, and the least and most of them."""
+    found = []
+    for variant in VARIANTS:
+        for way in WAYS:
+            of = [row for row in rows if (row["positions"], row["context"]) == (variant.name, way.name)]
+            figures = {name: [row[name] for row in of] for name in ("all", "cells", "others", "absent")}
+            found.append(
+                {
+                    "positions": variant.name,
+                    "context": way.name,
+                    **{name: round(fmean(values), 4) for name, values in figures.items()},
+                    "from": min(figures["all"]),
+                    "to": max(figures["all"]),
+                }
+            )
+    return found
+
+
+def sets_in(directory: Path) -> int | None:
+    """The first step in the log at which a third of the questions with an answer were answered."""
+    with (directory / "train.jsonl").open(encoding="utf-8") as lines:
+        logged = [line for line in map(json.loads, lines) if "train" in line]
+    return next((line["step"] for line in logged if line["train"]["right"] >= 1 / 3), None)
+
+
+def train(run: Run) -> None:
     """The recipe from random weights that are the same for all variants."""
-    config = NativeConfig(name=NAME, rotary_pairs=variant.pairs, nowhere=variant.nowhere)
-    torch.manual_seed(seed)
+    config = NativeConfig(name=NAME, rotary_pairs=run.variant.pairs, nowhere=run.variant.nowhere)
+    torch.manual_seed(run.seed)
     model = NativeModel(config)
-    torch.nn.init.constant_(model.sigma_gain, variant.gain)
-    save_model(model, out / "init")
+    torch.nn.init.constant_(model.sigma_gain, run.variant.gain)
+    save_model(model, run.out / "init")
     train_base(
         TrainBaseConfig(
-            out=out,
-            init=out / "init",
-            steps=steps,
-            seed=seed,
+            out=run.out,
+            init=run.out / "init",
+            steps=run.steps,
+            seed=run.seed,
+            optimizer="muon",
             model=config,
             curriculum=CURRICULUM,
-            evaluate_every=steps,
-            threads=torch.get_num_threads(),
+            evaluate_every=run.steps,
+            threads=run.threads,
         )
     )
 
 
-def measure(variant: Variant, directory: Path, n: int, seed: int) -> list[dict[str, Any]]:
+def measure(run: Run) -> list[dict[str, Any]]:
     """One row per way of reading."""
-    base = NativeBase.from_pretrained(directory)
+    base = NativeBase.from_pretrained(run.out)
     runtime = Runtime(base, Lens(LensNet(LensConfig(base=base.id, gist_dim=base.dim))))  # never asked
     rows = []
     for way in WAYS:
-        config = LookupConfig(split="dev", n=n, budget=BUDGET, n_facts=N_FACTS, seed=seed)
+        config = LookupConfig(split="dev", n=run.questions, budget=BUDGET, n_facts=N_FACTS, seed=run.seed)
         tallies = {"cell": Tally(), "other": Tally()}
         for question, asked in lookup_questions(config, runtime, base, way.pages):
             reading = way.read(asked)
             tallies["cell" if question.kind == "cell" else "other"].add(question, reading.text, found=reading.found)
-        rows.append(row(variant, way, *tallies.values()))
+        rows.append(row_of(way, *tallies.values()))
     return rows
 
 
-def row(variant: Variant, way: Way, cell: Tally, other: Tally) -> dict[str, Any]:
+def row_of(way: Way, cell: Tally, other: Tally) -> dict[str, Any]:
     return {
-        "positions": variant.name,
         "context": way.name,
         "pages": way.pages,
         **_share("all", cell.right + other.right, cell.n + other.n),

@@ -63,7 +63,7 @@ def _in_order(regions: Sequence[Region], words: Sequence[RawWord]) -> list[Regio
     """
     solids = [region for region in regions if region.kind in ("table", "figure")]
     held: dict[int, list[RawWord]] = {index: [] for index in range(len(solids))}
-    free = []
+    free: list[RawWord] = []
     for word in words:
         index = next((i for i, solid in enumerate(solids) if _holds(solid.bbox, word)), None)
         (free if index is None else held[index]).append(word)

@@ -31,6 +31,7 @@ def add_parser(subparsers: Subparsers) -> None:
     base.add_argument(
         "--init-progress", type=share, metavar="S", help="share of the schedule that those have behind them, 0 to 1"
     )
+    base.add_argument("--optimizer", choices=("adamw", "muon"), help="what updates the weights (default: adamw)")
     base.add_argument("--no-compile", dest="compile", action="store_false", default=None, help="for runs of a minute")
     base.set_defaults(run=run_base)
 
@@ -64,7 +65,7 @@ def run_base(args: argparse.Namespace) -> int:
     """Train the base into ``--out``."""
     from mm_megacontext.training.train_base import TrainBaseConfig, train_base
 
-    train_base(TrainBaseConfig(**_given(args, *SHARED, "init", "init_progress", "compile")))
+    train_base(TrainBaseConfig(**_given(args, *SHARED, "init", "init_progress", "optimizer", "compile")))
     print(args.out)
     return 0
 
