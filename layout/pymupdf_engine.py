@@ -31,6 +31,7 @@ from mm_megacontext.layout.engines import (
 )
 from mm_megacontext.layout.passwords import spellings, wrong_password
 from mm_megacontext.layout.pymupdf_marks import read_marks
+from mm_megacontext.layout.pymupdf_tree import reveal_pages
 from mm_megacontext.layout.unshown import not_shown
 
 
@@ -97,14 +98,16 @@ def open_pdf(path: Path, password: str | None, model: Model | None = None) -> Op
     """Open a PDF whose pages are looked at by ``model``, if there is one. Raises IngestError."""
     try:
         pdf = pymupdf.open(path, filetype="pdf")
-        n_pages = int(pdf.page_count)
+        if not _is_unlocked(pdf, password):
+            pdf.close()
+            raise wrong_password(str(path), password)
+        n_pages = reveal_pages(pdf)
+    except IngestError:
+        raise
     except Exception as e:
         what = (str(e).splitlines() or [type(e).__name__])[0]
         raise IngestError(f"PyMuPDF cannot open it as a PDF ({what}): export it anew", source=str(path)) from e
-    if not _is_unlocked(pdf, password):
-        pdf.close()
-        raise wrong_password(str(path), password)
-    return PyMuPdfFile(pdf, n_pages or int(pdf.page_count), model, partial(_open_again, path, password))
+    return PyMuPdfFile(pdf, n_pages, model, partial(_open_again, path, password))
 
 
 def _is_unlocked(pdf: Any, password: str | None) -> bool:
@@ -115,6 +118,7 @@ def _open_again(path: Path, password: str | None) -> Any:
     """A file that could be opened with this password before."""
     pdf = pymupdf.open(path, filetype="pdf")
     _is_unlocked(pdf, password)
+    reveal_pages(pdf)
     return pdf
 
 

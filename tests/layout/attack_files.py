@@ -153,6 +153,16 @@ def count_of(count: int) -> Callable[[], bytes]:
     return write
 
 
+def counts_too_small() -> bytes:
+    """Pages in two branches, one of them in a list of its own; each branch says that it has one page."""
+    return changed(
+        pages=b"<</Type/Pages/Kids[30 0 R 31 0 R]/Count 2>>",
+        o30=b"<</Type/Pages/Parent 2 0 R/Kids[11 0 R 12 0 R 13 0 R]/Count 1>>",
+        o31=b"<</Type/Pages/Parent 2 0 R/Kids 32 0 R/Count 1>>",
+        o32=b"[14 0 R 15 0 R]",
+    )
+
+
 def no_pages() -> bytes:
     return changed(pages=b"<</Type/Pages/Kids[]/Count 0>>")
 
