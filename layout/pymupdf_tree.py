@@ -16,7 +16,10 @@ def reveal_pages(pdf: Any) -> int:
     file, are put right; where it says too many, nothing is touched: MuPDF reports the missing pages as broken.
     """
     stated = int(pdf.page_count)
-    kind, root = pdf.xref_get_key(pdf.pdf_catalog(), "Pages")
+    try:
+        kind, root = pdf.xref_get_key(pdf.pdf_catalog(), "Pages")
+    except Exception:  # as below; what the catalogue hides is not looked for
+        return stated
     match = _REFERENCE.fullmatch(root) if kind == "xref" else None
     if match is None:
         return stated
@@ -41,12 +44,15 @@ def _count(pdf: Any, node: int, counts: dict[int, int], seen: set[int], depth: i
 
 
 def _kids(pdf: Any, node: int) -> list[int] | None:
-    """What hangs on an inner node; None for a page."""
-    kind, value = pdf.xref_get_key(node, "Kids")
-    if kind == "xref":
-        match = _REFERENCE.fullmatch(value)
-        value = pdf.xref_object(int(match[1]), compressed=True) if match else ""
-    elif kind != "array":
+    """What hangs on an inner node; None for a page, and for what is too broken to be told from one."""
+    try:
+        kind, value = pdf.xref_get_key(node, "Kids")
+        if kind == "xref":
+            match = _REFERENCE.fullmatch(value)
+            value = pdf.xref_object(int(match[1]), compressed=True) if match else ""
+    except Exception:  # MuPDF's errors have no class in common with those of its binding
+        return None
+    if kind not in ("xref", "array"):
         return None
     n_objects = pdf.xref_length()
     return [number for found in _REFERENCE.finditer(value) if 0 < (number := int(found[1])) < n_objects]
