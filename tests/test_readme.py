@@ -62,13 +62,15 @@ def test_links_lead_to_files(page: str) -> None:
 
 
 def test_documented_commands_parse() -> None:
-    usages = re.findall(r"^mmctx (\w+(?: lookup| base| lens)?)((?:.|\n          )*)", read("docs/cli.md"), re.MULTILINE)
+    usages = re.findall(
+        r"^mmctx (\w+(?: lookup| base| lens| finder)?)((?:.|\n          )*)", read("docs/cli.md"), re.MULTILINE
+    )
     documented = {command: set(re.findall(r"--[a-z-]+", rest)) for command, rest in usages}
     parser = build_parser()
     for command, options in documented.items():
         declared = options_of(parser, command.split())
         assert options == declared, command
-    assert len(documented) == 10
+    assert len(documented) == 11
 
 
 def options_of(parser: object, words: list[str]) -> set[str]:

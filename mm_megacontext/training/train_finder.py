@@ -73,6 +73,7 @@ class TrainFinderConfig:
         resume: Go on from the checkpoint in ``out``.
         scenes: Scenes per step, of 64 tiles each.
         things: Objects per scene.
+        unseen_scenes: Scenes of an evaluation.
     """
 
     out: Path
@@ -87,6 +88,7 @@ class TrainFinderConfig:
     things: int = 15
     learning_rate: float = 2e-3
     evaluate_every: int = 250
+    unseen_scenes: int = 24
 
 
 class Tiles(NamedTuple):
@@ -304,11 +306,11 @@ class FinderTrainer:
         return loss.item()
 
     @torch.no_grad()
-    def evaluate(self, n_scenes: int = 24) -> dict[str, float]:
+    def evaluate(self) -> dict[str, float]:
         """Of the kinds in unseen scenes: how often the tile ranked first among all of them holds one."""
         self.both.eval()
         rng = np.random.default_rng((self.config.seed, 1))
-        tiles = cut([random_scene(rng, self.config.things) for _ in range(n_scenes)], rng, empty=1.0)
+        tiles = cut([random_scene(rng, self.config.things) for _ in range(self.config.unseen_scenes)], rng, empty=1.0)
         words, valid = self.questions.draw(rng)
         asked = self.lens.ask(words.to(self.config.device), valid.to(self.config.device))
         cells = self.cells(tiles.pixels)

@@ -12,6 +12,7 @@ import torch
 
 from mm_megacontext.bases.finder import Finder
 from mm_megacontext.cli.main import main
+from mm_megacontext.cli.main import main
 from mm_megacontext.training.checkpoint import read_checkpoint, write_checkpoint
 from mm_megacontext.training.scenes import KINDS, Plain, Scene, Thing
 from mm_megacontext.training.train_finder import (
@@ -30,7 +31,7 @@ WHITE = Plain((255, 255, 255))
 
 
 def config(out: Path, steps: int = 2) -> TrainFinderConfig:
-    return TrainFinderConfig(out=out, steps=steps, scenes=2, threads=1, evaluate_every=steps)
+    return TrainFinderConfig(out=out, steps=steps, scenes=2, threads=1, evaluate_every=steps, unseen_scenes=2)
 
 
 def labels_of(things: list[Thing]) -> np.ndarray:
@@ -102,10 +103,10 @@ def test_a_run_goes_on_from_its_checkpoint_and_the_finder_can_be_loaded(tmp_path
     first = json.loads((tmp_path / "train.jsonl").read_text(encoding="utf-8").splitlines()[-1])
     assert first["step"] == 2
     write_checkpoint(replace(read_checkpoint(tmp_path), progress=0.5), tmp_path)  # as if it had been cut off
-    assert main(["train", "finder", "--out", str(tmp_path), "--steps", "4", "--threads", "1", "--resume"]) == 0
+    assert main(["train", "finder", "--out", str(tmp_path), "--steps", "3", "--threads", "1", "--resume"]) == 0
     lines = (tmp_path / "train.jsonl").read_text(encoding="utf-8").splitlines()
     assert json.loads(lines[0]) == first
-    assert json.loads(lines[-1])["step"] == 4
+    assert json.loads(lines[-1])["step"] == 3
     assert Finder.from_pretrained(tmp_path).dim == 160
 
 
