@@ -13,6 +13,7 @@ same, 1 where they have no word in common.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -33,7 +34,8 @@ _ODD = {"Co", "Cn", "Cs", "Cc"}  # private, unassigned, surrogate, control
 _REPLACEMENT = "\ufffd"
 _FEW_SHARE = 0.7  # of its characters, letters and digits alone, that the three most frequent ones are
 _MIN_CHARACTERS = 12
-_MIN_LIKENESS = 0.76  # cosine of its letters' counts and those of text
+_MIN_LIKENESS = 0.76  # cosine of the letter counts of its words, each once, and those of text
+_LATIN = re.compile("[a-z]+")
 _MIN_SPREAD = 60  # letters, for their spread to tell anything
 # Per mille in running text, a to z without accents, mean of English, German, French, Spanish and Italian.
 _LETTERS = (85, 13, 32, 40, 140, 13, 15, 20, 75, 3, 4, 46, 27, 75, 60, 25, 6, 65, 68, 70, 35, 12, 8, 3, 6, 5)
@@ -103,7 +105,9 @@ def _is_odd(words: Sequence[RawWord]) -> bool:
         return False
     if sum(sorted(characters.values())[-3:]) > _FEW_SHARE * characters.total():
         return True
-    latin = [characters[chr(ord("a") + i)] for i in range(len(_LETTERS))]
+    # Each word counts once: an index of functions repeats their common beginning on every line.
+    spread = Counter("".join({run for word in words for run in _LATIN.findall(_normal(word.text))}))
+    latin = [spread[chr(ord("a") + i)] for i in range(len(_LETTERS))]
     return sum(latin) >= _MIN_SPREAD and _cosine(latin, _LETTERS) < _MIN_LIKENESS
 
 

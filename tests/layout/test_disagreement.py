@@ -88,6 +88,12 @@ def test_languages_of_the_latin_script_are_not_doubted(language: str) -> None:
         ("\ue001\ue002\ue003\ue004 \ue005\ue006", True),
         ("��� ���� words", True),
         ("", False),
+        (
+            " ".join(
+                f"mpfr_{name} {n}" for n, name in enumerate("abs acos add asin cmp cos div erf exp fma log".split())
+            ),
+            False,
+        ),
     ],
 )
 def test_signs_of_the_text_alone(text: str, doubtful: bool) -> None:
