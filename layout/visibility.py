@@ -28,6 +28,9 @@ SCAN_SHARE = 0.5
 _COVERED = 0.9  # of a word's box, for an image to hide it
 _INNER = 0.15  # of a word's box: rules of a table that touch it are not its ink
 
+Boxes = npt.NDArray[np.float64]
+"""(n, 4): x0, y0, x1, y1."""
+
 Hidden = dict[int, HiddenReason]
 """Why, by the index of the word."""
 
@@ -54,9 +57,9 @@ def find_hidden(page: RawPage) -> Hidden:
         return hidden
     if page.raster is None:
         raise ValueError("the engine cannot render the page")
-    grey = page.raster(1.0)
+    grey, drawn = page.raster(1.0), _as_array([*page.rules, *page.drawings])
     for i in others:
-        if _contrast(grey, _ink_box(page.words[i], page), page.size) < MIN_CONTRAST:
+        if _contrast(grey, _ink_box(page.words[i].box, drawn), page.size) < MIN_CONTRAST:
             hidden[i] = page.words[i].hidden or "no contrast"
     return hidden | _under_images(page, [i for i in others if i not in hidden], scans)
 
@@ -73,11 +76,11 @@ def _certainly(word: RawWord, scans: Sequence[Box]) -> HiddenReason | None:
     return "smaller than 1 pt" if is_tiny else None
 
 
-def _ink_box(word: RawWord, page: RawPage) -> Box:
+def _ink_box(box: Box, drawn: Boxes) -> Box:
     """Where a word's ink would be; where something is drawn at its edge, without that edge."""
-    x0, y0, x1, y1 = word.box
-    if not any(r[0] < x1 and r[2] > x0 and r[1] < y1 and r[3] > y0 for r in (*page.rules, *page.drawings)):
-        return word.box
+    x0, y0, x1, y1 = box
+    if not ((drawn[:, 0] < x1) & (drawn[:, 2] > x0) & (drawn[:, 1] < y1) & (drawn[:, 3] > y0)).any():
+        return box
     inset = _INNER * min(y1 - y0, x1 - x0)
     return (x0 + inset, y0 + inset, x1 - inset, y1 - inset)
 
@@ -93,9 +96,11 @@ def _contrast(grey: npt.NDArray[np.uint8], box: Box, size: tuple[float, float]) 
 
 def _under_images(page: RawPage, words: Sequence[int], scans: Sequence[Box]) -> Hidden:
     """Words that an image was painted over. That of a scan may hide its text layer: what it shows is read there."""
-    pictures = [box for box in page.images if box not in scans]
-    inside = [i for i in words if any(_share_under(page.words[i].box, box) >= _COVERED for box in pictures)]
-    if not inside or page.paint_order is None:
+    pictures = _as_array([box for box in page.images if box not in scans])
+    if not len(pictures) or page.paint_order is None:
+        return {}
+    inside = [i for i in words if (_shares_under(page.words[i].box, pictures) >= _COVERED).any()]
+    if not inside:
         return {}
     order = page.paint_order()
     return {i: "under an image" for i in inside if _is_painted_over(page.words[i].box, order, scans)}
@@ -131,10 +136,19 @@ def _area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
 
 
+def _as_array(boxes: Sequence[Box]) -> Boxes:
+    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
+
+
 def _share_under(box: Box, other: Box) -> float:
     """The share of ``box`` that ``other`` covers; 1 for a box without area inside it."""
-    width = min(box[2], other[2]) - max(box[0], other[0])
-    height = min(box[3], other[3]) - max(box[1], other[1])
-    if width < 0 or height < 0:
-        return 0.0
-    return width * height / _area(box) if _area(box) > 0 else 1.0
+    return float(_shares_under(box, _as_array([other]))[0])
+
+
+def _shares_under(box: Box, others: Boxes) -> npt.NDArray[np.float64]:
+    """The shares (n,) of ``box`` that each of the others covers; 1 for a box without area inside it."""
+    width = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
+    height = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
+    area = _area(box)
+    shares = width * height / area if area > 0 else np.ones(len(others))
+    return np.where((width < 0) | (height < 0), 0.0, shares)
