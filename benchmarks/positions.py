@@ -2,9 +2,10 @@
 
 Models begin with the same random weights and see the same batches for as many steps: with positions on t alone, with t,
 x and y but no spread, and with all of it; of the last, one whose questions stand nowhere, and one that has them stand
-at the corner of the page. Each is asked about generated documents of the dev split, read in two
-ways: whole pages leaf by leaf, and mixed contexts, sharp at the evidence and gists elsewhere. Choosing what to read is
-not measured. When copying sets in differs from run to run, so all of it is done with several seeds.
+at the corner of the page. Each is asked about generated documents of the dev split, read in three ways: whole pages
+leaf by leaf; mixed contexts, sharp at the evidence and gists elsewhere; and the same contexts without the gists, which
+says what gists, and so their spread, can be worth here at most. Choosing what to read is not measured. When copying
+sets in differs from run to run, so all of it is done with several seeds.
 
 Usage: python benchmarks/positions.py [--steps 600] [--questions 400] [--seeds 0 1 2] [--jobs 2] [--models DIR]
 """
@@ -17,7 +18,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -40,7 +40,7 @@ from mm_megacontext.lens import Lens, LensConfig, LensNet
 from mm_megacontext.runtime import Runtime
 from mm_megacontext.training.contexts import ContextConfig
 from mm_megacontext.training.train_base import Stage, TrainBaseConfig, train_base
-from mm_megacontext.working_context import WorkingContext
+from mm_megacontext.working_context import Entry, WorkingContext
 
 NAME = "positions"
 BUDGET, N_FACTS = 256, 6
@@ -86,18 +86,26 @@ class Way:
     read: Callable[[Asked], Reading]
 
 
-def at_evidence(asked: Asked) -> Reading:
+def mixed(asked: Asked) -> list[Entry]:
     """Sharp at the evidence, then at whatever fits, the rest as gists."""
     context = WorkingContext.start(asked.tree, asked.capacity)
     while True:
         fitting = [entry for entry in context if entry.is_expandable and entry.expansion_cost <= context.slack]
         if not fitting:
-            return asked.read(context.entries)
+            return list(context.entries)
         wanted = [e for e in fitting if any(e.node.covers(id) for id in asked.evidence)]
         context = context.expand([(wanted or [asked.rng.choice(fitting)])[0].id])
 
 
-WAYS = (Way("leaves", 1, full), Way("mixed", 6, at_evidence))
+def with_gists(asked: Asked) -> Reading:
+    return asked.read(mixed(asked))
+
+
+def without_gists(asked: Asked) -> Reading:
+    return asked.read([entry for entry in mixed(asked) if entry.leaves is not None])
+
+
+WAYS = (Way("leaves", 1, full), Way("mixed", 6, with_gists), Way("mixed without gists", 6, without_gists))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -112,12 +120,14 @@ class Run:
     out: Path
 
     def rows(self) -> list[dict[str, Any]]:
+        """One per way of reading. What is trained already is not trained again."""
         torch.set_num_threads(self.threads)
-        begun = time.perf_counter()
-        train(self)
-        seconds = round(time.perf_counter() - begun)
+        if not (self.out / "model.safetensors").exists():
+            train(self)
+        log = read_log(self.out)
+        seconds = round(log[-1]["seconds"])
         print(f"{self.variant.name}, seed {self.seed}: trained in {seconds} s", file=sys.stderr)
-        common = {"positions": self.variant.name, "seed": self.seed, "sets_in": sets_in(self.out), "train_s": seconds}
+        common = {"positions": self.variant.name, "seed": self.seed, "sets_in": sets_in(log), "train_s": seconds}
         return [{**common, **row} for row in measure(self)]
 
 
@@ -127,7 +137,9 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=400, metavar="N", help="with an answer (default %(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="N", help="default: 0 1 2")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="runs at a time (default %(default)s)")
-    parser.add_argument("--models", type=Path, metavar="DIR", help="keep the models and their logs here")
+    parser.add_argument(
+        "--models", type=Path, metavar="DIR", help="keep the models here; those that are there are taken"
+    )
     record.add_arguments(parser, NAME)
     args = parser.parse_args()
     load, threads = record.load(), max(1, len(os.sched_getaffinity(0)) // args.jobs)
@@ -164,11 +176,14 @@ def means(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def sets_in(directory: Path) -> int | None:
-    """The first step in the log at which a third of the questions with an answer were answered."""
+def read_log(directory: Path) -> list[dict[str, Any]]:
     with (directory / "train.jsonl").open(encoding="utf-8") as lines:
-        logged = [line for line in map(json.loads, lines) if "train" in line]
-    return next((line["step"] for line in logged if line["train"]["right"] >= 1 / 3), None)
+        return [json.loads(line) for line in lines]
+
+
+def sets_in(log: Sequence[dict[str, Any]]) -> int | None:
+    """The first step in the log at which a third of the questions with an answer were answered."""
+    return next((line["step"] for line in log if "train" in line and line["train"]["right"] >= 1 / 3), None)
 
 
 def train(run: Run) -> None:
