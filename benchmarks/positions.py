@@ -105,7 +105,11 @@ def without_gists(asked: Asked) -> Reading:
     return asked.read([entry for entry in mixed(asked) if entry.leaves is not None])
 
 
-WAYS = (Way("leaves", 1, full), Way("mixed", 6, with_gists), Way("mixed without gists", 6, without_gists))
+WAYS = (
+    Way("leaves, 1 page", 1, full),
+    *(Way(f"mixed, {n} pages", n, with_gists) for n in (6, 40)),
+    *(Way(f"mixed without gists, {n} pages", n, without_gists) for n in (6, 40)),
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
