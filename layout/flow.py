@@ -14,6 +14,9 @@ from mm_megacontext.layout.document import CellRole, HiddenReason
 
 ParagraphKind = Literal["text", "heading", "list", "caption", "code"]
 
+WIDE_SPACE = "\u00a0" * 6
+"""What stands for a tab: wide enough (``blocks.WIDE_GAP``) to part a name from its value, and never made one space."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
