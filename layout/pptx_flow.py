@@ -30,6 +30,7 @@ from mm_megacontext.layout.zip_container import ZipContainer
 _EMU_PER_PT = 12_700
 _TITLES = (1, 3, 4)  # title, centred title, subtitle: kinds of placeholders
 _BODIES = (2, 7)  # body, object
+_SLIDE_NUMBER = 13
 _MOST_GROUPS = 20  # inside each other
 
 
@@ -92,7 +93,7 @@ def _items(shape: Any) -> Iterator[FlowItem]:
         yield _table(shape.table)
     elif getattr(shape, "has_chart", False):
         yield from _chart(shape.chart)
-    elif shape.has_text_frame:
+    elif shape.has_text_frame and _placeholder(shape) != _SLIDE_NUMBER:
         yield from _paragraphs(shape)
     elif data := _image(shape):
         yield Picture(data, (max(1.0, shape.width / _EMU_PER_PT), max(1.0, shape.height / _EMU_PER_PT)))
