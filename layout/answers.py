@@ -15,6 +15,7 @@ from mm_megacontext.layout.pdf_messages import Measured, Pixels, ReadPage, Reque
 from mm_megacontext.layout.wire import BadMessage
 
 _MAX_CELLS = 1_000_000  # of the tables of a page
+_MAX_ROWS = 1 << 24  # of a table that goes on over pages
 _MAX_LEVEL = 99  # of a heading
 _MAX_PAGE = 1 << 31  # that a link leads to
 
@@ -103,8 +104,10 @@ def _check_place(box: Box, side: float) -> None:
 def _check_table(table: Table) -> None:
     if min(table.n_rows, table.n_columns) < 1:
         raise BadMessage(f"a table of {table.n_rows} x {table.n_columns}")
-    if (table.id, table.continues, table.first_row, table.n_repeated_rows) != ("", False, 0, 0):
-        raise BadMessage("a table that goes on from pages that its reader did not look at")
+    if (table.id, table.n_repeated_rows) != ("", 0):
+        raise BadMessage("a table with an id, which only pages that are looked at together have")
+    if not 0 <= table.first_row <= _MAX_ROWS * table.continues:
+        raise BadMessage(f"a table that begins with row {table.first_row}")
     for cell in table.cells:
         is_inside = 0 <= cell.row < table.n_rows and 0 <= cell.column < table.n_columns
         if not (is_inside and 1 <= cell.row_span <= table.n_rows and 1 <= cell.column_span <= table.n_columns):

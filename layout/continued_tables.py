@@ -48,6 +48,21 @@ def join_tables(pages: Iterable[Page]) -> Iterator[Page]:
         yield replace(page, regions=tuple(regions)) if tables else page
 
 
+def name_tables(pages: Iterable[Page]) -> Iterator[Page]:
+    """The same for pages that were set here, whose tables say themselves whether they go on."""
+    whole = ""
+    for page in pages:
+        regions, n_tables = list(page.regions), 0
+        for i, region in enumerate(regions):
+            if region.table is None:
+                continue
+            n_tables += 1
+            if not (region.table.continues and whole):
+                whole = f"{page.number}.{n_tables}"
+            regions[i] = replace(region, table=replace(region.table, id=whole))
+        yield replace(page, regions=tuple(regions)) if n_tables else page
+
+
 def _placed(region: Region, own_id: str, before: _Open | None) -> tuple[Region, _Open]:
     """The region with its table's place in the whole table, and what may go on from it."""
     table = region.table
@@ -56,7 +71,7 @@ def _placed(region: Region, own_id: str, before: _Open | None) -> tuple[Region, 
     if before is None or not _goes_on(table, rows, before):
         header = tuple(rows[: _n_header(table)])
         own = _Open(own_id, header, _starts(table), _numeric(rows[len(header) :], table.n_columns), table.n_rows)
-        return replace(region, table=replace(table, id=own_id)), own
+        return replace(region, table=replace(table, id=own_id, continues=False, first_row=0)), own
     n_repeated = len(before.header) if tuple(rows[: len(before.header)]) == before.header else 0
     cells = tuple(replace(cell, role=_role(cell, n_repeated)) for cell in table.cells)
     part = replace(

@@ -11,7 +11,7 @@ import xml.dom.expatbuilder  # noqa: F401  # mammoth needs it when no file can b
 import zipfile
 
 from mm_megacontext.layout.document import HiddenReason
-from mm_megacontext.layout.flow import Flow
+from mm_megacontext.layout.flow import WIDE_SPACE, Flow
 from mm_megacontext.layout.html_flow import html_flow
 from mm_megacontext.layout.html_source import Element, parse_html, parse_xml
 from mm_megacontext.layout.zip_container import ZipContainer
@@ -46,7 +46,8 @@ def docx_flow(container: ZipContainer, data: bytes) -> Flow:
 
     container.refuse_doctypes()
     converted = mammoth.convert_to_html(io.BytesIO(_with_hidden_marked(container, data)), style_map=_STYLES)
-    text = _MARKED.sub(lambda m: f'<span style="{_STYLE_OF[m[1]]}">{m[2]}</span>', converted.value)
+    text = converted.value.replace("\t", WIDE_SPACE)
+    text = _MARKED.sub(lambda m: f'<span style="{_STYLE_OF[m[1]]}">{m[2]}</span>', text)
     root = parse_html(f"<html><body>{text}</body></html>")
     return iter(()) if root is None else html_flow(root, lambda address: None)
 

@@ -14,6 +14,9 @@ from mm_megacontext.layout.document import CellRole, HiddenReason
 
 ParagraphKind = Literal["text", "heading", "list", "caption", "code"]
 
+WIDE_SPACE = "\u00a0" * 6
+"""What stands for a tab: wide enough (``blocks.WIDE_GAP``) to part a name from its value, and never made one space."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -64,11 +67,16 @@ class FlowCell:
 
 @dataclass(frozen=True, slots=True)
 class FlowTable:
-    """Cells in row-major order; no two of them overlap."""
+    """Cells in row-major order; no two of them overlap.
+
+    Attributes:
+        first_row: The row of the whole table that the first one here is, where this is a part of it.
+    """
 
     cells: tuple[FlowCell, ...]
     n_rows: int
     n_columns: int
+    first_row: int = 0
 
 
 @dataclass(frozen=True, slots=True)

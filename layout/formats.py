@@ -14,6 +14,9 @@ from mm_megacontext.layout.document import SourceKind
 FileFormat = Literal["pdf", "html", "zip", "fb2", "mobi"]
 """What a file is opened as."""
 
+KINDS_SET_HERE: frozenset[SourceKind] = frozenset({"html", "epub", "docx", "xlsx", "pptx"})
+"""What has no pages of its own, and says itself what is a heading, a list or a table."""
+
 NO_PYMUPDF = "is set by PyMuPDF, which is not installed: pip install 'mm-megacontext[pymupdf]'"
 
 HTML_SUFFIXES = {".html", ".htm", ".xhtml", ".xht"}

@@ -16,7 +16,7 @@ from mm_megacontext.layout.document import Box, Link
 from mm_megacontext.layout.engines import clean_text
 from mm_megacontext.layout.flow import FlowTable, Paragraph, Runs, Unseen
 from mm_megacontext.layout.flow_pictures import ReadyPicture
-from mm_megacontext.layout.pymupdf_engine import pymupdf
+from mm_megacontext.layout.pymupdf_engine import WHITE_SPACE, pymupdf
 
 SetItem = Paragraph | FlowTable | Unseen | ReadyPicture
 
@@ -218,7 +218,7 @@ def _words(galley: Galley) -> list[SetWord]:
     places = [(index, cell, box) for index, cell, box in _text_places(galley)]
     words, at = [], 0
     pictures = [box for item, box in zip(galley.items, galley.boxes, strict=True) if isinstance(item, ReadyPicture)]
-    for x0, y0, x1, y1, text, block, line, _ in page.extractWORDS():
+    for x0, y0, x1, y1, text, block, line, _ in page.extractWORDS(WHITE_SPACE):
         text = clean_text(text).strip()
         x, y = (x0 + x1) / 2, (y0 + y1) / 2
         if not text or not places or any(_holds(box, x, y) for box in pictures):

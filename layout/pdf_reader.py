@@ -7,7 +7,7 @@ a failed page that says why; the pages after it go on.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,10 +15,10 @@ from pathlib import Path
 from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
 from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout import worker_pool
-from mm_megacontext.layout.continued_tables import join_tables
+from mm_megacontext.layout.continued_tables import join_tables, name_tables
 from mm_megacontext.layout.document import Document, Layout, Page
 from mm_megacontext.layout.engines import candidates, layout_of
-from mm_megacontext.layout.formats import NO_PYMUPDF, FileFormat, can_be_set
+from mm_megacontext.layout.formats import KINDS_SET_HERE, NO_PYMUPDF, FileFormat, can_be_set
 from mm_megacontext.layout.ocr import Ocr, Tesseract
 from mm_megacontext.layout.pages_ahead import PagesAhead
 from mm_megacontext.layout.pdf_messages import SETTER, Count, Counted, Failure, PdfFile
@@ -63,7 +63,8 @@ def read_set(path: Path, content_hash: str, file_format: FileFormat, ocr: Ocr | 
         raise IngestError(f"a file of this kind {NO_PYMUPDF}", source=str(path), code="missing_extra")
     file = pdf_file(path, None, SETTER, file_format)
     counted = _count(path, file, limits)
-    reading = _Reading((file,), counted.n_pages, _wanted_ocr(ocr), limits)
+    tables = name_tables if counted.kind in KINDS_SET_HERE else join_tables
+    reading = _Reading((file,), counted.n_pages, _wanted_ocr(ocr), limits, tables)
     return Document(str(path), counted.kind, "pt", counted.n_pages, content_hash, reading.pages)
 
 
@@ -136,17 +137,21 @@ def _count(path: Path, file: PdfFile, limits: IngestLimits) -> Counted:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """How the pages of one file are read: by the engine of the first of ``files``, where it fails by the others'."""
+    """How the pages of one file are read: by the engine of the first of ``files``, where it fails by the others'.
+
+    ``tables`` tells which tables go on over the end of a page.
+    """
 
     files: tuple[PdfFile, ...]
     n_pages: int
     ocr: tuple[str, str] | None
     limits: IngestLimits
+    tables: Callable[[Iterable[Page]], Iterator[Page]] = join_tables
 
     def pages(self) -> Iterator[Page]:
         """The pages in order, as they are to be seen together; a worker is held while the generator lives."""
         with closing(self._single_pages()) as pages:
-            yield from join_tables(settle_running_titles(pages, self.n_pages))
+            yield from self.tables(settle_running_titles(pages, self.n_pages))
 
     def _single_pages(self) -> Generator[Page, None, None]:
         """Each page as it is alone."""

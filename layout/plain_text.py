@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
+from mm_megacontext.layout.continued_tables import name_tables
 from mm_megacontext.layout.document import Cell, Document, Line, Page, Region, Table, Word, union
 from mm_megacontext.layout.markdown import Event, FormFeed, Gap, Rows, SourceText, markdown_events
 
@@ -74,7 +75,7 @@ def read_text(path: Path, content_hash: str, encoding: str, *, is_markdown: bool
     def pages() -> Iterator[Page]:
         with path.open(encoding=encoding, newline="") as stream:
             lines = _source_lines(stream)
-            yield from _pages(markdown_events(lines) if is_markdown else _text_events(lines))
+            yield from name_tables(_pages(markdown_events(lines) if is_markdown else _text_events(lines)))
 
     n_pages = sum(1 for _ in pages())
     return Document(str(path), "markdown" if is_markdown else "text", "pt", n_pages, content_hash, pages)
@@ -118,6 +119,7 @@ class _Grid:
         self._row = 0
         self._regions: list[Region] = []
         self._lines: list[Line] = []
+        self._n_rows_before = 0  # of the table that is open, on pages before
         self._open: SourceText | None = None  # any line of the region that is open: its kind and level
 
     def put(self, event: Event) -> Iterator[Page]:
@@ -162,6 +164,8 @@ class _Grid:
 
     def _put_table(self, table: Rows) -> Iterator[Page]:
         self._close_region()
+        if table.has_header:  # of a long table the parts that follow have none
+            self._n_rows_before = 0
         starts, widths = _column_layout(table)
         cells: list[Cell] = []
         n_rows = 0
@@ -185,7 +189,10 @@ class _Grid:
     def _close_table(self, cells: list[Cell], n_rows: int, n_columns: int) -> None:
         if cells:
             box = union([cell.bbox for cell in cells])
-            self._regions.append(Region("table", box, table=Table(tuple(cells), n_rows, n_columns)))
+            before = self._n_rows_before
+            table = Table(tuple(cells), n_rows, n_columns, continues=before > 0, first_row=before)
+            self._regions.append(Region("table", box, table=table))
+            self._n_rows_before += n_rows
 
 
 _Piece = tuple[int, int, str, int]

@@ -11,13 +11,26 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mm_megacontext.layout.document import HiddenReason
-from mm_megacontext.layout.flow import Flow, FlowCell, FlowItem, FlowTable, NewPage, Paragraph, Picture, Run, Unseen
-from mm_megacontext.layout.tables import role_of
+from mm_megacontext.layout.flow import (
+    WIDE_SPACE,
+    Flow,
+    FlowCell,
+    FlowItem,
+    FlowTable,
+    NewPage,
+    Paragraph,
+    Picture,
+    Run,
+    Unseen,
+    text_of,
+)
+from mm_megacontext.layout.tables import Place, n_header_rows, role_of
 from mm_megacontext.layout.zip_container import ZipContainer
 
 _EMU_PER_PT = 12_700
 _TITLES = (1, 3, 4)  # title, centred title, subtitle: kinds of placeholders
 _BODIES = (2, 7)  # body, object
+_SLIDE_NUMBER = 13
 _MOST_GROUPS = 20  # inside each other
 
 
@@ -80,7 +93,7 @@ def _items(shape: Any) -> Iterator[FlowItem]:
         yield _table(shape.table)
     elif getattr(shape, "has_chart", False):
         yield from _chart(shape.chart)
-    elif shape.has_text_frame:
+    elif shape.has_text_frame and _placeholder(shape) != _SLIDE_NUMBER:
         yield from _paragraphs(shape)
     elif data := _image(shape):
         yield Picture(data, (max(1.0, shape.width / _EMU_PER_PT), max(1.0, shape.height / _EMU_PER_PT)))
@@ -97,9 +110,7 @@ def _image(shape: Any) -> bytes | None:
 def _paragraphs(shape: Any) -> Iterator[FlowItem]:
     kind = _placeholder(shape)
     for paragraph in shape.text_frame.paragraphs:
-        runs = tuple(
-            Run(run.text.replace("\v", "\n"), bool(run.font.bold), _address(run)) for run in paragraph.runs if run.text
-        )
+        runs = tuple(_runs(paragraph))
         if not any(run.text.strip() for run in runs):
             continue
         if kind in _TITLES:
@@ -110,6 +121,22 @@ def _paragraphs(shape: Any) -> Iterator[FlowItem]:
             yield Paragraph(runs)
 
 
+def _runs(paragraph: Any) -> Iterator[Run]:
+    """The text of a paragraph, with the line breaks and fields that are no runs to python-pptx."""
+    runs = {run._r: run for run in paragraph.runs}
+    for part in paragraph._p.content_children:
+        run = runs.get(part)
+        if run is None:
+            yield Run(_plain(part.text))
+        elif run.text:
+            yield Run(_plain(run.text), bool(run.font.bold), _address(run))
+
+
+def _plain(text: str) -> str:
+    """Text of python-pptx with its line breaks and tabs as a flow has them."""
+    return text.replace("\v", "\n").replace("\t", WIDE_SPACE)
+
+
 def _address(run: Any) -> str | None:
     try:
         return run.hyperlink.address or None
@@ -118,18 +145,19 @@ def _address(run: Any) -> str | None:
 
 
 def _table(table: Any) -> FlowTable:
-    cells = []
-    for y, row in enumerate(table.rows):
-        for x, cell in enumerate(row.cells):
-            if cell.is_spanned:
-                continue
-            text = cell.text.replace("\v", "\n").strip()
-            runs = (Run(text),) if text else ()
-            n_header = 1 if table.first_row else 0
-            role = "row_header" if x == 0 and y >= n_header and table.first_col else role_of(y, x, n_header)
-            height, width = (cell.span_height, cell.span_width) if cell.is_merge_origin else (1, 1)
-            cells.append(FlowCell(y, x, runs, role, height, width))
-    return FlowTable(tuple(cells), len(table.rows), len(table.columns))
+    n_rows, n_columns = len(table.rows), len(table.columns)
+    found = [(y, x, cell) for y, row in enumerate(table.rows) for x, cell in enumerate(row.cells)]
+    placed = [(_place(y, x, cell), _plain(cell.text).strip()) for y, x, cell in found if not cell.is_spanned]
+    n_header = n_header_rows([place for place, _ in placed], n_rows) if table.first_row else 0
+    cells = [
+        FlowCell(y, x, (Run(text),) if text else (), role_of(y, x, n_header), height, width)
+        for (y, x, height, width), text in placed
+    ]
+    return FlowTable(tuple(cells), n_rows, n_columns)
+
+
+def _place(row: int, column: int, cell: Any) -> Place:
+    return row, column, *((cell.span_height, cell.span_width) if cell.is_merge_origin else (1, 1))
 
 
 def _chart(chart: Any) -> Iterator[FlowItem]:
@@ -153,7 +181,7 @@ def _chart(chart: Any) -> Iterator[FlowItem]:
 
 def _text_of(item: FlowItem) -> str:
     if isinstance(item, Paragraph):
-        return "".join(run.text for run in item.runs).strip()
+        return text_of(item.runs).strip()
     if isinstance(item, FlowTable):
-        return " ".join("".join(run.text for run in cell.runs) for cell in item.cells if cell.runs)
+        return " ".join(text_of(cell.runs) for cell in item.cells if cell.runs)
     return ""

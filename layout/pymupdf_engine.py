@@ -56,6 +56,9 @@ try:
 except ImportError as e:
     raise MissingExtra(NO_PYMUPDF) from e
 
+WHITE_SPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+"""What parts words; MuPDF by itself knows only the space and the no-break space."""
+
 _VECTOR_BLOCK = 3
 _BOLD = 16  # span flag
 _BOLD_CHARACTER = 8  # bold by its weight, not by its font's name
@@ -150,7 +153,7 @@ class PyMuPdfFile:
         turn = tuple(page.rotation_matrix) if page.rotation else None
         text_page = page.get_textpage(clip=pymupdf.INFINITE_RECT(), flags=_FLAGS)
         blocks = text_page.extractDICT()["blocks"]
-        words = _words(text_page.extractWORDS(), _Looks(blocks, turn), size, turn)
+        words = _words(text_page.extractWORDS(WHITE_SPACE), _Looks(blocks, turn), size, turn)
         words += self._unshown(page, words, size, turn)
         rules, drawings = self._vectors(page, blocks, size, turn)
         images = self._images(page, size, turn) if not words or page.get_images() else []
@@ -230,7 +233,7 @@ def _may_have_actual_text(page: Any) -> bool:
 
 def _plain_words(page: Any, flags: int, size: tuple[float, float], turn: tuple[float, ...] | None) -> list[RawWord]:
     """The words of a page, wherever they stand, without a look at how they are painted."""
-    found = page.get_textpage(clip=pymupdf.INFINITE_RECT(), flags=flags).extractWORDS()
+    found = page.get_textpage(clip=pymupdf.INFINITE_RECT(), flags=flags).extractWORDS(WHITE_SPACE)
     return _words(found, _Looks([], turn), size, turn)
 
 

@@ -22,12 +22,11 @@ from mm_megacontext.layout.rulings import (
     rules_down,
 )
 from mm_megacontext.layout.segments import find_rows, find_segments, line_of
-from mm_megacontext.layout.tables import FoundTable, role_of
+from mm_megacontext.layout.tables import FoundTable, Place, n_header_rows, role_of
 
 _MIN_RULES = 4
 _MAX_CELLS = 5_000
 _MAX_CELL_WORDS = 60  # mean; above it the rules frame a page's columns, not a table
-_MAX_HEADER = 4  # rows
 _MIN_FILLED = 0.25  # share of cells that hold words
 _MAX_CUT = 0.1  # share of words that stick out of their cells
 
@@ -50,7 +49,7 @@ def _ruled_table(across: list[Rule], down: list[Rule], words: Sequence[RawWord])
     below = drawn(across, ys, xs)  # (n_rows + 1, n_columns): is there a rule at ys[i] over column j
     beside = drawn(down, xs, ys).T  # (n_rows, n_columns + 1)
     taken: npt.NDArray[np.int64] = np.full((n_rows, n_columns), -1)
-    places: list[tuple[int, int, int, int]] = []
+    places: list[Place] = []
     for row in range(n_rows):
         for column in range(n_columns):
             if taken[row, column] < 0:
@@ -66,7 +65,7 @@ def _ruled_table(across: list[Rule], down: list[Rule], words: Sequence[RawWord])
     boxes = [(xs[c], ys[r], xs[c + c_span], ys[r + r_span]) for r, c, r_span, c_span in places]
     if not _is_filled(places, contents) or _is_cut(boxes, contents):
         return None
-    n_header = _n_header(places, n_rows)
+    n_header = n_header_rows(places, n_rows)
     cells = tuple(
         Cell(
             row,
@@ -82,19 +81,7 @@ def _ruled_table(across: list[Rule], down: list[Rule], words: Sequence[RawWord])
     return FoundTable(box, Table(cells, n_rows, n_columns))
 
 
-def _n_header(places: list[tuple[int, int, int, int]], n_rows: int) -> int:
-    """How many rows head the columns: below one with titles of several columns stands one that names them singly."""
-    n = 1
-    while n < min(n_rows - 1, _MAX_HEADER):
-        last = [(row_span, column_span) for row, _, row_span, column_span in places if row == n - 1]
-        n_more = max(row_span - 1 for row_span, _ in last) if last else 0
-        if not n_more and not any(column_span > 1 for _, column_span in last):
-            break
-        n += max(1, n_more)
-    return n
-
-
-def _is_filled(places: list[tuple[int, int, int, int]], contents: list[list[RawWord]]) -> bool:
+def _is_filled(places: list[Place], contents: list[list[RawWord]]) -> bool:
     """Whether the cells hold what a table holds, and not the empty grid of a chart or the columns of a page."""
     full = [(place, len(content)) for place, content in zip(places, contents, strict=True) if content]
     if len(places) < 4 or len(full) < max(2, _MIN_FILLED * len(places)):

@@ -5,10 +5,16 @@ Roles are a guess that holds for most tables: the first row heads the columns, t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mm_megacontext.layout.document import Box, CellRole, Table
 from mm_megacontext.layout.segments import Segment
+
+_MAX_HEADER = 4  # rows
+
+Place = tuple[int, int, int, int]
+"""Of a cell: row, column, and how many rows and columns it spans."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,18 @@ def role_of(row: int, column: int, n_header: int = 1) -> CellRole:
     return "row_header" if column == 0 else "body"
 
 
-def role_by_width(row: int, column: int, n_columns: int) -> CellRole:
-    """The role of a cell in a table that does not say which cells head the others: two columns are names and values."""
-    return role_of(row, column, 0 if n_columns == 2 else 1)
+def n_header_rows(places: Sequence[Place], n_rows: int) -> int:
+    """How many rows head the columns: below one with titles of several columns stands one that names them singly."""
+    n = 1
+    while n < min(n_rows - 1, _MAX_HEADER):
+        last = [(row_span, column_span) for row, _, row_span, column_span in places if row == n - 1]
+        n_more = max(row_span - 1 for row_span, _ in last) if last else 0
+        if not n_more and not any(column_span > 1 for _, column_span in last):
+            break
+        n += max(1, n_more)
+    return n
+
+
+def n_header_rows_unmarked(places: Sequence[Place], n_rows: int, n_columns: int) -> int:
+    """The same where a file could have marked the header and did not: two columns are names and values."""
+    return 0 if n_columns == 2 else n_header_rows(places, n_rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -173,7 +174,7 @@ def _parts(table: FlowTable) -> Iterator[FlowTable]:
         if row == table.n_rows or (row - start >= _MOST_ROWS and row not in crossed):
             cells = tuple(replace(c, row=c.row - start) for c in table.cells if start <= c.row < row)
             if cells:
-                yield FlowTable(cells, row - start, table.n_columns)
+                yield FlowTable(cells, row - start, table.n_columns, first_row=start)
             start = row
 
 
@@ -239,7 +240,9 @@ def _table(table: FlowTable, boxes: list[Box], words: list[SetWord], piece: Slic
                 Cell(row - first, cell.column, _moved(box, piece), lines, cell.role, end - row, cell.column_span)
             )
     cells.sort(key=lambda cell: (cell.row, cell.column))
-    return Table(tuple(cells), last - first + 1, table.n_columns)
+    goes_on = table.first_row > 0 or piece.start > -math.inf  # a table has a strip of its own
+    row_of_whole = table.first_row + first if goes_on else 0
+    return Table(tuple(cells), last - first + 1, table.n_columns, continues=goes_on, first_row=row_of_whole)
 
 
 def _rows_shown(cells: list[FlowCell]) -> tuple[int, int] | None:

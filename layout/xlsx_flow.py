@@ -15,7 +15,7 @@ from typing import Any
 
 from mm_megacontext.layout.document import HiddenReason
 from mm_megacontext.layout.flow import Flow, FlowCell, FlowItem, FlowTable, NewPage, Paragraph, Run, Unseen
-from mm_megacontext.layout.tables import role_by_width
+from mm_megacontext.layout.tables import Place, n_header_rows_unmarked, role_of
 from mm_megacontext.layout.zip_container import ZipContainer
 
 _MOST_EMPTY_COLUMNS = 50  # that a merged cell may add to a table
@@ -107,22 +107,30 @@ def _block(rows: Rows, spans: Spans) -> Iterator[FlowItem]:
     left = min(min(rows[number]) for number in numbers)
     right = max(spans.get((number, column), (0, column))[1] for number in numbers for column in rows[number])
     right = min(right, max(max(rows[number]) for number in numbers) + _MOST_EMPTY_COLUMNS)
-    covered = set[tuple[int, int]]()
+    n_rows, n_columns = bottom - top + 1, right - left + 1
+    places = _places((top, left, bottom, right), spans)
+    n_header = n_header_rows_unmarked(places, n_rows, n_columns)
     cells = []
-    for row in numbers:
+    for y, x, height, width in places:
+        text = rows[top + y].get(left + x, "")
+        cells.append(FlowCell(y, x, (Run(text),) if text else (), role_of(y, x, n_header), height, width))
+    yield FlowTable(tuple(cells), n_rows, n_columns)
+
+
+def _places(area: tuple[int, int, int, int], spans: Spans) -> list[Place]:
+    """The cells of an area (top, left, bottom, right), counted from its corner; merged ones are cut to it."""
+    top, left, bottom, right = area
+    covered = set[tuple[int, int]]()
+    places: list[Place] = []
+    for row in range(top, bottom + 1):
         for column in range(left, right + 1):
             if (row, column) in covered:
                 continue
             end_row, end_column = spans.get((row, column), (row, column))
             end_row, end_column = min(end_row, bottom), min(end_column, right)
             covered |= {(y, x) for y in range(row, end_row + 1) for x in range(column, end_column + 1)}
-            text = rows[row].get(column, "")
-            y, x = row - top, column - left
-            runs = (Run(text),) if text else ()
-            cells.append(
-                FlowCell(y, x, runs, role_by_width(y, x, right - left + 1), end_row - row + 1, end_column - column + 1)
-            )
-    yield FlowTable(tuple(cells), bottom - top + 1, right - left + 1)
+            places.append((row - top, column - left, end_row - row + 1, end_column - column + 1))
+    return places
 
 
 def shown(value: Any, number_format: str = "General") -> str:

@@ -38,6 +38,9 @@ LINE_START = 0x80
 """Set in a leaf's role where a line, a line of a cell, or after a wide gap a segment of a line begins."""
 WIDE_GAP = 0.8
 """White space that separates segments of a line, in heights of its words: wider than between words of a sentence."""
+BULLETS = frozenset("•◦▪‣●○■□·–—-*+")
+"""Marks of the items of lists. They are no leaves: where an item begins is said by the start of its line, which with
+such a mark before it no name has (of 44 facts in items with bullets none was found). Numbers of items are text."""
 
 _CELL_ROLE = {"body": "cell", "column_header": "column_header", "row_header": "row_header"}
 
@@ -111,13 +114,23 @@ _Token = tuple[PlacedWord, int, tuple[int, int]]  # word, token id, characters o
 
 def _line_words(region: Region) -> Iterator[PlacedWord]:
     role = ROLE_INDEX.get(region.kind, 0)
-    starts = [list(_segment_starts(line)) for line in region.lines]
-    is_grid = len(starts) > 1 and sum(starts[0]) > 1 and 3 * sum(sum(s) > 1 for s in starts) >= 2 * len(starts)
-    for number, (line, starts_here) in enumerate(zip(region.lines, starts, strict=True)):
+    lines = [_without_bullet(line) for line in region.lines] if region.kind == "list" else region.lines
+    starts = [list(_segment_starts(line)) for line in lines]
+    is_grid = region.kind != "list" and _are_rows(starts)
+    for number, (line, starts_here) in enumerate(zip(lines, starts, strict=True)):
         last = len(line.words) - 1
         for i, (word, is_start) in enumerate(zip(line.words, starts_here, strict=True)):
             end = Ending.SENTENCE if word.text.endswith(_SENTENCE_ENDS) else Ending.LINE if i == last else Ending.WORD
             yield PlacedWord(word, role, is_start, end, is_grid and number == 0)
+
+
+def _are_rows(starts: Sequence[Sequence[bool]]) -> bool:
+    """Whether lines, of which is known where segments begin, are rows of a table that was not seen as one."""
+    return len(starts) > 1 and sum(starts[0]) > 1 and 3 * sum(sum(s) > 1 for s in starts) >= 2 * len(starts)
+
+
+def _without_bullet(line: Line) -> Line:
+    return Line(line.words[1:]) if line.words[0].text in BULLETS else line
 
 
 def _segment_starts(line: Line) -> Iterator[bool]:

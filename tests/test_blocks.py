@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mm_megacontext.blocks import LINE_START, ROLE_INDEX, ROLES, WIDE_GAP, Block, Tokenizer, cut_region
+from mm_megacontext.blocks import BULLETS, LINE_START, ROLE_INDEX, ROLES, WIDE_GAP, Block, Tokenizer, cut_region
 from mm_megacontext.layout.document import Box, Cell, CellRole, Line, Region, RegionKind, Table, Word
 from mm_megacontext.tree import BLOCK_TOKENS
 from tests.tiny import tokenizer
@@ -38,7 +38,11 @@ def boxes(draw: st.DrawFn) -> Box:
     return (x, y, x + draw(st.integers(0, 9_000)) / 100, y + draw(st.integers(1, 2_000)) / 100)
 
 
-WORD_TEXTS = st.text("abc12é日𝔄-.;!", min_size=1, max_size=8) | st.text("ab7", min_size=60, max_size=150)
+WORD_TEXTS = (
+    st.text("abc12é日𝔄-.;!", min_size=1, max_size=8)
+    | st.text("ab7", min_size=60, max_size=150)
+    | st.sampled_from(sorted(BULLETS))
+)
 WORDS = st.builds(Word, WORD_TEXTS, boxes())
 LINES = st.lists(WORDS, min_size=1, max_size=14).map(lambda words: Line(tuple(words)))
 
@@ -79,7 +83,7 @@ def expected_words(region: Region) -> list[Expected]:
     if region.table is None:
         return [
             Expected(w, region.kind, starts_segment(line, i), i == len(line.words) - 1 or ends_sentence(w))
-            for line in region.lines
+            for line in (without_bullet(line, region.kind) for line in region.lines)
             for i, w in enumerate(line.words)
         ]
     out: list[Expected] = []
@@ -93,6 +97,11 @@ def expected_words(region: Region) -> list[Expected]:
         ]
         out += [*own[:-1], *(replace(last, ends=True) for last in own[-1:])]
     return out
+
+
+def without_bullet(line: Line, kind: RegionKind) -> Line:
+    is_marked = kind == "list" and line.words[0].text in BULLETS
+    return Line(tuple(word for i, word in enumerate(line.words) if i or not is_marked))
 
 
 def starts_segment(line: Line, i: int) -> bool:
@@ -204,6 +213,24 @@ def test_a_sentence_end_is_preferred_to_a_line_end() -> None:
     blocks = cut_region(Region("text", (0.0, 0.0, 99.0, 99.0), lines), PairTokenizer())
     assert [len(block.words) for block in blocks] == [16, 24]
     assert blocks[0].words[-1].text == "a."
+
+
+def test_items_of_a_list_read_as_lines_without_their_bullets() -> None:
+    def region(kind: RegionKind, bullet: str) -> Region:
+        lines = []
+        for y, text in enumerate(["Tenant: Ada", "Floor 3"]):
+            words = [Word(bullet, (0, 20 * y, 5, 20 * y + 10))] if bullet else []
+            words += [Word(w, (40 + 50 * i, 20 * y, 88 + 50 * i, 20 * y + 10)) for i, w in enumerate(text.split())]
+            lines.append(Line(tuple(words)))
+        return Region(kind, (0, 0, 140, 30), tuple(lines))
+
+    (listed,) = cut_region(region("list", "\u2022"), PairTokenizer())
+    (plain,) = cut_region(region("text", ""), PairTokenizer())
+    assert (listed.text, listed.header) == (plain.text, "")
+    assert listed.boxes.tolist() == plain.boxes.tolist()
+    assert [role & LINE_START for role in listed.roles] == [role & LINE_START for role in plain.roles]
+    (numbered,) = cut_region(region("list", "2."), PairTokenizer())
+    assert (numbered.text, numbered.header) == ("2. Tenant: Ada 2. Floor 3", "")
 
 
 def test_a_wide_gap_starts_a_segment() -> None:

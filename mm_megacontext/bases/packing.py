@@ -13,13 +13,19 @@ import torch
 from torch import Tensor
 
 from mm_megacontext.bases.native import Inputs
-from mm_megacontext.blocks import LINE_START, ROLE_INDEX
+from mm_megacontext.blocks import LINE_START, ROLE_INDEX, ROLES
 from mm_megacontext.tree import TILE_PATCHES, Leaves, NodeId
 from mm_megacontext.vision.encoders import PatchEncoder
 from mm_megacontext.working_context import Entry
 
 NOWHERE = float("inf")
 """Spread of a question's x and y: it stands nowhere on a page. What that means to a model its configuration says."""
+
+UNLEARNT_ROLES = ("list", "caption", "header", "footer", "formula", "code")
+"""Roles that no page of training has: their embeddings are the noise that they began as. They are read as text."""
+
+_AS_READ = np.arange(len(ROLES), dtype=np.int64)
+_AS_READ[[ROLE_INDEX[name] for name in UNLEARNT_ROLES]] = ROLE_INDEX["text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,7 @@ class _Rows:
         roles = np.concatenate([part.roles for part in leaves])
         self._append(
             ids=np.concatenate([part.token_ids for part in leaves]),
-            role=roles & ~np.uint8(LINE_START),
+            role=_AS_READ[roles & ~np.uint8(LINE_START)],
             line_start=roles >= LINE_START,
             mu=np.concatenate([part.mu for part in leaves]),
         )

@@ -11,6 +11,7 @@ from PIL import Image
 pytest.importorskip("pymupdf")
 
 from mm_megacontext.layout.answers import check_page
+from mm_megacontext.layout.continued_tables import name_tables
 from mm_megacontext.layout.document import Page, Region
 from mm_megacontext.layout.flow import Paragraph, Unseen
 from mm_megacontext.layout.html_flow import html_flow
@@ -170,6 +171,50 @@ def test_tables_have_cells_with_spans_and_roles() -> None:
 def test_tables_that_lay_a_page_out_are_none() -> None:
     html = "<table><tr><td><h1>Left</h1><td><table><tr><td>a<td>b<tr><td>c<td>d</table></table>"
     assert [r.kind for r in regions_of(html)] == ["heading", "table"]
+
+
+def test_columns_of_paragraphs_in_one_row_are_none() -> None:
+    html = "<table><tr><td><p>Seller</p><p>Harrow Ltd.</p><td><p>Buyer</p><p>Ada Wong</p></table>"
+    assert [(r.kind, r.text) for r in regions_of(html)] == [
+        ("text", "Seller"),
+        ("text", "Harrow Ltd."),
+        ("text", "Buyer"),
+        ("text", "Ada Wong"),
+    ]
+
+
+@pytest.mark.parametrize("tag", ["td", "th"])
+def test_rows_under_titles_of_several_columns_are_of_the_header(tag: str) -> None:
+    top = f"<tr><{tag} rowspan=2>Area<{tag} colspan=2>Sales<{tag} rowspan=2>Staff"
+    (region,) = regions_of(f"<table>{top}<tr><{tag}>2023<{tag}>2024<tr><td>North<td>10<td>12<td>5</table>")
+    assert region.table is not None
+    assert [c.text for c in region.table.cells if c.role == "column_header"] == [
+        "Area",
+        "Sales",
+        "Staff",
+        "2023",
+        "2024",
+    ]
+    assert [c.text for c in region.table.cells if c.role == "row_header"] == ["North"]
+
+
+def test_wide_white_space_parts_words() -> None:
+    (region,) = regions_of("<p>Total\u2003\u20031,480\u3000EUR</p>")
+    assert [word.text for word in region.lines[0].words] == ["Total", "1,480", "EUR"]
+
+
+def test_parts_of_a_long_table_say_which_they_are() -> None:
+    rows = "".join(f"<tr><td>n{n}<td>{n}<td>x" for n in range(450))
+    second = "<table><tr><th>A<th>B<th>C<tr><td>1<td>2<td>3</table>"
+    file = pages_of(f"<table><tr><th>Name<th>Value<th>Unit{rows}</table>{second}")
+    tables = [region.table for page in name_tables(file) for region in page.regions if region.table is not None]
+    *parts, last = tables
+    assert len(parts) > 10
+    assert {part.id for part in parts} == {"1.1"}
+    assert [part.continues for part in parts] == [False] + [True] * (len(parts) - 1)
+    assert [part.first_row for part in parts] == [sum(p.n_rows for p in parts[:i]) for i in range(len(parts))]
+    assert not last.continues
+    assert last.id != "1.1"
 
 
 def test_no_word_is_lost_or_moved_over_many_pages() -> None:

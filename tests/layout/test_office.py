@@ -25,6 +25,7 @@ import pptx.chart.data
 import pptx.enum.chart
 import pptx.util
 
+from mm_megacontext.blocks import WIDE_GAP
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Page
 from mm_megacontext.layout.reader import read
@@ -94,6 +95,21 @@ def test_word(tmp_path: Path) -> None:
     ]
 
 
+def test_tabs_part_names_from_values(tmp_path: Path) -> None:
+    written = docx.Document()
+    written.add_paragraph("Invoice number\tINV-2041")
+    deck = pptx.Presentation()
+    slide = deck.slides.add_slide(deck.slide_layouts[6])
+    frame = slide.shapes.add_textbox(*[pptx.util.Inches(1)] * 4).text_frame
+    frame.text = "Invoice number\tINV-2041"
+    for path in (saved(written, tmp_path / "a.docx"), saved(deck, tmp_path / "a.pptx")):
+        (page,) = regions(path)[2]
+        (line,) = page.regions[0].lines
+        assert line.text == "Invoice number INV-2041"
+        _, number, value = (word.bbox for word in line.words)
+        assert value[0] - number[2] > WIDE_GAP * (value[3] - value[1])
+
+
 def test_workbook(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     sheet = book.active
@@ -161,7 +177,7 @@ def test_numbers_as_they_are_shown(value: Any, number_format: str, text: str) ->
 def test_slides(tmp_path: Path) -> None:
     deck = pptx.Presentation()
     slide = deck.slides.add_slide(deck.slide_layouts[1])
-    slide.placeholders[1].text_frame.text = "Point"
+    slide.placeholders[1].text_frame.text = "Point\vgoes on"
     slide.placeholders[1].text_frame.add_paragraph().text = "Sub"
     slide.shapes.title.text = "Agenda"
     slide.notes_slide.notes_text_frame.text = "spoken"
@@ -184,7 +200,7 @@ def test_slides(tmp_path: Path) -> None:
     assert kind == "pptx"
     assert [f for f in found if f[3] is None and f[0] != "caption"] == [
         ("heading", 1, "Agenda", None),
-        ("list", None, "\u2022 Point\n\u2022 Sub", None),
+        ("list", None, "\u2022 Point\ngoes on\n\u2022 Sub", None),
         ("table", None, "00 01 10 11", None),
         ("figure", None, "", None),
         ("table", None, "Sales East 1.5", None),

@@ -131,7 +131,10 @@ def test_a_table_too_wide_or_too_long_stays_on_its_pages(tmp_path: Path) -> None
         assert region.table is not None
         assert region.bbox[2] <= MARGIN + COLUMNS * CELL[0]
         assert region.bbox[3] <= MARGIN + ROWS * CELL[1]
-    assert sum(r.table.n_rows for p in pages for r in p.regions if r.table) == 41
+    tables = [r.table for p in pages for r in p.regions if r.table]
+    assert sum(table.n_rows for table in tables) == 41
+    assert {table.id for table in tables} == {"1.1"}
+    assert [table.first_row for table in tables] == [sum(t.n_rows for t in tables[:i]) for i in range(len(tables))]
 
 
 def test_a_line_longer_than_the_read_buffer_loses_no_word(tmp_path: Path) -> None:

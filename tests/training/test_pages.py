@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 
-from mm_megacontext.layout.document import Box, Region, Word
+from mm_megacontext.bases.packing import UNLEARNT_ROLES
+from mm_megacontext.layout.document import Box, Region, RegionKind, Word
 from mm_megacontext.training.corpus import write_pages
 from mm_megacontext.training.facts import Fact, Vocabulary
 from mm_megacontext.training.pages import PAGE_HEIGHT, PAGE_WIDTH, GeneratedPage, PageConfig, page_box
@@ -37,6 +39,13 @@ def is_inside(inner: Box, outer: Box) -> bool:
         and inner[2] <= outer[2] + TOLERANCE
         and inner[3] <= outer[3] + TOLERANCE
     )
+
+
+def test_roles_that_are_read_as_text_are_on_no_page() -> None:
+    """A role that training learns must not be kept from the model; one that it does not, must."""
+    kinds = {region.kind for seed in SEEDS for page in pages(seed) for region in page.page.regions}
+    assert {*kinds, *UNLEARNT_ROLES} == {*get_args(RegionKind)} - {"figure", "scan"}
+    assert kinds.isdisjoint(UNLEARNT_ROLES)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
