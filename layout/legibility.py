@@ -13,6 +13,7 @@ from mm_megacontext.layout.engines import RawWord
 
 _MIN_WORDS = 20
 _SIGNS_SHARE = 0.5  # of a page's words, without letter or digit
+_MIN_SIGNS = 6  # different ones, mathematical ones aside: tables of amounts have currencies, dashes and few others
 _MIXED_SHARE = 0.2  # of its words, of several scripts
 _READABLE = "LNM"  # letters, numbers, and the marks on them
 _NEUTRAL = {"LATIN", "CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA", "HANGUL", "BOPOMOFO", "FULLWIDTH", "HALFWIDTH"}
@@ -23,16 +24,22 @@ _NO_SCRIPT = {"MATHEMATICAL", "MODIFIER", "MICRO", "OHM", "KELVIN", "ANGSTROM", 
 
 def is_illegible(words: Sequence[RawWord]) -> bool:
     """Whether most of the words of a page are signs, or many are of several scripts."""
-    texts = [word.text for word in words if not _is_line(word.text)]
+    texts = [word.text for word in words if not _is_furniture(word.text)]
     if len(texts) < _MIN_WORDS:
         return False
-    n_signs = sum(not any(map(_is_readable, text)) for text in texts)
-    return n_signs >= _SIGNS_SHARE * len(texts) or sum(map(_is_mixed, texts)) >= _MIXED_SHARE * len(texts)
+    return _are_signs(texts) or sum(map(_is_mixed, texts)) >= _MIXED_SHARE * len(texts)
 
 
-def _is_line(text: str) -> bool:
+def _is_furniture(text: str) -> bool:
     """Whether a word is a line to write on or to lead the eye, a box to tick, or a bullet."""
     return (text.isascii() and len(text) > 1 and len(set(text)) == 1) or unicodedata.category(text[0]) == "So"
+
+
+def _are_signs(texts: Sequence[str]) -> bool:
+    signs = [text for text in texts if not any(map(_is_readable, text))]
+    if len(signs) < _SIGNS_SHARE * len(texts):
+        return False
+    return len({text for text in signs if unicodedata.category(text[0]) != "Sm"}) >= _MIN_SIGNS
 
 
 def _is_readable(character: str) -> bool:

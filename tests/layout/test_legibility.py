@@ -25,6 +25,7 @@ FORM = "Name: ________ Date: ____ ☐ yes ☐ no ☐ yes ☐ no ☐ yes ☐ no T
         ("Угол α между Hα-линией и осью ГАЗ-24A 5 µm " * 3, False),
         (FORM, False),
         ("12.50 - 3 % 14.00 - 5 % 9.75 + 2 % 1 000 000 + 12 % " * 3, False),
+        ("$ 1,234 $ 2,345 - - $ 17 $ 1,250 - - " * 3, False),
         (SIGNS, True),
         (SCRIPTS, True),
         ("% & $ @", False),  # too little to tell
