@@ -2,7 +2,8 @@
 
 A gutter is a strip that few segments cross and that has running text on both sides; what crosses it (titles, wide
 tables) divides the page into bands from top to bottom, and within a band the columns are read left to right.
-A form, with short keys left of short values, has no running text on both sides: it stays whole, row by row.
+A form, with short keys left of short values, has no running text on both sides: it stays whole, row by row. Where there
+is no such gutter, remarks in the margin of running text (``margins.py``) are a column, too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
+from mm_megacontext.layout.margins import find_margin
 from mm_megacontext.layout.segments import Segment, find_rows
 
 _MIN_ROWS = 4  # of running text on each side of a gutter
@@ -20,17 +22,19 @@ _MIN_WORDS = 3  # median words of a segment of running text
 _MIN_FILL = 0.5  # mean share of its column's width that a row of running text takes
 _MIN_BLOCK_FILL = 0.75  # the same for a part of a page alone: code with comments beside it fills less
 _MIN_GUTTER_EM = 0.6
+_MIN_MARGIN_EM = 0.4  # the white between running text and remarks in its margin
 _MAX_CROSSING = 0.5  # segments that cross the gutter, as a share of those beside it
 _HEADING_SIZE = 1.25  # times the size of most text: a heading of it that has white on all sides is one of all columns
 _HEADING_GAP_EM = 0.5  # of the heading: the white above and below it in the other columns
 _BLOCK_GAP_EM = 0.4  # white across the page that may part what is in columns from what is not
+_MAX_CROSSING_MARGIN = 0.1  # segments that cross the white between text and its margin, as a share of all
 _MAX_DEPTH = 8
 _MAX_WIDTH = 4096  # resolution of the projection; pages are rarely wider than this many points
 
 
 def find_zones(segments: Sequence[Segment], depth: int = 0) -> list[list[Segment]]:
     """The segments as zones of one column, in reading order."""
-    gutter = _find_gutter(segments, _MIN_FILL) if depth < _MAX_DEPTH else None
+    gutter = _find_gutter(segments, _MIN_FILL) or _find_margin(segments) if depth < _MAX_DEPTH else None
     if gutter is not None:
         return _divided(segments, gutter, depth)
     blocks = _blocks(segments) if depth < _MAX_DEPTH else []
@@ -76,8 +80,7 @@ def _blocks(segments: Sequence[Segment]) -> list[list[Segment]]:
 
 def _find_gutter(segments: Sequence[Segment], min_fill: float) -> float | None:
     """The x of the best gutter, or None where the segments form one column."""
-    solids = [s for s in segments if s.solid is not None]
-    text = [s for s in segments if not s.is_alone and not any(_is_within(s, solid) for solid in solids)]
+    text = _text(segments)
     if len(text) < 2 * _MIN_ROWS:
         return None
     sizes = median(s.size for s in text)
@@ -92,6 +95,23 @@ def _find_gutter(segments: Sequence[Segment], min_fill: float) -> float | None:
     return None
 
 
+def _find_margin(segments: Sequence[Segment]) -> float | None:
+    """The x of the white between running text and what stands in its margin, or None."""
+    text = _text(segments)
+    if len(text) <= _MIN_ROWS:
+        return None
+    start, cover = _cover(text)
+    strips = _proper_strips(cover, _MIN_MARGIN_EM * median(s.size for s in text))
+    few = [(low - high, (low + high) / 2) for level, low, high in strips if level <= _MAX_CROSSING_MARGIN * len(text)]
+    return find_margin(text, (start + middle for _, middle in sorted(few)), _is_running)
+
+
+def _text(segments: Sequence[Segment]) -> list[Segment]:
+    """Upright text outside of figures and tables."""
+    solids = [s for s in segments if s.solid is not None]
+    return [s for s in segments if not s.is_alone and not any(_is_within(s, solid) for solid in solids)]
+
+
 def _is_within(segment: Segment, solid: Segment) -> bool:
     """Whether a segment is a label in a figure."""
     x, y = (segment.x0 + segment.x1) / 2, (segment.y0 + segment.y1) / 2
@@ -100,14 +120,7 @@ def _is_within(segment: Segment, solid: Segment) -> bool:
 
 def _sparse_strips(segments: Sequence[Segment], min_width: float) -> list[tuple[float, float]]:
     """Strips that few segments cross between two places that many do, best first: few crossings, then width."""
-    start = min(s.x0 for s in segments)
-    width = min(_MAX_WIDTH, int(max(s.x1 for s in segments) - start) + 2)
-    steps = np.zeros(width + 1, dtype=np.int32)
-    x0 = np.clip(np.array([s.x0 - start for s in segments]).astype(np.int32), 0, width - 1)
-    x1 = np.clip(np.ceil([s.x1 - start for s in segments]).astype(np.int32), 1, width)
-    np.add.at(steps, x0, 1)
-    np.add.at(steps, x1, -1)
-    cover = np.cumsum(steps)[:width]
+    start, cover = _cover(segments)
     left_peak = np.maximum.accumulate(cover)
     right_peak = np.maximum.accumulate(cover[::-1])[::-1]
     deep = np.minimum(left_peak, right_peak) - cover >= _MIN_ROWS
@@ -118,6 +131,18 @@ def _sparse_strips(segments: Sequence[Segment], min_width: float) -> list[tuple[
         for level, low, high in _proper_strips(cover[run_start:run_end], min_width)
     ]
     return [(x, x - negative_width) for _, negative_width, x in sorted(strips)]
+
+
+def _cover(segments: Sequence[Segment]) -> tuple[float, npt.NDArray[np.int32]]:
+    """Where the segments begin, and how many of them there are above each other at each point from there."""
+    start = min(s.x0 for s in segments)
+    width = min(_MAX_WIDTH, int(max(s.x1 for s in segments) - start) + 2)
+    steps = np.zeros(width + 1, dtype=np.int32)
+    x0 = np.clip(np.array([s.x0 - start for s in segments]).astype(np.int32), 0, width - 1)
+    x1 = np.clip(np.ceil([s.x1 - start for s in segments]).astype(np.int32), 1, width)
+    np.add.at(steps, x0, 1)
+    np.add.at(steps, x1, -1)
+    return start, np.cumsum(steps)[:width].astype(np.int32)
 
 
 def _proper_strips(cover: npt.NDArray[np.int32], min_width: float) -> list[tuple[int, int, int]]:

@@ -7,8 +7,8 @@ so it is asked only where a cheap sign speaks against the text:
 - a tenth of its characters are private, unassigned or replacement characters;
 - three characters make up most of it, or its letters are not spread as in any language of the Latin script.
 
-The score is 1 - F1 over words, letters and digits alone, each counted as often as it stands there: 0 where both say the
-same, 1 where they have no word in common.
+The score is 1 - F1 over words of two or more letters and digits, each counted as often as it stands there: 0 where both
+say the same, 1 where they have no word in common. Pages that cannot be read at all are told by ``legibility.py``.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ _MIN_CHARACTERS = 12
 _MIN_LIKENESS = 0.76  # cosine of the letter counts of its words, each once, and those of text
 _LATIN = re.compile("[a-z]+")
 _MIN_SPREAD = 60  # letters, for their spread to tell anything
+_LATIN_SHARE = 0.5  # of letters and digits: units beside numbers, and names in a text of another script, are no text
 # Per mille in running text, a to z without accents, mean of English, German, French, Spanish and Italian.
 _LETTERS = (85, 13, 32, 40, 140, 13, 15, 20, 75, 3, 4, 46, 27, 75, 60, 25, 6, 65, 68, 70, 35, 12, 8, 3, 6, 5)
 
@@ -54,18 +55,25 @@ def disagreement(words: Sequence[RawWord], read: Sequence[RawWord]) -> float | N
         >>> round(disagreement(words("Total: 485,000 euros"), words("Total 485.000 euro")), 3)
         0.333
     """
-    letters = sum(len(word.text) for word in read)
-    sure = sum(len(word.text) * (word.confidence or 0.0) for word in read)
-    if letters < _MIN_LETTERS or sure < _MIN_CONFIDENCE * letters:
+    if not is_sure(read):
         return None
     told, seen = _counts(words), _counts(read)
+    if not seen:
+        return None
     common = (told & seen).total()
     return 1.0 - 2.0 * common / max(1, told.total() + seen.total())
 
 
+def is_sure(read: Sequence[RawWord]) -> bool:
+    """Whether OCR read something, and is to be trusted."""
+    letters = sum(len(word.text) for word in read)
+    sure = sum(len(word.text) * (word.confidence or 0.0) for word in read)
+    return letters >= _MIN_LETTERS and sure >= _MIN_CONFIDENCE * letters
+
+
 def _counts(words: Sequence[RawWord]) -> Counter[str]:
     normal = ("".join(c for c in _normal(word.text) if c.isalnum()) for word in words)
-    return Counter(text for text in normal if text)
+    return Counter(text for text in normal if len(text) > 1)  # OCR misreads what stands alone
 
 
 def _normal(text: str) -> str:
@@ -105,10 +113,12 @@ def _is_odd(words: Sequence[RawWord]) -> bool:
         return False
     if sum(sorted(characters.values())[-3:]) > _FEW_SHARE * characters.total():
         return True
+    n_latin = sum(characters[chr(ord("a") + i)] for i in range(len(_LETTERS)))
     # Each word counts once: an index of functions repeats their common beginning on every line.
     spread = Counter("".join({run for word in words for run in _LATIN.findall(_normal(word.text))}))
     latin = [spread[chr(ord("a") + i)] for i in range(len(_LETTERS))]
-    return sum(latin) >= _MIN_SPREAD and _cosine(latin, _LETTERS) < _MIN_LIKENESS
+    is_text = sum(latin) >= _MIN_SPREAD and n_latin >= _LATIN_SHARE * characters.total()
+    return is_text and _cosine(latin, _LETTERS) < _MIN_LIKENESS
 
 
 def _cosine(a: Sequence[int], b: Sequence[int]) -> float:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mm_megacontext.errors import ErrorCode, IngestError
-from mm_megacontext.layout.disagreement import MAX_SCORE, disagreement, is_doubtful
+from mm_megacontext.layout.disagreement import MAX_SCORE, disagreement, is_doubtful, is_sure
 from mm_megacontext.layout.document import Page, Region
 from mm_megacontext.layout.engines import ModelRegion, OpenPdf, RawPage, RawWord, without_model
 from mm_megacontext.layout.form_values import with_values
 from mm_megacontext.layout.leaders import without_leaders
+from mm_megacontext.layout.legibility import is_illegible
 from mm_megacontext.layout.neural_regions import fill_regions
 from mm_megacontext.layout.ocr import DPI, NoOcr, Ocr, OcrFailed
 from mm_megacontext.layout.regions import find_regions
@@ -33,6 +34,12 @@ class ModelFailed(Exception):
     """The layout model failed on a page, which is then laid out by geometry."""
 
     code: ErrorCode = "layout_model_failed"
+
+
+class Illegible(Exception):
+    """The words of a page cannot be read; the message says whether OCR has read them instead."""
+
+    code: ErrorCode = "text_illegible"
 
 
 class TooLarge(ValueError):
@@ -131,10 +138,10 @@ def _code(error: Exception, otherwise: ErrorCode) -> ErrorCode:
 
 @dataclass(frozen=True, slots=True)
 class _LaidOut:
-    """The regions of a page; why a scan is left as it is, or the model did not help; whether the model found them."""
+    """The regions of a page; why it is not read as it should be, if so; whether the model found them."""
 
     regions: tuple[Region, ...]
-    failure: OcrFailed | ModelFailed | None = None
+    failure: OcrFailed | ModelFailed | Illegible | None = None
     by_model: bool = False
 
 
@@ -142,6 +149,8 @@ def _lay_out(page: RawPage, ocr: Ocr | None) -> _LaidOut:
     try:
         if ocr is not None and page.raster is not None and _is_scan(page):
             return _LaidOut(_scan_regions(page, ocr))
+        if is_illegible(page.words):
+            return _illegible(page, ocr)
         return _LaidOut(find_regions(page)) if page.model_regions is None else _by_model(page, page.model_regions)
     except (OcrFailed, ModelFailed) as e:
         return _LaidOut(find_regions(page), e)
@@ -156,6 +165,17 @@ def _by_model(page: RawPage, model: Callable[[], list[ModelRegion]]) -> _LaidOut
     except Exception as e:
         raise ModelFailed(f"the layout model failed on it, its regions are those of geometry ({first_words(e)})") from e
     return _LaidOut(fill_regions(page, found), by_model=bool(found and page.words))
+
+
+def _illegible(page: RawPage, ocr: Ocr | None) -> _LaidOut:
+    """The regions of a page that does not say which letters it shows, as OCR sees them. Raises OcrFailed."""
+    what = "its text cannot be read, its fonts do not say which letters they show"
+    can_look = ocr is not None and not isinstance(ocr, NoOcr) and page.raster is not None
+    read = _read_picture(page, ocr) if can_look and ocr is not None else []
+    if is_sure(read):
+        return _LaidOut(find_regions(replace(page, words=read)), Illegible(f"{what}: OCR has read it instead"))
+    how = "read with the languages that it is in (--ocr)" if can_look else "install Tesseract and read with OCR"
+    return _LaidOut(find_regions(page), Illegible(f"{what}: {how}"))
 
 
 def _scan_regions(page: RawPage, ocr: Ocr) -> tuple[Region, ...]:
@@ -189,6 +209,6 @@ def _as_picture(page: RawPage) -> tuple[Region, ...]:
 def first_words(error: Exception) -> str:
     """What an error says, on one line that is not too long: engines repeat what files hold."""
     first = (str(error).splitlines() or [""])[0][:MOST_LETTERS]
-    if isinstance(error, TooLarge | ModelFailed):
+    if isinstance(error, TooLarge | ModelFailed | Illegible):
         return first
     return f"{type(error).__name__}: {first}".rstrip(": ")

@@ -33,6 +33,7 @@ _SAME_FOR_ALL = (
     "ocr_failed",
     "layout_model_failed",
     "text_layer_disagrees",
+    "text_illegible",
 )
 """What another engine would say, too, or cannot mend."""
 

@@ -38,8 +38,13 @@ _MAX_HEADING_WORDS = 14
 _MARGIN_SHARE = 0.08  # of the page's height: where headers and footers stand
 _MARGIN_GAP_EM = 1.0
 
-_CAPTION = re.compile(r"(?:fig(?:ure|\.)?|table|tab\.|chart|plate|scheme|abb(?:ildung|\.)|tabelle)\s*\d", re.IGNORECASE)
-_BULLET = re.compile(r"(?:[•‣◦▪■●○–—*·\-]|\(?(?:\d{1,3}|[a-z]|[ivx]{2,5})[.)])$")
+_CAPTION = re.compile(
+    r"(?:fig(?:ure|\.)?|table|tab\.|chart|plate|scheme|abb(?:ildung|\.)|tabelle)\s*(?:\d|(?-i:[IVX]{1,5})\b)",
+    re.IGNORECASE,
+)
+_SIGNS = "•‣◦▪▫■●○◆❖➢➤►▶\uf0a7\uf0b7\uf0d8\uf076\uf0fc"  # the private ones as Word writes Wingdings and Symbol
+_BULLET = re.compile(rf"(?:[{_SIGNS}–—*·\-]|\(?(?:\d{{1,3}}|[a-z]|[ivx]{{2,5}})[.)])$|[{_SIGNS}]\w")
+_NUMBER = re.compile(r"\(?(?:\d+(?:\.\d+)*|[A-Z]|[IVXLC]+)[.):]?$")  # of a section
 
 
 def find_regions(page: RawPage) -> tuple[Region, ...]:
@@ -137,8 +142,14 @@ class _Row:
             y1,
             longest.size,
             all(w.bold for w in words),
-            len(words) > 1 and _BULLET.match(words[0].text) is not None,
+            _is_marked(words),
         )
+
+
+def _is_marked(words: Sequence[RawWord]) -> bool:
+    """Whether a line begins with the sign or number of a list's item, which may hang on its first word."""
+    match = _BULLET.match(words[0].text)
+    return match is not None and (len(words) > 1 or match.end() < len(words[0].text))
 
 
 def _text_regions(rows: list[_Row], body_size: float) -> list[Region]:
@@ -193,11 +204,14 @@ def _heading_level(rows: list[_Row], n_words: int, text: str, body_size: float) 
     n_letters = sum(c.isalpha() for c in text)
     if len(rows) > _MAX_HEADING_LINES or n_words > 2 * _MAX_HEADING_WORDS or not n_letters:
         return None
+    if rows[0].segments[0].is_turned:  # along the edge of the page
+        return None
     ratio = rows[0].size / body_size if body_size > 0 else 1.0
     if ratio >= _CLEARLY_LARGER:
         return heading_level(rows[0].size, body_size)
     bold = rows[0].bold
-    parts = rows[0].segments[1 if len(rows[0].segments[0].words) == 1 else 0 :]  # without the section's number
+    first = rows[0].segments[0].words
+    parts = rows[0].segments[1 if len(first) == 1 and _NUMBER.match(first[0].text) else 0 :]
     if ":" in text or len(parts) > 1 or n_words > _MAX_HEADING_WORDS or n_letters < _MIN_HEADING_LETTERS:
         return None
     for at_least, level in _HEADING_SIZES:

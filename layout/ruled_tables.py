@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from statistics import fmean
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from mm_megacontext.layout.document import Box, Cell, Table
 from mm_megacontext.layout.engines import RawWord
+from mm_megacontext.layout.plain_rows import are_numbers
 from mm_megacontext.layout.rulings import (
     MAX_RULES,
     SNAP_PT,
@@ -21,7 +23,7 @@ from mm_megacontext.layout.rulings import (
     rules_across,
     rules_down,
 )
-from mm_megacontext.layout.segments import find_rows, find_segments, line_of
+from mm_megacontext.layout.segments import Segment, find_rows, find_segments, line_of
 from mm_megacontext.layout.tables import FoundTable, Place, n_header_rows, role_of
 
 _MIN_RULES = 4
@@ -29,6 +31,8 @@ _MAX_CELLS = 5_000
 _MAX_CELL_WORDS = 60  # mean; above it the rules frame a page's columns, not a table
 _MIN_FILLED = 0.25  # share of cells that hold words
 _MAX_CUT = 0.1  # share of words that stick out of their cells
+_MIN_STACKED = 3  # cells of a row that hold several rows
+_LEVEL_EM = 0.3  # between the middles of lines side by side
 
 
 def find_ruled_tables(rules: Sequence[Box], words: Sequence[RawWord]) -> list[FoundTable]:
@@ -65,20 +69,55 @@ def _ruled_table(across: list[Rule], down: list[Rule], words: Sequence[RawWord])
     boxes = [(xs[c], ys[r], xs[c + c_span], ys[r + r_span]) for r, c, r_span, c_span in places]
     if not _is_filled(places, contents) or _is_cut(boxes, contents):
         return None
+    lines = [find_rows(find_segments(content)) for content in contents]
+    between = _between_stacked(places, boxes, lines)
+    if len(positions([*across, *between])) > len(ys):
+        return _ruled_table([*across, *between], down, words)
     n_header = n_header_rows(places, n_rows)
     cells = tuple(
-        Cell(
-            row,
-            column,
-            cell_box,
-            tuple(line_of(line) for line in find_rows(find_segments(content))),
-            role_of(row, column, n_header),
-            row_span,
-            column_span,
-        )
-        for (row, column, row_span, column_span), cell_box, content in zip(places, boxes, contents, strict=True)
+        Cell(row, column, cell_box, tuple(map(line_of, own)), role_of(row, column, n_header), row_span, column_span)
+        for (row, column, row_span, column_span), cell_box, own in zip(places, boxes, lines, strict=True)
     )
     return FoundTable(box, Table(cells, n_rows, n_columns))
+
+
+def _between_stacked(places: list[Place], boxes: list[Box], lines: list[list[list[Segment]]]) -> list[Rule]:
+    """Where rules would be that are not drawn: between lines that are rows of their own.
+
+    Text goes on from line to line of a cell; numbers do not. Where a column of a row has numbers below each other, and
+    all others have as many lines at the same heights, each of these is a row.
+    """
+    rows: dict[int, list[int]] = {}
+    for at, (row, _, row_span, _) in enumerate(places):
+        if row_span == 1 and lines[at]:
+            rows.setdefault(row, []).append(at)
+    found: list[Rule] = []
+    for cells in rows.values():
+        if len(cells) >= _MIN_STACKED and _are_stacked([lines[at] for at in cells]):
+            tops = [[min(s.y0 for s in line) for line in lines[at]] for at in cells]
+            bottoms = [[max(s.y1 for s in line) for line in lines[at]] for at in cells]
+            for above, below in pairwise(range(len(tops[0]))):
+                y = (max(b[above] for b in bottoms) + min(t[below] for t in tops)) / 2
+                found += [(y, boxes[at][0], boxes[at][2]) for at in cells]
+    return found
+
+
+def _are_stacked(cells: list[list[list[Segment]]]) -> bool:
+    """Whether the cells of a row have equally many lines side by side, and numbers in one or more of the columns."""
+    n_lines = len(cells[0])
+    if n_lines < 2 or any(len(cell) != n_lines for cell in cells):
+        return False
+    if not any(all(are_numbers(line) for line in cell) for cell in cells):
+        return False
+    return all(
+        abs(_middle(line) - _middle(first)) <= _LEVEL_EM * first[0].size
+        for cell in cells[1:]
+        for line, first in zip(cell, cells[0], strict=True)
+    )
+
+
+def _middle(line: list[Segment]) -> float:
+    return fmean((s.y0 + s.y1) / 2 for s in line)
 
 
 def _is_filled(places: list[Place], contents: list[list[RawWord]]) -> bool:

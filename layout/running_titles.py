@@ -2,6 +2,9 @@
 
 A page alone cannot tell a running title from the last line of a text. What stands in a margin is a header or footer if
 a page near it has the same words, numbers aside, or something else in the same place; otherwise it is text.
+
+Pages with wide margins have theirs further in, where the text of others begins. There it takes more: the same words in
+the same place, with numbers that differ as those of the pages do.
 """
 
 from __future__ import annotations
@@ -20,6 +23,10 @@ NEAR_PAGES = 2
 
 _SAME_PLACE_PT = 2.0
 _NUMBERS = re.compile(r"\d+|\b[ivxlc]+\b", re.IGNORECASE)
+_DIGITS = re.compile(r"\d{1,6}")
+_FAR_SHARE = 0.14  # of the page's height: how far in running titles are looked for
+_FAR_KINDS = ("text", "heading", "list")
+_FAR_GAP = 0.8  # of its height: the white between it and the text
 _MARGINS = ("header", "footer")
 _MOST = 100  # regions in the margins of a page that are looked at: each is compared with all of the pages near it
 
@@ -48,13 +55,54 @@ def _next(before: deque[Page], waiting: deque[Page]) -> Page:
     page = waiting.popleft()
     own = [i for i, region in enumerate(page.regions) if region.kind in _MARGINS and region.hidden is None]
     near = [title for other in (*before, *waiting) for title in _titles(other)] if own else []
-    before.append(page)
-    if not own:
-        return page
     regions = list(page.regions)
     for n, i in enumerate(own):
         regions[i] = _settled(regions[i], near if n < _MOST else ())
+    for i, kind in _far_titles(page, [*before, *waiting]):
+        regions[i] = replace(regions[i], kind=kind, level=None, is_running=True)
+    before.append(page)
     return replace(page, regions=tuple(regions))
+
+
+def _far_titles(page: Page, near: Sequence[Page]) -> Iterator[tuple[int, RegionKind]]:
+    """The indices of running titles that stand far in, and their kinds."""
+    own = _far(page)
+    others = [(region, other.number - page.number) for other in near for region in _far(other).values()] if own else []
+    for i, region in own.items():
+        if any(_comes_back(region, other, distance) for other, distance in others):
+            yield i, "header" if region.bbox[3] <= page.size[1] / 2 else "footer"
+
+
+def _far(page: Page) -> dict[int, Region]:
+    """The lines near the top and bottom of a page that white parts from its text, by their index."""
+    top, bottom = _FAR_SHARE * page.size[1], (1 - _FAR_SHARE) * page.size[1]
+    text = {i: r for i, r in enumerate(page.regions) if r.hidden is None and r.kind not in _MARGINS}
+    lines = {i: r for i, r in text.items() if r.kind in _FAR_KINDS and len(r.lines) == 1}
+    near = {i: r for i, r in lines.items() if r.bbox[3] <= top or r.bbox[1] >= bottom}
+    if len(text) < 2 or len(near) > _MOST:
+        return {}
+    return {
+        i: r for i, r in near.items() if _is_apart(r.bbox, [other.bbox for j, other in text.items() if j != i], top)
+    }
+
+
+def _is_apart(box: Box, others: Sequence[Box], top: float) -> bool:
+    """Whether there is white between a line and all that is nearer to the middle of the page."""
+    _, y0, _, y1 = box
+    gap = _FAR_GAP * (y1 - y0)
+    if y1 <= top:
+        return all(other[1] >= y1 + gap or other[3] <= y0 for other in others)
+    return all(other[3] <= y0 - gap or other[1] >= y1 for other in others)
+
+
+def _comes_back(region: Region, other: Region, distance: int) -> bool:
+    """Whether a region ``distance`` pages on says the same in the same place, but for its page's number."""
+    if not _are_in_one_place(region.bbox, other.bbox):
+        return False
+    numbers, others = (list(map(int, _DIGITS.findall(text))) for text in (region.text, other.text))
+    if _DIGITS.sub("#", region.text) != _DIGITS.sub("#", other.text):
+        return False
+    return all(b - a in (0, distance) for a, b in zip(numbers, others, strict=True))
 
 
 class _Title(NamedTuple):

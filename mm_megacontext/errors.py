@@ -28,6 +28,7 @@ ErrorCode = Literal[
     "visibility_unknown",
     "marks_unread",
     "text_layer_disagrees",
+    "text_illegible",
     "ocr_unavailable",
     "ocr_failed",
     "missing_extra",

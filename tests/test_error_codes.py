@@ -32,6 +32,7 @@ ELSEWHERE = {
     "layout_failed": "tests/layout/test_reader.py",
     "layout_model_failed": "tests/layout/test_neural.py",
     "text_layer_disagrees": "tests/layout/test_disagreement.py",
+    "text_illegible": "tests/layout/test_legibility.py",
 }
 
 

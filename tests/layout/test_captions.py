@@ -29,6 +29,15 @@ def test_the_word_decides_between_neighbours(text: str, target: int) -> None:
     assert bind_captions(regions)[1].caption_of == target
 
 
+@pytest.mark.parametrize(("text", "kind"), [("TABLE IV", "caption"), ("Table in the corner", "text")])
+def test_numbers_may_be_roman(write_pdf: WritePdf, text: str, kind: str) -> None:
+    page = PdfPage()
+    page.text(72, 80, "Some words before it, which are text.")
+    page.text(72, 120, text)
+    (found,) = read(write_pdf(page)).pages()
+    assert found.regions[-1].kind == kind
+
+
 def test_not_over_columns_or_far_away() -> None:
     beside = region("figure", (320, 100, 540, 200))
     far = region("figure", (72, 300, 300, 400))

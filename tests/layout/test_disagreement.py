@@ -67,6 +67,12 @@ def test_the_score_counts_words_however_they_are_set() -> None:
     assert disagreement(words("dues Total: 485,000 paid"), read_so) == pytest.approx(1 - 2 * 3 / 8)
 
 
+def test_marks_that_stand_alone_do_not_count() -> None:
+    told = words("C L U X total 485 " + "C L " * 9)
+    assert disagreement(told, words("Total 485 G I 0 * " + "G " * 9, 0.9)) == 0.0
+    assert disagreement(told, words("G I 0 8 " * 9, 0.9)) is None
+
+
 def test_ocr_that_is_not_sure_says_nothing() -> None:
     assert disagreement(words("some words here"), words("blurred letters perhaps", 0.5)) is None
     assert disagreement(words("some words here"), words("few", 0.9)) is None

@@ -171,6 +171,40 @@ def test_a_ruled_table_without_a_frame(write_pdf: WritePdf) -> None:
     assert table.cells[0].bbox == pytest.approx((72, 100, 172, 120), abs=1)
 
 
+STACKED = [
+    ["Quarter", "Passengers", "Load"],
+    ["Apr\nMay\nJun", "653\n687\n667", "74.9\n77.7\n81.2"],
+    ["Sum", "2007", "77.9"],
+]
+WRAPPED = [
+    ["Item", "Remark", "Price"],
+    ["apple pie\nwith cream", "made of\nbad fruit", "3.20"],
+    ["pear", "ripe", "1.10"],
+]
+
+
+@pytest.mark.parametrize(
+    ("values", "rows"),
+    [
+        (STACKED, [STACKED[0], ["Apr", "653", "74.9"], ["May", "687", "77.7"], ["Jun", "667", "81.2"], STACKED[2]]),
+        (WRAPPED, [[cell.replace("\n", " ") for cell in row] for row in WRAPPED]),
+    ],
+    ids=["numbers below each other are rows", "text that goes on is not"],
+)
+def test_rows_that_no_rule_parts(write_pdf: WritePdf, values: list[list[str]], rows: list[list[str]]) -> None:
+    page = PdfPage()
+    xs, ys = [72.0, 200.0, 300.0, 400.0], [100.0, 120.0, 164.0, 184.0]
+    page.grid(xs, ys)
+    for r, row in enumerate(values):
+        for c, value in enumerate(row):
+            for i, line in enumerate(value.split("\n")):
+                page.text(xs[c] + 4, ys[r] + 14 + 12 * i, line)
+    table = only_page(write_pdf(page)).regions[0].table
+    assert table is not None
+    assert (table.n_rows, table.n_columns) == (len(rows), 3)
+    assert [[cell.text for cell in table.cells[3 * r : 3 * r + 3]] for r in range(len(rows))] == rows
+
+
 def test_an_aligned_table_needs_no_rules(write_pdf: WritePdf) -> None:
     page = PdfPage()
     page.text(72, 80, "These figures were measured in the spring of the year and are given without rounding.")
@@ -205,6 +239,13 @@ def test_kinds_of_text(write_pdf: WritePdf) -> None:
     regions = only_page(write_pdf(page)).regions
     assert [r.kind for r in regions] == ["header", "heading", "text", "list", "figure", "caption", "footer"]
     assert regions[4].bbox == pytest.approx((72, 300, 300, 400), abs=1)
+
+
+def test_bullets_may_hang_on_their_words(write_pdf: WritePdf) -> None:
+    page = PdfPage()
+    for i, text in enumerate(("\\225first", "\\225second")):  # the bullet of the standard encoding
+        page.ops.append(f"BT /F1 10 Tf 72 {692 - 30 * i} Td ({text}) Tj ET")
+    assert [(r.kind, r.text) for r in only_page(write_pdf(page)).regions] == [("list", "•first"), ("list", "•second")]
 
 
 def test_a_page_without_words_is_a_scan(write_pdf: WritePdf) -> None:

@@ -65,3 +65,29 @@ def test_margins_full_of_regions_take_no_time() -> None:
     found = list(settle_running_titles([Page(i, (612.0, 792.0), regions) for i in range(1, 6)], 5))
     assert time.process_time() - begun < 5
     assert [len(page.regions) for page in found] == [5000] * 5
+
+
+def with_wide_margins(number: int, last: str) -> PdfPage:
+    page = PdfPage()
+    page.text(72, 92, "A history of bridges", font="Helvetica-Bold")
+    for i in range(20):
+        page.text(72, 130 + 12 * i, f"line {i} of the text on page {number}, which is long enough to be one")
+    page.text(300, 705, last)
+    return page
+
+
+def test_running_titles_of_wide_margins(write_pdf: WritePdf) -> None:
+    found = list(read(write_pdf(*(with_wide_margins(i, f"{i} / 4") for i in range(1, 5)))).pages())
+    assert [kinds(page) for page in found] == [RUNNING] * 4
+
+
+def test_numbers_that_are_not_of_the_page_are_text(write_pdf: WritePdf) -> None:
+    totals = ("Total of this page: 110", "Total of this page: 85", "Total of this page: 230")
+    found = list(read(write_pdf(*(with_wide_margins(i + 1, text) for i, text in enumerate(totals)))).pages())
+    assert [page.regions[-1].text for page in found] == list(totals)
+    assert [kinds(page)[-1] for page in found] == [("text", False)] * 3
+
+
+def test_a_heading_above_the_text_of_one_page_stays_one(write_pdf: WritePdf) -> None:
+    (page,) = read(write_pdf(with_wide_margins(1, "1"))).pages()
+    assert kinds(page)[0] == ("heading", False)
