@@ -215,7 +215,7 @@ def _grown(box: Box) -> Box:
 def _words(galley: Galley) -> list[SetWord]:
     """The words of the strip, each with what it is of: both are in the order of the items."""
     page = pymupdf.TextPage(galley.display.get_textpage(_FLAGS))
-    places = [(index, cell, box) for index, cell, box in _text_places(galley)]
+    places = _text_places(galley)
     words, at = [], 0
     pictures = [box for item, box in zip(galley.items, galley.boxes, strict=True) if isinstance(item, ReadyPicture)]
     for x0, y0, x1, y1, text, block, line, _ in page.extractWORDS(WHITE_SPACE):

@@ -241,10 +241,13 @@ class _Walk:
             out.add(item)
 
     def _picture(self, element: Element, state: _State, out: _Writer) -> None:
-        source = element.get("src") or ""
-        data = embedded_image(source) if source[:5].lower() == "data:" else self.fetch(source)
+        data = self._image(element.get("src") or "")
         if data and state.look.hidden is None and not state.in_cell:
             out.add(Picture(data, _size(element)))
+
+    def _image(self, address: str) -> bytes | None:
+        """The image at an address, if it is in the page or comes with it."""
+        return embedded_image(address) if address[:5].lower() == "data:" else self.fetch(address)
 
     def _drawing(self, element: Element, state: _State, out: _Writer) -> None:
         """A drawing in SVG; one that only shows an image, as book covers do, is that image."""
@@ -253,9 +256,7 @@ class _Walk:
         images = list(element.iter("image"))
         if images:
             for image in images:
-                source = address_of(image)
-                data = embedded_image(source) if source[:5].lower() == "data:" else self.fetch(source)
-                if data:
+                if data := self._image(address_of(image)):
                     out.add(Picture(data))
             return
         out.add(Picture(_svg(element), _size(element) or _size_of_view(element) or _SVG_PT))

@@ -157,7 +157,8 @@ def _table(table: Any) -> FlowTable:
 
 
 def _place(row: int, column: int, cell: Any) -> Place:
-    return row, column, *((cell.span_height, cell.span_width) if cell.is_merge_origin else (1, 1))
+    height, width = (cell.span_height, cell.span_width) if cell.is_merge_origin else (1, 1)
+    return row, column, height, width
 
 
 def _chart(chart: Any) -> Iterator[FlowItem]:
