@@ -307,7 +307,6 @@ class _Look(NamedTuple):
         """Why the span that holds the point leaves no ink, if that is so."""
         return next((why for (x0, y0, x1, y1), why in self.unpainted if x0 <= x <= x1 and y0 <= y <= y1), None)
 
-
     def ink_at(self, x: float, y: float) -> tuple[Rgb | None, bool]:
         """The ink of the span that holds the point, and whether it is painted apart."""
         for (x0, y0, x1, y1), ink, apart in self.inks:

@@ -1,7 +1,7 @@
 """Memberships of layers (OCMD, PDF 32000-1, 8.11.2.2) as viewers follow them: MuPDF knows no visibility expressions.
 
-What a membership comes to is worked out here, from the states of the layers that MuPDF has found, and put into the open
-document, not into the file, in the plainest of terms.
+What a membership comes to is worked out here, from the states of the layers in the file's default configuration, and
+put into the open document, not into the file, in the plainest of terms.
 """
 
 from __future__ import annotations
@@ -20,15 +20,25 @@ def settle_memberships(pdf: Any) -> None:
 
     A membership that cannot be made out stays as it is.
     """
-    is_on = {int(number): bool(layer["on"]) for number, layer in pdf.get_ocgs().items()}
+    try:
+        is_on = _states(pdf)
+    except Exception:  # MuPDF's errors have no class in common with those of its binding
+        return
     if not is_on:
         return
     for number in range(1, pdf.xref_length()):
         try:
             if pdf.xref_get_key(number, "Type") == ("name", "/OCMD"):
                 _settle(pdf, number, is_on)
-        except Exception:  # MuPDF's errors have no class in common with those of its binding
+        except Exception:  # as above
             continue
+
+
+def _states(pdf: Any) -> dict[int, bool]:
+    """Whether each layer is on; what ``get_ocgs`` says of that is not so (PyMuPDF 2.0)."""
+    chosen = pdf.get_layer() or {}
+    on, off, is_base_on = chosen.get("on", ()), chosen.get("off", ()), chosen.get("basestate") != "OFF"
+    return {number: number in on or (is_base_on and number not in off) for number in pdf.get_ocgs()}
 
 
 def _settle(pdf: Any, number: int, is_on: dict[int, bool]) -> None:
@@ -38,10 +48,11 @@ def _settle(pdf: Any, number: int, is_on: dict[int, bool]) -> None:
         shown = _holds(_TOKEN.findall(expression), is_on)
     else:
         shown = _follows(pdf.xref_get_key(number, "P")[1], [is_on.get(layer, True) for layer in layers])
-    witness, state = next(iter(is_on.items()))
+    off = next((layer for layer, state in is_on.items() if not state), None)
+    witness = next(iter(is_on)) if off is None else off
     pdf.xref_set_key(number, "VE", "null")
-    pdf.xref_set_key(number, "OCGs", f"[{witness} 0 R]")
-    pdf.xref_set_key(number, "P", "/AnyOn" if shown == state else "/AllOff")
+    pdf.xref_set_key(number, "OCGs", "[]" if shown else f"[{witness} 0 R]")
+    pdf.xref_set_key(number, "P", "/AllOff" if off is None else "/AnyOn")
 
 
 def _follows(policy: str, states: list[bool]) -> bool:

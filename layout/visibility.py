@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 from mm_megacontext.layout.document import Box, HiddenReason, Region
 from mm_megacontext.layout.engines import Painted, RawPage, RawWord
@@ -102,7 +103,7 @@ def _without_ink(page: RawPage, ink: Ink, words: Sequence[int]) -> Hidden:
     beside = BoxGrid([*page.rules, *page.drawings, *page.images], page.size)
     placed = [i for i in range(len(page.words)) if page.words[i].hidden is None]
     grid = BoxGrid([page.words[i].box for i in placed], page.size)
-    order: list[Painted] | None = None
+    order = cache(page.paint_order or list[Painted])
     hidden: Hidden = {}
     for i in words:
         word = page.words[i]
@@ -112,15 +113,16 @@ def _without_ink(page: RawPage, ink: Ink, words: Sequence[int]) -> Hidden:
         above = [j for j in above if j != i and _is_buried(word, page.words[j])]
         if not (word.hidden or above or page.has_overlays or beside.touching(word.box)):
             continue
-        order = (page.paint_order() if page.paint_order else []) if order is None else order
         if ink.of_text(word.box) < MIN_CONTRAST:
-            hidden[i] = word.hidden or ("under an image" if _is_painted_over(word.box, order, ("image",)) else "no contrast")
+            is_under = word.hidden is None and _is_painted_over(word.box, order(), ("image",))
+            hidden[i] = word.hidden or ("under an image" if is_under else "no contrast")
         elif word.hidden is not None and ink.of_text(_inner(word.box)) >= MIN_CONTRAST:
             hidden[i] = word.hidden  # what is seen is other text
-        elif above and _is_lost(word, [page.words[j].box for j in above], ink):
-            hidden[i] = "no contrast"
-        elif above and _is_painted_over(word.box, order, ("cover", "image"), first=i < min(above)):
-            hidden[i] = "no contrast"
+        elif above:
+            others = [page.words[j].box for j in above]
+            is_covered = _is_painted_over(word.box, order(), ("cover", "image"), first=i < min(above))
+            if is_covered or _is_lost(word, others, ink):
+                hidden[i] = "no contrast"
     return hidden
 
 
