@@ -48,11 +48,10 @@ def _settle(pdf: Any, number: int, is_on: dict[int, bool]) -> None:
         shown = _holds(_TOKEN.findall(expression), is_on)
     else:
         shown = _follows(pdf.xref_get_key(number, "P")[1], [is_on.get(layer, True) for layer in layers])
-    off = next((layer for layer, state in is_on.items() if not state), None)
-    witness = next(iter(is_on)) if off is None else off
+    witness, state = min(is_on.items(), key=lambda item: item[1])  # one that is off, if there is one
     pdf.xref_set_key(number, "VE", "null")
-    pdf.xref_set_key(number, "OCGs", "[]" if shown else f"[{witness} 0 R]")
-    pdf.xref_set_key(number, "P", "/AllOff" if off is None else "/AnyOn")
+    pdf.xref_set_key(number, "OCGs", f"[{witness} 0 R]")
+    pdf.xref_set_key(number, "P", "/AnyOn" if shown == state else "/AllOff")
 
 
 def _follows(policy: str, states: list[bool]) -> bool:
