@@ -53,7 +53,7 @@ AMONG_OTHERS = {
     "white over text": [OTHERS, at(72, 300, before="1 g")],
     "white below text": [at(72, 300, before="1 g"), OTHERS],
     "under images side by side": [at(72, 300), *(f"q 21 0 0 40 {x} 475 cm /Im Do Q" for x in range(60, 200, 20))],
-    "not painted, on text on a picture": ["q 612 0 0 600 0 0 cm /Im Do Q", OTHERS, at(72, 300, before="3 Tr")],
+    "not painted, on text on a picture": ["q -612 0 0 600 612 0 cm /Im Do Q", OTHERS, at(72, 300, before="3 Tr")],
     "under a picture of the whole page": [
         *(at(72, 300), "q 612 0 0 792 0 0 cm /Im Do Q 1 g 60 400 400 300 re f 0 g"),
         *(OTHERS, at(72, 200, text="and more of them")),
