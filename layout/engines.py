@@ -61,11 +61,16 @@ _DROPPED: dict[int, None] = dict.fromkeys(
 _CLEAN: dict[int, str | None] = {**_LIGATURES, **_DROPPED}
 
 
+Rgb = tuple[int, int, int]
+
+
 class RawWord(NamedTuple):
     """A word as an engine gives it.
 
     ``line`` numbers the engine's own text line; turned text is not ``upright``; ``hidden`` is why nobody sees it, as
-    far as the engine knows: ``visibility`` finds out the rest. ``confidence`` is that of OCR, 0 to 1.
+    far as the engine knows: ``visibility`` finds out the rest. ``confidence`` is that of OCR, 0 to 1. ``ink`` is the
+    colour that its letters are filled with, 0 to 255, where that is one and known; ``apart`` are words that a renderer
+    paints by other means than as text: cut out of something, or drawn letter by letter.
     """
 
     x0: float
@@ -79,6 +84,8 @@ class RawWord(NamedTuple):
     line: int
     hidden: HiddenReason | None = None
     confidence: float | None = None
+    ink: Rgb | None = None
+    apart: bool = False
 
     @property
     def box(self) -> Box:
@@ -86,9 +93,9 @@ class RawWord(NamedTuple):
 
 
 class Painted(NamedTuple):
-    """One painting operation and its box."""
+    """One painting operation and its box; a cover is a filled rectangle that nothing shows through."""
 
-    kind: Literal["text", "image"]
+    kind: Literal["text", "image", "cover"]
     box: Box
 
 
@@ -123,6 +130,9 @@ class RawPage:
         drawings: Boxes of all other vector graphics.
         raster: Renders the page, annotations included, at so many pixels a point: (height, width) grey; called while
             the page is open. None where the engine cannot.
+        colours: Renders the page in colour, annotations included, at one pixel a point: (height, width, 3); if it is
+            told so, as if there were no text. Called while the page is open. None where the engine cannot.
+        has_overlays: Whether annotations, other than links, lie on the page and not in its content.
         paint_order: What is painted, in order. None where the engine does not know.
         marks: Form fields, notes and links that can be seen.
         marks_error: Why these could not be read, or None.
@@ -137,6 +147,8 @@ class RawPage:
     images: list[Box]
     drawings: list[Box]
     raster: Callable[[float], npt.NDArray[np.uint8]] | None = None
+    colours: Callable[[bool], npt.NDArray[np.uint8]] | None = None
+    has_overlays: bool = False
     paint_order: Callable[[], list[Painted]] | None = None
     marks: Marks = NO_MARKS
     marks_error: Exception | None = None

@@ -6,6 +6,7 @@ import ctypes
 import logging
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,10 +18,10 @@ import pypdfium2.raw as pdfium_c
 
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.document import Box, HiddenReason
-from mm_megacontext.layout.engines import NO_MARKS, OpenPdf, RawPage, RawWord, clean_text, is_outside
+from mm_megacontext.layout.engines import NO_MARKS, OpenPdf, RawPage, RawWord, Rgb, clean_text, is_outside
 from mm_megacontext.layout.passwords import wrong_password
 from mm_megacontext.layout.pdfium_file import is_password_error, open_pdfium
-from mm_megacontext.layout.pdfium_graphics import Frame, paint_order, read_graphics
+from mm_megacontext.layout.pdfium_graphics import Frame, paint_order, read_graphics, text_left_out
 from mm_megacontext.layout.pdfium_marks import read_marks
 from mm_megacontext.layout.pdfium_unshown import address, find_layered_off, take_actual_text
 from mm_megacontext.layout.unshown import not_shown
@@ -30,7 +31,7 @@ logging.getLogger("pypdfium2").setLevel(logging.ERROR)
 
 _LINE_BREAK_HYPHEN = 0x02  # PDFium's mark for a hyphen at the end of a line
 _BOLD_WEIGHT = 600
-_UNPAINTED, _FILLED = 3, (0, 2, 4, 6)  # text render modes
+_UNPAINTED, _FILLED, _CLIPPING = 3, (0, 2, 4, 6), (4, 5, 6, 7)  # text render modes
 _JUMP_EM = 1.5  # characters further apart than this cannot belong to one word
 
 
@@ -103,6 +104,7 @@ def _read_page(page: pdfium.PdfPage, number: int) -> RawPage:
         images,
         drawings,
         raster=partial(_raster, page),
+        colours=partial(_colours, page),
         paint_order=partial(paint_order, page, frame),
     )
 
@@ -111,6 +113,13 @@ def _raster(page: pdfium.PdfPage, scale: float) -> npt.NDArray[np.uint8]:
     """The page in grey, ``scale`` pixels a point, annotations included."""
     grey: npt.NDArray[np.uint8] = page.render(scale=scale, grayscale=True).to_numpy()
     return grey.reshape(grey.shape[:2]).copy()
+
+
+def _colours(page: pdfium.PdfPage, without_text: bool) -> npt.NDArray[np.uint8]:
+    """The page in colour, or as if it had no text."""
+    with text_left_out(page) if without_text else nullcontext():
+        pixels: npt.NDArray[np.uint8] = page.render(scale=1, rev_byteorder=True).to_numpy()
+    return pixels[..., :3].copy()
 
 
 def _words(text_page: pdfium.PdfTextPage, frame: Frame, off: frozenset[int]) -> Iterator[RawWord]:
@@ -168,23 +177,28 @@ def _word(
         return
     box = frame.box(*bounds)
     size, bold, upright = _look(text_page, first, frame.rotation)
-    hidden = _unpainted(text_page, first, off)
+    hidden, ink, apart = _painting(text_page, first, off)
     if box is None or is_outside(whole, frame.size):
         box, hidden = whole, "outside the page"
-    yield RawWord(*box, text, size or box[3] - box[1], bold, upright, line, hidden)
+    yield RawWord(*box, text, size or box[3] - box[1], bold, upright, line, hidden, None, ink, apart)
 
 
-def _unpainted(text_page: pdfium.PdfTextPage, index: int, off: frozenset[int]) -> HiddenReason | None:
-    """Why a character leaves no ink, if it leaves none."""
+def _painting(
+    text_page: pdfium.PdfTextPage, index: int, off: frozenset[int]
+) -> tuple[HiddenReason | None, Rgb | None, bool]:
+    """Why a character leaves no ink, if it leaves none; its colour, if it is filled; whether it cuts something out."""
     owner = pdfium_c.FPDFText_GetTextObject(text_page, index)
     if off and owner and address(owner) in off:
-        return "in a layer that is off"
+        return "in a layer that is off", None, False
     mode = pdfium_c.FPDFTextObj_GetTextRenderMode(owner) if owner else 0
     if mode == _UNPAINTED:
-        return "not painted"
+        return "not painted", None, False
     red, green, blue, alpha = (ctypes.c_uint() for _ in range(4))
     known = pdfium_c.FPDFText_GetFillColor(text_page, index, red, green, blue, alpha)
-    return "transparent" if known and mode in _FILLED and alpha.value == 0 else None
+    if not known or mode not in _FILLED:
+        return None, None, mode in _CLIPPING
+    why: HiddenReason | None = "transparent" if alpha.value == 0 else None
+    return why, (red.value, green.value, blue.value), mode in _CLIPPING
 
 
 def _look(text_page: pdfium.PdfTextPage, index: int, rotation: int) -> tuple[float, bool, bool]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -86,14 +87,39 @@ def read_graphics(page: pdfium.PdfPage, frame: Frame) -> Graphics:
 
 
 def paint_order(page: pdfium.PdfPage, frame: Frame) -> list[Painted]:
-    """Texts and images of a page in the order in which they are painted."""
-    kinds: dict[int, Literal["text", "image"]] = {
-        pdfium_c.FPDF_PAGEOBJ_TEXT: "text",
-        pdfium_c.FPDF_PAGEOBJ_IMAGE: "image",
-    }
+    """Texts, images and covers of a page in the order in which they are painted."""
     items = itertools.islice(walk_objects(page), _MAX_OBJECTS)
-    found = ((kinds[item.type], _bounds(item, matrix, frame)) for item, matrix in items if item.type in kinds)
+    found = ((kind, _bounds(item, matrix, frame)) for item, matrix in items if (kind := _painted_as(item)) is not None)
     return [Painted(kind, box) for kind, box in found if box is not None]
+
+
+def _painted_as(item: pdfium.PdfObject) -> Literal["text", "image", "cover"] | None:
+    """What an object is in the order of painting; None where that does not matter."""
+    if item.type == pdfium_c.FPDF_PAGEOBJ_PATH:
+        return "cover" if _is_cover(item) else None
+    return {pdfium_c.FPDF_PAGEOBJ_TEXT: "text", pdfium_c.FPDF_PAGEOBJ_IMAGE: "image"}.get(item.type)  # type: ignore[return-value]
+
+
+def _is_cover(path: pdfium.PdfObject) -> bool:
+    """Whether a path is a filled rectangle that nothing shows through."""
+    mode, stroked = ctypes.c_int(), ctypes.c_int()
+    pdfium_c.FPDFPath_GetDrawMode(path, mode, stroked)
+    if mode.value == pdfium_c.FPDF_FILLMODE_NONE or pdfium_c.FPDFPageObj_HasTransparency(path):
+        return False
+    return pdfium_c.FPDFPath_CountSegments(path) in (4, 5) and _is_rectangle(_path_points(path, path.get_matrix()))
+
+
+@contextmanager
+def text_left_out(page: pdfium.PdfPage) -> Iterator[None]:
+    """Within it, a page is rendered without its text."""
+    texts = [item for item, _ in walk_objects(page, WHOLE_DEPTH) if item.type == pdfium_c.FPDF_PAGEOBJ_TEXT]
+    for item in texts:
+        pdfium_c.FPDFPageObj_SetIsActive(item, False)
+    try:
+        yield
+    finally:
+        for item in texts:
+            pdfium_c.FPDFPageObj_SetIsActive(item, True)
 
 
 def walk_objects(
@@ -157,9 +183,8 @@ def _straight_pieces(points: list[_Point], frame: Frame) -> Iterator[tuple[Box, 
     starts = [i for i, point in enumerate(points) if i == 0 or point[2] == pdfium_c.FPDF_SEGMENT_MOVETO]
     for start, end in zip(starts, [*starts[1:], len(points)], strict=True):
         piece = points[start:end]
-        xs = {round(p[0], _CORNER_DIGITS) for p in piece}
-        ys = {round(p[1], _CORNER_DIGITS) for p in piece}
-        if len(piece) >= 4 and len(xs) <= 2 and len(ys) <= 2:
+        if _is_rectangle(piece):
+            xs, ys = [p[0] for p in piece], [p[1] for p in piece]
             edges = [(min(xs), min(ys), max(xs), max(ys))]
         else:
             ring = [*piece, piece[0]] if piece[-1][3] else piece
@@ -168,3 +193,10 @@ def _straight_pieces(points: list[_Point], frame: Frame) -> Iterator[tuple[Box, 
             box = frame.box(*edge)
             if box is not None:
                 yield box, len(piece) >= 4 and len(edges) == 1
+
+
+def _is_rectangle(points: list[_Point]) -> bool:
+    """Whether points are the corners of one with upright sides."""
+    xs = {round(p[0], _CORNER_DIGITS) for p in points}
+    ys = {round(p[1], _CORNER_DIGITS) for p in points}
+    return len(points) >= 4 and len(xs) <= 2 and len(ys) <= 2

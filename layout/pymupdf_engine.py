@@ -24,12 +24,14 @@ from mm_megacontext.layout.engines import (
     Painted,
     RawPage,
     RawWord,
+    Rgb,
     clean_text,
     clip_box,
     is_outside,
     place_vector,
 )
 from mm_megacontext.layout.passwords import spellings, wrong_password
+from mm_megacontext.layout.pymupdf_layers import settle_memberships
 from mm_megacontext.layout.pymupdf_marks import read_marks
 from mm_megacontext.layout.pymupdf_tree import reveal_pages
 from mm_megacontext.layout.unshown import not_shown
@@ -58,11 +60,13 @@ except ImportError as e:
 
 WHITE_SPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 """What parts words; MuPDF by itself knows only the space and the no-break space."""
+mupdf: Any = pymupdf.mupdf
 
 _VECTOR_BLOCK = 3
 _BOLD = 16  # span flag
 _BOLD_CHARACTER = 8  # bold by its weight, not by its font's name
-_INKED, _CLIPPING = 16 | 32, 64  # filled or stroked; only cutting out what is painted next
+_FILLED, _INKED, _CLIPPING = 16, 16 | 32, 64  # filled or stroked; only cutting out what is painted next
+_TYPE_3 = "Unnamed-T3"  # MuPDF paints the letters of such fonts one by one, as drawings
 _MAX_VECTORS = 4_000  # pages of more are maps or plots: their rules are no evidence for tables
 _PAGES_PER_SHRINK = 64  # MuPDF's cache would grow to 256 MiB; emptying it more often re-reads fonts
 
@@ -105,6 +109,7 @@ def open_pdf(path: Path, password: str | None, model: Model | None = None) -> Op
             pdf.close()
             raise wrong_password(str(path), password)
         n_pages = reveal_pages(pdf)
+        settle_memberships(pdf)
     except IngestError:
         raise
     except Exception as e:
@@ -164,7 +169,21 @@ class PyMuPdfFile:
         except Exception as e:
             error = e.with_traceback(None)
         look = None if self._model is None else partial(self._model, page)
-        return RawPage(number, size, words, rules, images, drawings, raster, order, marks, error, look)
+        return RawPage(
+            number,
+            size,
+            words,
+            rules,
+            images,
+            drawings,
+            raster=raster,
+            colours=partial(_colours, page),
+            has_overlays=page.first_annot is not None,
+            paint_order=order,
+            marks=marks,
+            marks_error=error,
+            model_regions=look,
+        )
 
     def _unshown(
         self, page: Any, words: list[RawWord], size: tuple[float, float], turn: tuple[float, ...] | None
@@ -250,6 +269,7 @@ def _words(
             place = (block_no, line_no)
             look = looks.of(*middle) or _Look(y1 - y0, False, True, ())
         hidden = look.unpainted_at(*middle) if look.unpainted else None
+        ink, apart = look.inks[0][1:] if len(look.inks) == 1 else look.ink_at(*middle)
         if turn is not None or not (x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height):
             box = _turned((x0, y0, x1, y1), turn)
             if not all(map(math.isfinite, box)):
@@ -264,7 +284,7 @@ def _words(
             if not text:
                 continue
         line = block_no << 16 | line_no
-        words.append(RawWord(x0, y0, x1, y1, text, look.size, look.bold, look.upright, line, hidden))
+        words.append(RawWord(x0, y0, x1, y1, text, look.size, look.bold, look.upright, line, hidden, None, ink, apart))
     return words
 
 
@@ -276,16 +296,25 @@ class _Look(NamedTuple):
         bold: Whether all of it is.
         upright: Whether it stands so.
         unpainted: Boxes, before rotation, of its spans that leave no ink, and why.
+        inks: Boxes, before rotation, of its spans; the colour of their ink; whether they are painted apart.
     """
 
     size: float
     bold: bool
     upright: bool
     unpainted: tuple[tuple[Box, HiddenReason], ...]
+    inks: tuple[tuple[Box, Rgb | None, bool], ...] = ()
 
     def unpainted_at(self, x: float, y: float) -> HiddenReason | None:
         """Why the span that holds the point leaves no ink, if that is so."""
         return next((why for (x0, y0, x1, y1), why in self.unpainted if x0 <= x <= x1 and y0 <= y <= y1), None)
+
+    def ink_at(self, x: float, y: float) -> tuple[Rgb | None, bool]:
+        """The ink of the span that holds the point, and whether it is painted apart."""
+        for (x0, y0, x1, y1), ink, apart in self.inks:
+            if x0 <= x <= x1 and y0 <= y <= y1:
+                return ink, apart
+        return None, False
 
 
 class _Looks:
@@ -316,7 +345,10 @@ class _Looks:
         bold = all(s["flags"] & _BOLD or s.get("char_flags", 0) & _BOLD_CHARACTER for s in spans if s["text"].strip())
         unpainted = tuple((s["bbox"], why) for s in spans if (why := _unpainted(s)) is not None)
         size = max(spans, key=lambda s: len(s["text"]))["size"]
-        return _Look(size, bold, dx > 0.9 and line["wmode"] == 0, unpainted)
+        inks = tuple((s["bbox"], *_ink(s)) for s in spans)
+        if len({ink[1:] for ink in inks}) == 1:
+            inks = inks[:1]
+        return _Look(size, bold, dx > 0.9 and line["wmode"] == 0, unpainted, inks)
 
 
 def _unpainted(span: dict[str, Any]) -> HiddenReason | None:
@@ -327,6 +359,29 @@ def _unpainted(span: dict[str, Any]) -> HiddenReason | None:
     return "transparent" if flags & _INKED else "not painted"
 
 
+def _ink(span: dict[str, Any]) -> tuple[Rgb | None, bool]:
+    """The colour that letters are filled with, where that is known, and whether they are painted apart."""
+    flags = span.get("char_flags", 0)
+    if flags & _CLIPPING or span["font"].startswith(_TYPE_3):
+        return None, True
+    color = span["color"]
+    return ((color >> 16 & 255, color >> 8 & 255, color & 255) if flags & _FILLED else None), False
+
+
+def _colours(page: Any, without_text: bool) -> npt.NDArray[np.uint8]:
+    """The page in colour, annotations included, or as if it had no text."""
+    pixmap = pymupdf.Pixmap(pymupdf.csRGB, page.rect.irect, False)
+    pixmap.clear_with(255)
+    device = mupdf.fz_new_draw_device(mupdf.FzMatrix(), pixmap.this)
+    painted = page.this if isinstance(page.this, mupdf.FzPage) else mupdf.FzPage(page.this)
+    if without_text:  # what a device has no function for, it does not paint
+        device.m_internal.fill_text = device.m_internal.stroke_text = None
+    mupdf.fz_run_page(painted, device, mupdf.FzMatrix(), mupdf.FzCookie())
+    mupdf.fz_close_device(device)
+    rows = np.frombuffer(pixmap.samples_mv, dtype=np.uint8).reshape(pixmap.height, pixmap.stride)
+    return rows[:, : 3 * pixmap.width].reshape(pixmap.height, pixmap.width, 3).copy()
+
+
 def _raster(page: Any, scale: float) -> npt.NDArray[np.uint8]:
     """The page in grey, ``scale`` pixels a point, annotations included."""
     pixmap = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), colorspace=pymupdf.csGRAY, alpha=False)
@@ -335,14 +390,23 @@ def _raster(page: Any, scale: float) -> npt.NDArray[np.uint8]:
 
 
 def _paint_order(page: Any, turn: tuple[float, ...] | None) -> list[Painted]:
-    """Texts and images in the order in which they are painted."""
+    """Texts, images and covers in the order in which they are painted."""
+    covers = {path["seqno"] for path in page.get_cdrawings() if _is_cover(path)}
     order = []
-    for what, box, *_ in page.get_bboxlog():
+    for number, (what, box, *_) in enumerate(page.get_bboxlog()):
         if what.endswith("-text"):
             order.append(Painted("text", _turned(box, turn)))
         elif what == "fill-image":
             order.append(Painted("image", _turned(box, turn)))
+        elif number in covers:
+            order.append(Painted("cover", _turned(box, turn)))
     return order
+
+
+def _is_cover(path: dict[str, Any]) -> bool:
+    """Whether a path is a filled rectangle that nothing shows through, as far as its opacity tells."""
+    is_filled = path["type"] in ("f", "fs") and path.get("fill_opacity", 1.0) == 1.0
+    return is_filled and len(path["items"]) == 1 and path["items"][0][0] == "re"
 
 
 def _drawn(paths: list[dict[str, Any]]) -> Iterator[tuple[Box, bool]]:

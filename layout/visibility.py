@@ -2,8 +2,8 @@
 
 What is not painted, or off the page, the engine knows. All other words are looked for in a rendering of the page: where
 no pixel of a word's box differs from the others, nothing can be read there, whether it is white on white, covered, cut
-away or in a layer that is off. Text below an image is told by the order of painting. The invisible text layer of a scan
-stays where the picture shows something.
+away or in a layer that is off. Where something else lies in the same place, what counts is what the word itself leaves
+there, see ``ink``. The invisible text layer of a scan stays where the picture shows something.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.layout.document import Box, HiddenReason, Region
 from mm_megacontext.layout.engines import Painted, RawPage, RawWord
+from mm_megacontext.layout.ink import Ink
+from mm_megacontext.layout.overlaps import BoxGrid, share_under
 from mm_megacontext.layout.segments import find_rows, find_segments, line_of
 
 MIN_CONTRAST = 12
@@ -26,10 +29,11 @@ SCAN_SHARE = 0.5
 """Of the page's area: an image of this size is a scan, and invisible text on it is its text layer."""
 
 _COVERED = 0.9  # of a word's box, for an image to hide it
+_BURIED = 0.4  # of a word's box that another one covers, for their ink to be told apart
+_FREE = 0.3  # of a word's box that no other covers, for what is there to count
+_MOST_TIMES = 2.0  # a line of a font is higher than its size; what is higher than this has a font that lies
+_MIN_LETTER_PT = 0.2  # width of a letter: of a font of 1 pt even an i is wider
 _INNER = 0.15  # of a word's box: rules of a table that touch it are not its ink
-
-Boxes = npt.NDArray[np.float64]
-"""(n, 4): x0, y0, x1, y1."""
 
 Hidden = dict[int, HiddenReason]
 """Why, by the index of the word."""
@@ -55,66 +59,126 @@ def find_hidden(page: RawPage) -> Hidden:
     others = [i for i in range(len(page.words)) if i not in hidden]
     if not others:
         return hidden
-    if page.raster is None:
-        raise ValueError("the engine cannot render the page")
-    grey, drawn = page.raster(1.0), _as_array([*page.rules, *page.drawings])
+    ink, drawn = Ink(page), _drawn(page)
     for i in others:
-        if _contrast(grey, _ink_box(page.words[i].box, drawn), page.size) < MIN_CONTRAST:
+        if ink.contrast(_ink_box(page.words[i].box, drawn)) < MIN_CONTRAST:
             hidden[i] = page.words[i].hidden or "no contrast"
-    return hidden | _under_images(page, [i for i in others if i not in hidden], scans)
+    others = [i for i in others if i not in hidden]
+    if not ink.tells_text:
+        return hidden | _under_images(page, others, scans)
+    return hidden | _without_layer(page, ink, _without_ink(page, ink, others), scans, others)
 
 
 def _certainly(word: RawWord, scans: Sequence[Box]) -> HiddenReason | None:
     """Why a word is hidden, if that needs no look at the page."""
     if word.hidden is not None:
-        is_text_layer = word.hidden == "not painted" and any(_share_under(word.box, scan) >= _COVERED for scan in scans)
+        is_text_layer = word.hidden == "not painted" and any(share_under(word.box, scan) >= _COVERED for scan in scans)
         return None if is_text_layer else word.hidden
     along, across = word.x1 - word.x0, word.y1 - word.y0
     if not word.upright:
         along, across = across, along
-    is_tiny = max(word.size, across, along / len(word.text)) < MIN_SIZE_PT  # some fonts lie about their size
-    return "smaller than 1 pt" if is_tiny else None
+    size = max(word.size, along / len(word.text), across if across > _MOST_TIMES * word.size else 0.0)
+    is_flat = across < MIN_SIZE_PT and word.size < MIN_SIZE_PT
+    is_narrow = 0 < along < _MIN_LETTER_PT * _n_wide(word.text)  # fonts that say nothing of widths give 0
+    return "smaller than 1 pt" if size < MIN_SIZE_PT or is_flat or is_narrow else None
 
 
-def _ink_box(box: Box, drawn: Boxes) -> Box:
+def _n_wide(text: str) -> int:
+    """Letters and digits, which take room, unlike marks that are put on others."""
+    return sum(c.isalnum() for c in text)
+
+
+def _drawn(page: RawPage) -> npt.NDArray[np.float64]:
+    """Boxes (n, 4) of what is drawn."""
+    return np.array([*page.rules, *page.drawings], dtype=np.float64).reshape(-1, 4)
+
+
+def _ink_box(box: Box, drawn: npt.NDArray[np.float64]) -> Box:
     """Where a word's ink would be; where something is drawn at its edge, without that edge."""
     x0, y0, x1, y1 = box
-    if not ((drawn[:, 0] < x1) & (drawn[:, 2] > x0) & (drawn[:, 1] < y1) & (drawn[:, 3] > y0)).any():
-        return box
+    is_met = (drawn[:, 0] < x1) & (drawn[:, 2] > x0) & (drawn[:, 1] < y1) & (drawn[:, 3] > y0)
+    return _inner(box) if is_met.any() else box
+
+
+def _inner(box: Box) -> Box:
+    x0, y0, x1, y1 = box
     inset = _INNER * min(y1 - y0, x1 - x0)
     return (x0 + inset, y0 + inset, x1 - inset, y1 - inset)
 
 
-def _contrast(grey: npt.NDArray[np.uint8], box: Box, size: tuple[float, float]) -> int:
-    """Difference between the brightest and the darkest pixel of a box, 0 to 255."""
-    height, width = grey.shape
-    x0, x1 = int(box[0] * width / size[0]), round(box[2] * width / size[0])
-    y0, y1 = int(box[1] * height / size[1]), round(box[3] * height / size[1])
-    crop = grey[min(y0, height - 1) : max(y1, y0 + 1), min(x0, width - 1) : max(x1, x0 + 1)]
-    return int(crop.max()) - int(crop.min())
+def _without_ink(page: RawPage, ink: Ink, words: Sequence[int]) -> Hidden:
+    """Those of the words where something is seen, and that is not they."""
+    beside = BoxGrid([*page.rules, *page.drawings, *page.images], page.size)
+    placed = [i for i in range(len(page.words)) if page.words[i].hidden is None]
+    grid = BoxGrid([page.words[i].box for i in placed], page.size)
+    order = cache(page.paint_order or list[Painted])
+    hidden: Hidden = {}
+    for i in words:
+        word = page.words[i]
+        if word.apart:
+            continue
+        above = [placed[n] for n in grid.touching(word.box)]
+        above = [j for j in above if j != i and _is_buried(word, page.words[j])]
+        if not (word.hidden or above or page.has_overlays or beside.touching(word.box)):
+            continue
+        if ink.of_text(word.box) < MIN_CONTRAST:
+            is_under = word.hidden is None and _is_painted_over(word.box, order(), ("image",))
+            hidden[i] = word.hidden or ("under an image" if is_under else "no contrast")
+        elif word.hidden is not None and ink.of_text(_inner(word.box)) >= MIN_CONTRAST:
+            hidden[i] = word.hidden  # what is seen is other text
+        elif above:
+            others = [page.words[j].box for j in above]
+            is_covered = _is_painted_over(word.box, order(), ("cover", "image"), first=i < min(above))
+            if is_covered or _is_lost(word, others, ink):
+                hidden[i] = "no contrast"
+    return hidden
+
+
+def _is_buried(word: RawWord, other: RawWord) -> bool:
+    """Whether so much of a word lies in the place of another text that the ink there may be that one's."""
+    return word.text not in other.text and share_under(word.box, other.box) >= _BURIED
+
+
+def _is_lost(word: RawWord, others: Sequence[Box], ink: Ink) -> bool:
+    """Whether the text that is seen in a word's place is that of the others."""
+    if word.ink is not None and ink.shows(word.ink, word.box) < MIN_CONTRAST:
+        return True
+    return ink.share_outside(word.box, others) >= _FREE and ink.of_text(word.box, others) < MIN_CONTRAST
+
+
+def _without_layer(page: RawPage, ink: Ink, hidden: Hidden, scans: Sequence[Box], words: Sequence[int]) -> Hidden:
+    """The hidden words but for the text layer of a scan: most of the page's text, where the picture shows something."""
+    layer = {i for i in hidden if hidden[i] != "no contrast" and any(_lies_on(page.words[i].box, s) for s in scans)}
+    seen = [i for i in words if i not in hidden]
+    if sum(len(page.words[i].text) for i in layer) < sum(len(page.words[i].text) for i in seen):
+        return hidden
+    drawn = _drawn(page)
+    shown = {i for i in layer if ink.beside_text(_ink_box(page.words[i].box, drawn)) >= MIN_CONTRAST}
+    return {i: why for i, why in hidden.items() if i not in shown}
+
+
+def _lies_on(box: Box, scan: Box) -> bool:
+    return share_under(box, scan) >= _COVERED
 
 
 def _under_images(page: RawPage, words: Sequence[int], scans: Sequence[Box]) -> Hidden:
-    """Words that an image was painted over. That of a scan may hide its text layer: what it shows is read there."""
-    pictures = _as_array([box for box in page.images if box not in scans])
-    if not len(pictures) or page.paint_order is None:
+    """Words that an image was painted over, as far as the order tells; that of a scan may hide its text layer."""
+    pictures = [box for box in page.images if box not in scans]
+    inside = [i for i in words if any(share_under(page.words[i].box, box) >= _COVERED for box in pictures)]
+    if not inside or page.paint_order is None:
         return {}
-    inside = [i for i in words if (_shares_under(page.words[i].box, pictures) >= _COVERED).any()]
-    if not inside:
-        return {}
-    order = page.paint_order()
-    return {i: "under an image" for i in inside if _is_painted_over(page.words[i].box, order, scans)}
+    order = [item for item in page.paint_order() if item.box not in scans]
+    return {i: "under an image" for i in inside if _is_painted_over(page.words[i].box, order, ("image",))}
 
 
-def _is_painted_over(box: Box, order: Sequence[Painted], scans: Sequence[Box]) -> bool:
+def _is_painted_over(box: Box, order: Sequence[Painted], by: Sequence[str], *, first: bool = False) -> bool:
+    """Whether what covers was painted after the text in a place: the last one there, or the first that fits it."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
-    own = max((n for n, item in enumerate(order) if item.kind == "text" and _holds(item.box, x, y)), default=None)
-    if own is None:
+    texts = [n for n, item in enumerate(order) if item.kind == "text" and _holds(item.box, x, y)]
+    if not texts:
         return False
-    return any(
-        item.kind == "image" and item.box not in scans and _share_under(box, item.box) >= _COVERED
-        for item in order[own + 1 :]
-    )
+    own = texts[0] if first else texts[-1]
+    return any(item.kind in by and share_under(_inner(box), item.box) >= _COVERED for item in order[own + 1 :])
 
 
 def _regions(hidden: Sequence[tuple[RawWord, HiddenReason]]) -> Iterator[Region]:
@@ -134,21 +198,3 @@ def _holds(box: Box, x: float, y: float) -> bool:
 
 def _area(box: Box) -> float:
     return (box[2] - box[0]) * (box[3] - box[1])
-
-
-def _as_array(boxes: Sequence[Box]) -> Boxes:
-    return np.array(boxes, dtype=np.float64).reshape(-1, 4)
-
-
-def _share_under(box: Box, other: Box) -> float:
-    """The share of ``box`` that ``other`` covers; 1 for a box without area inside it."""
-    return float(_shares_under(box, _as_array([other]))[0])
-
-
-def _shares_under(box: Box, others: Boxes) -> npt.NDArray[np.float64]:
-    """The shares (n,) of ``box`` that each of the others covers; 1 for a box without area inside it."""
-    width = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
-    height = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])
-    area = _area(box)
-    shares = width * height / area if area > 0 else np.ones(len(others))
-    return np.where((width < 0) | (height < 0), 0.0, shares)

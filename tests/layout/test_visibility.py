@@ -1,4 +1,4 @@
-"""Text that nobody sees, hidden in twelve ways, and text that only looks so. Oracle: what was drawn, and how."""
+"""Text that nobody sees, hidden in many ways, and text that only looks so. Oracle: what was drawn, and how."""
 
 from __future__ import annotations
 
@@ -38,6 +38,26 @@ WAYS: dict[str, tuple[list[str], HiddenReason]] = {
     "outside the page": ([at(700, 300)], "outside the page"),
     "under an image": ([at(72, 300), "q 200 0 0 40 60 475 cm /Im Do Q"], "under an image"),
     "in a layer that is off": ([f"/OC /Off BDC {at(72, 300)} EMC"], "in a layer that is off"),
+    "of no width": ([at(72, 300, before="1 Tz")], "smaller than 1 pt"),
+    "white and struck through": ([at(72, 300, before="1 g"), "72 494 m 140 494 l S"], "no contrast"),
+    "under a hatched rectangle": (
+        [at(72, 300), "0.9 g 60 480 200 30 re f", *(f"{x} 480 m {x + 20} 510 l S" for x in range(60, 240, 6))],
+        "no contrast",
+    ),
+}
+
+OTHERS = at(72, 300, text="Other lines")
+
+AMONG_OTHERS = {
+    "under a rectangle that is written on": [at(72, 300), "1 g 60 480 200 30 re f 0 g", OTHERS],
+    "white over text": [OTHERS, at(72, 300, before="1 g")],
+    "white below text": [at(72, 300, before="1 g"), OTHERS],
+    "under images side by side": [at(72, 300), *(f"q 21 0 0 40 {x} 475 cm /Im Do Q" for x in range(60, 200, 20))],
+    "not painted, on text on a picture": ["q -612 0 0 600 612 0 cm /Im Do Q", OTHERS, at(72, 300, before="3 Tr")],
+    "under a picture of the whole page": [
+        *(at(72, 300), "q 612 0 0 792 0 0 cm /Im Do Q 1 g 60 400 400 300 re f 0 g"),
+        *(OTHERS, at(72, 200, text="and more of them")),
+    ],
 }
 
 SEEN = {
@@ -48,6 +68,11 @@ SEEN = {
     "an outline": [at(72, 300, before="1 Tr")],
     "cut out of a colour": ["q 7 Tr BT /F1 10 Tf 72 492 Td (secret words) Tj ET 0 0 1 rg 0 0 612 792 re f Q"],
     "half outside": [at(575, 300)],
+    "red on green as dark": ["0 0.51 0 rg 60 480 200 30 re f", at(72, 300, before="1 0 0 rg")],
+    "small and yellow": [at(72, 300, size=8, before="1 1 0 rg")],
+    "struck through": [at(72, 300), "72 494 m 140 494 l S"],
+    "under a stencil without ink": [at(72, 300), "q 200 0 0 40 60 475 cm BI /W 1 /H 1 /IM true /D [1 0] ID @ EI Q"],
+    "with a shadow": [at(72.7, 299.3, before="0.8 g"), at(72, 300)],
     "the text layer of a scan": [
         "q 612 0 0 792 0 0 cm /Im Do Q",
         *(f"1 g {x} {y} 2 5 re f" for x in range(72, 140, 9) for y in (492, 692)),
@@ -83,6 +108,42 @@ def test_what_nobody_sees_is_set_apart(way: str, rotate: int, write_pdf: WritePd
     assert page.text.split() == ["Open", "words"]
     assert sorted(words_of(page, hidden=True).split()) == ["secret", "words"]
     assert {region.hidden for region in page.regions} == {None, why}
+
+
+@pytest.mark.parametrize("way", AMONG_OTHERS)
+def test_what_is_seen_does_not_vouch_for_what_lies_in_its_place(
+    way: str, write_pdf: WritePdf, engine: PdfEngine
+) -> None:
+    page = read_page(write_pdf(page_with(AMONG_OTHERS[way])), engine)
+    assert "secret" not in page.text.split()
+    assert "secret" in words_of(page, hidden=True).split()
+    assert ("Other lines" in " ".join(page.text.split())) == (OTHERS in AMONG_OTHERS[way])
+
+
+@pytest.mark.parametrize(
+    ("membership", "is_shown"),
+    [
+        ("/OCGs[40 0 R 41 0 R]/P/AllOn", False),
+        ("/OCGs[40 0 R 41 0 R]/P/AnyOn", True),
+        ("/OCGs[41 0 R]/P/AllOff", False),
+        ("/OCGs[40 0 R 41 0 R]/P/AnyOff", True),
+        ("/VE[/Not 41 0 R]", False),
+        ("/VE[/And[/Not 40 0 R][/Or 40 0 R 41 0 R]]", True),
+    ],
+)
+def test_memberships_of_layers_are_followed(membership: str, is_shown: bool, tmp_path: Path, engine: PdfEngine) -> None:
+    """Layer 40 is off, 41 is on. Oracle: PDF 32000-1, 8.11.2.2."""
+    objects = attack_files.good_objects()
+    objects[1] = b"<</Type/Catalog/Pages 2 0 R/OCProperties<</OCGs[40 0 R 41 0 R]/D<</OFF[40 0 R]>>>>>>"
+    objects |= {40: b"<</Type/OCG/Name(a)>>", 41: b"<</Type/OCG/Name(b)>>"}
+    objects[42] = f"<</Type/OCMD{membership}>>".encode()
+    objects[11] = attack_files.page(1, resources=b"/Properties<</L 42 0 R>>")
+    objects[21] = attack_files.stream(f"/OC /L BDC {at(72, 300)} EMC".encode())
+    path = tmp_path / "a.pdf"
+    path.write_bytes(attack_files.assemble(objects))
+    page = next(read(path, engine=engine.name, ocr="off").pages())
+    assert (page.text == SECRET) == is_shown
+    assert {region.hidden for region in page.regions} == {None if is_shown else "in a layer that is off"}
 
 
 def test_a_layer_that_is_off_is_not_read_over_what_is_seen(write_pdf: WritePdf, engine: PdfEngine) -> None:
@@ -147,7 +208,7 @@ def test_a_page_that_cannot_be_looked_at_is_flagged(write_pdf: WritePdf) -> None
         n_pages = 1
 
         def page(self, number: int) -> RawPage:
-            return replace(pdf.page(number), raster=None)
+            return replace(pdf.page(number), raster=None, colours=None)
 
         def close(self) -> None:
             pdf.close()
@@ -208,4 +269,4 @@ def test_what_is_hidden_does_not_change_an_answer(name: str, tmp_path: Path) -> 
         answers[plant] = answer_to(plant, name, directory)
     assert answers["nothing"][0] == "485,000"
     assert {plant: answer for plant, answer in answers.items() if answer != answers["nothing"]} == {}
-    assert len(answers) == 1 + 12
+    assert len(answers) == 1 + 15
