@@ -6,7 +6,7 @@ pattern or the picture in the same place, and needs no knowledge of how it was c
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,10 @@ from mm_megacontext.layout.engines import RawPage, Rgb
 
 _WEIGHTS = np.array([0.6, 1.0, 0.25], dtype=np.float32)
 """Of red, green and blue: a change of grey counts whole, of blue alone a quarter, as people see it."""
+_MOST, _CLEAR = 255, 60
+
+Plane = tuple[float, npt.NDArray[np.uint8]]
+"""What one colour of a page counts, and its values (height, width)."""
 
 
 class Ink:
@@ -38,16 +42,21 @@ class Ink:
 
     def contrast(self, box: Box) -> float:
         """Difference between the pixels of a box, 0 to 255."""
-        return _range(self._crop(self._whole, box))
+        return self._contrast(self._planes, box)
 
     def beside_text(self, box: Box) -> float:
         """The contrast that the box would have without text."""
-        return _range(self._crop(self._textless, box))
+        return self._contrast(_planes(self._textless), box)
 
     def of_text(self, box: Box, without: Iterable[Box] = ()) -> float:
         """The most that text changes a pixel of a box, 0 to 255; boxes that are left out are not looked at."""
         change = self._crop(self._change, box)
         return float(change.max()) if not without else float(change[self._outside(box, without)].max(initial=0.0))
+
+    def text_size(self, box: Box) -> tuple[int, int]:
+        """Columns and rows of a box's pixels, one of them a point wide, that text changes clearly."""
+        clear = self._crop((self._change >= _CLEAR), box)
+        return int(clear.any(axis=0).sum()), int(clear.any(axis=1).sum())
 
     def share_outside(self, box: Box, others: Iterable[Box]) -> float:
         """The share of a box's pixels that lie in none of the others."""
@@ -76,6 +85,19 @@ class Ink:
         change: npt.NDArray[np.float32] = (difference * _WEIGHTS).max(axis=2)
         return change
 
+    @cached_property
+    def _planes(self) -> list[Plane]:
+        return _planes(self._whole)
+
+    def _contrast(self, planes: Sequence[Plane], box: Box) -> float:
+        """The largest difference of two pixels in one colour; colours that count less are looked at where they may."""
+        found = 0.0
+        for weight, plane in planes:
+            if found < _MOST * weight:
+                crop = self._crop(plane, box)
+                found = max(found, weight * (int(crop.max()) - int(crop.min())))
+        return found
+
     def _crop(self, pixels: npt.NDArray[np.generic], box: Box) -> npt.NDArray[np.generic]:
         x0, y0, x1, y1 = self._pixel_box(pixels.shape[1], pixels.shape[0], box)
         return pixels[y0:y1, x0:x1]
@@ -97,7 +119,9 @@ class Ink:
         return outside
 
 
-def _range(pixels: npt.NDArray[np.generic]) -> float:
-    """The largest difference of two pixels in one colour."""
-    spread = pixels.max(axis=(0, 1)).astype(np.float32) - pixels.min(axis=(0, 1))
-    return float((spread * _WEIGHTS[: len(spread)]).max()) if len(spread) == 3 else float(spread.max())
+def _planes(pixels: npt.NDArray[np.uint8]) -> list[Plane]:
+    """Grey, or the colours, those that count most first."""
+    if pixels.shape[2] == 1:
+        return [(1.0, pixels[..., 0])]
+    by_weight = sorted(range(len(_WEIGHTS)), key=lambda c: -_WEIGHTS[c])
+    return [(float(_WEIGHTS[c]), np.ascontiguousarray(pixels[..., c])) for c in by_weight]

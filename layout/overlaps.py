@@ -1,43 +1,47 @@
-"""Which boxes lie in which, found through a grid: a page may have very many."""
+"""Which boxes lie in which: a page may have very many."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
 
 from mm_megacontext.layout.document import Box
 
-_CELLS = 32
-"""Of the grid, along the longer side of the page."""
-_MOST_IN_CELL = 200
-"""Of boxes; a cell that holds more is a pile, of which the last count: they were painted on top."""
+_MOST = 200
+"""Of boxes in one place; where there are more, it is a pile, of which the last count: they were painted on top."""
+
+_CHUNK = 64
+"""Of boxes that are looked at together: as many times all of these are pairs in memory."""
 
 
-class BoxGrid:
-    """Boxes of a page that can be asked for by place.
+class Boxes:
+    """Boxes that can be asked for by place."""
 
-    Args:
-        boxes: Within the page, but for rounding.
-        size: Of the page.
-    """
-
-    def __init__(self, boxes: Sequence[Box], size: tuple[float, float]) -> None:
-        self._boxes = boxes
-        self._pitch = max(size) / _CELLS
-        cells: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for number, box in enumerate(boxes):
-            for cell in self._cells(box):
-                cells[cell].append(number)
-        self._numbers = {cell: numbers[-_MOST_IN_CELL:] for cell, numbers in cells.items()}
+    def __init__(self, boxes: Sequence[Box]) -> None:
+        array: npt.NDArray[np.float64] = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+        self._x0, self._y0, self._x1, self._y1 = np.ascontiguousarray(array.T)
 
     def touching(self, box: Box) -> list[int]:
-        """The numbers of the boxes that have a point in common with this one, ascending."""
-        near = {number for cell in self._cells(box) for number in self._numbers.get(cell, ())}
-        return sorted(number for number in near if _touch(self._boxes[number], box))
+        """The numbers of the last boxes that have some area in common with this one, ascending."""
+        found: list[int] = np.flatnonzero(self._touch(box))[-_MOST:].tolist()
+        return found
 
-    def _cells(self, box: Box) -> Iterator[tuple[int, int]]:
-        x0, y0, x1, y1 = (min(_CELLS, max(0, int(edge / self._pitch))) for edge in box)
-        return ((x, y) for x in range(x0, x1 + 1) for y in range(y0, y1 + 1))
+    def meet(self, boxes: Sequence[Box], at_least: int = 1) -> list[bool]:
+        """Of each of the boxes, whether so many of these or more have some area in common with it."""
+        found: list[bool] = []
+        for start in range(0, len(boxes), _CHUNK):
+            columns = np.array(boxes[start : start + _CHUNK], dtype=np.float64).T[..., None]
+            found += (self._touch(columns).sum(axis=1) >= at_least).tolist()
+        return found
+
+    def _touch(self, box: Box | npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        """(…, n) for a box whose edges are numbers or arrays (…, 1)."""
+        found: npt.NDArray[np.bool_] = (self._x0 < box[2]) & (self._x1 > box[0])
+        found &= self._y0 < box[3]
+        found &= self._y1 > box[1]
+        return found
 
 
 def share_under(box: Box, other: Box) -> float:
@@ -48,7 +52,3 @@ def share_under(box: Box, other: Box) -> float:
         return 0.0
     area = (box[2] - box[0]) * (box[3] - box[1])
     return width * height / area if area > 0 else 1.0
-
-
-def _touch(box: Box, other: Box) -> bool:
-    return box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]

@@ -13,13 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
-import numpy as np
-import numpy.typing as npt
-
 from mm_megacontext.layout.document import Box, HiddenReason, Region
 from mm_megacontext.layout.engines import Painted, RawPage, RawWord
 from mm_megacontext.layout.ink import Ink
-from mm_megacontext.layout.overlaps import BoxGrid, share_under
+from mm_megacontext.layout.overlaps import Boxes, share_under
 from mm_megacontext.layout.segments import find_rows, find_segments, line_of
 
 MIN_CONTRAST = 12
@@ -34,6 +31,9 @@ _FREE = 0.3  # of a word's box that no other covers, for what is there to count
 _MOST_TIMES = 2.0  # a line of a font is higher than its size; what is higher than this has a font that lies
 _MIN_LETTER_PT = 0.2  # width of a letter: of a font of 1 pt even an i is wider
 _INNER = 0.15  # of a word's box: rules of a table that touch it are not its ink
+
+_TOO_SMALL: HiddenReason = "smaller than 1 pt"
+_READABLE_PX = 5  # at one pixel a point
 
 Hidden = dict[int, HiddenReason]
 """Why, by the index of the word."""
@@ -56,12 +56,15 @@ def find_hidden(page: RawPage) -> Hidden:
     """The words of a page that nobody sees."""
     scans = [box for box in page.images if _area(box) >= SCAN_SHARE * page.size[0] * page.size[1]]
     hidden = {i: why for i, word in enumerate(page.words) if (why := _certainly(word, scans)) is not None}
+    squeezed = [i for i, word in enumerate(page.words) if i not in hidden and _is_squeezed(word)]
     others = [i for i in range(len(page.words)) if i not in hidden]
     if not others:
         return hidden
-    ink, drawn = Ink(page), _drawn(page)
-    for i in others:
-        if ink.contrast(_ink_box(page.words[i].box, drawn)) < MIN_CONTRAST:
+    ink = Ink(page)
+    hidden |= dict.fromkeys(_squeezed_away(page, ink, squeezed), _TOO_SMALL)
+    others = [i for i in others if i not in squeezed]  # their boxes do not say where their ink is
+    for i, box in zip(others, _ink_boxes(page, others), strict=True):
+        if ink.contrast(box) < MIN_CONTRAST:
             hidden[i] = page.words[i].hidden or "no contrast"
     others = [i for i in others if i not in hidden]
     if not ink.tells_text:
@@ -78,9 +81,31 @@ def _certainly(word: RawWord, scans: Sequence[Box]) -> HiddenReason | None:
     if not word.upright:
         along, across = across, along
     size = max(word.size, along / len(word.text), across if across > _MOST_TIMES * word.size else 0.0)
+    return _TOO_SMALL if size < MIN_SIZE_PT else None
+
+
+def _is_squeezed(word: RawWord) -> bool:
+    """Whether the box of a word is too flat, or too narrow for its letters, to be read."""
+    along, across = word.x1 - word.x0, word.y1 - word.y0
+    if not word.upright:
+        along, across = across, along
     is_flat = across < MIN_SIZE_PT and word.size < MIN_SIZE_PT
-    is_narrow = 0 < along < _MIN_LETTER_PT * _n_wide(word.text)  # fonts that say nothing of widths give 0
-    return "smaller than 1 pt" if size < MIN_SIZE_PT or is_flat or is_narrow else None
+    return is_flat or 0 < along < _MIN_LETTER_PT * _n_wide(word.text)  # fonts that say nothing of widths give 0
+
+
+def _squeezed_away(page: RawPage, ink: Ink, squeezed: Sequence[int]) -> Iterator[int]:
+    """Those of the words with such boxes that cannot be read: broken fonts lie about the size of what they show.
+
+    What they show is larger than its box then. Where other text is close, it may be that one's and does not count.
+    """
+    texts = Boxes([word.box for word in page.words])
+    for i in squeezed:
+        x0, y0, x1, y1 = page.words[i].box
+        reach = max(x1 - x0, y1 - y0) / (2 * len(page.words[i].text))
+        wide = (x0 - reach, y0 - reach, x1 + reach, y1 + reach)
+        among = [n for n in texts.touching(wide) if n != i and not _is_squeezed(page.words[n])]
+        if among or not ink.tells_text or min(ink.text_size(wide)) < _READABLE_PX:
+            yield i
 
 
 def _n_wide(text: str) -> int:
@@ -88,16 +113,11 @@ def _n_wide(text: str) -> int:
     return sum(c.isalnum() for c in text)
 
 
-def _drawn(page: RawPage) -> npt.NDArray[np.float64]:
-    """Boxes (n, 4) of what is drawn."""
-    return np.array([*page.rules, *page.drawings], dtype=np.float64).reshape(-1, 4)
-
-
-def _ink_box(box: Box, drawn: npt.NDArray[np.float64]) -> Box:
-    """Where a word's ink would be; where something is drawn at its edge, without that edge."""
-    x0, y0, x1, y1 = box
-    is_met = (drawn[:, 0] < x1) & (drawn[:, 2] > x0) & (drawn[:, 1] < y1) & (drawn[:, 3] > y0)
-    return _inner(box) if is_met.any() else box
+def _ink_boxes(page: RawPage, words: Sequence[int]) -> Iterator[Box]:
+    """Where the ink of words would be; where something is drawn at a word's edge, without that edge."""
+    boxes = [page.words[i].box for i in words]
+    at_edge = Boxes([*page.rules, *page.drawings]).meet(boxes)
+    return (_inner(box) if is_met else box for box, is_met in zip(boxes, at_edge, strict=True))
 
 
 def _inner(box: Box) -> Box:
@@ -108,18 +128,19 @@ def _inner(box: Box) -> Box:
 
 def _without_ink(page: RawPage, ink: Ink, words: Sequence[int]) -> Hidden:
     """Those of the words where something is seen, and that is not they."""
-    beside = BoxGrid([*page.rules, *page.drawings, *page.images], page.size)
+    boxes = [page.words[i].box for i in words]
+    is_near = Boxes([*page.rules, *page.drawings, *page.images]).meet(boxes)
     placed = [i for i in range(len(page.words)) if page.words[i].hidden is None]
-    grid = BoxGrid([page.words[i].box for i in placed], page.size)
+    texts = Boxes([page.words[i].box for i in placed])
     order = cache(page.paint_order or list[Painted])
     hidden: Hidden = {}
-    for i in words:
+    for i, near, among in zip(words, is_near, texts.meet(boxes, at_least=2), strict=True):
         word = page.words[i]
         if word.apart:
             continue
-        above = [placed[n] for n in grid.touching(word.box)]
+        above = [placed[n] for n in texts.touching(word.box)] if among or word.hidden else []
         above = [j for j in above if j != i and _is_buried(word, page.words[j])]
-        if not (word.hidden or above or page.has_overlays or beside.touching(word.box)):
+        if not (word.hidden or above or page.has_overlays or near):
             continue
         if ink.of_text(word.box) < MIN_CONTRAST:
             is_under = word.hidden is None and _is_painted_over(word.box, order(), ("image",))
@@ -148,12 +169,12 @@ def _is_lost(word: RawWord, others: Sequence[Box], ink: Ink) -> bool:
 
 def _without_layer(page: RawPage, ink: Ink, hidden: Hidden, scans: Sequence[Box], words: Sequence[int]) -> Hidden:
     """The hidden words but for the text layer of a scan: most of the page's text, where the picture shows something."""
-    layer = {i for i in hidden if hidden[i] != "no contrast" and any(_lies_on(page.words[i].box, s) for s in scans)}
+    layer = [i for i in hidden if hidden[i] != "no contrast" and any(_lies_on(page.words[i].box, s) for s in scans)]
     seen = [i for i in words if i not in hidden]
     if sum(len(page.words[i].text) for i in layer) < sum(len(page.words[i].text) for i in seen):
         return hidden
-    drawn = _drawn(page)
-    shown = {i for i in layer if ink.beside_text(_ink_box(page.words[i].box, drawn)) >= MIN_CONTRAST}
+    places = zip(layer, _ink_boxes(page, layer), strict=True)
+    shown = {i for i, box in places if ink.beside_text(box) >= MIN_CONTRAST}
     return {i: why for i, why in hidden.items() if i not in shown}
 
 
