@@ -10,8 +10,9 @@ commercial), before that a package of its own that was for non-commercial use on
 from __future__ import annotations
 
 import importlib
+import math
 import os
-import re
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -40,7 +41,8 @@ _KINDS: dict[str, tuple[RegionKind, int | None]] = {
     "page-footer": ("footer", None),
 }
 _SMOOTH = 8  # bits of anti-aliasing, as PyMuPDF begins with
-_NO_MEMORY = re.compile(r"cannot allocate memory|failed to map segment|bad.alloc", re.IGNORECASE)
+_MODEL_BYTES = 224 << 20
+"""Address space that the model takes, loaded and at work on a page: with less, what loads it may crash or never end."""
 
 
 class NeuralEngine:
@@ -61,16 +63,23 @@ def _model() -> Model:
         MissingExtra: It is not installed, or what it runs on is not.
         MemoryError: The process may not have as much memory as it takes.
     """
+    if _room() < _MODEL_BYTES:
+        raise MemoryError("the layout model does not fit into the memory that the process may have")
     try:
         with _limited_threads(_n_threads()):
             importlib.import_module("pymupdf.layout").activate()
-    except Exception as e:
-        if _NO_MEMORY.search(str(e)):
-            raise MemoryError("the layout model does not fit into the memory that the process may have") from e
-        if isinstance(e, ImportError):
-            raise MissingExtra(f"{NO_MODEL} ({e})") from e
-        raise
+    except ImportError as e:
+        raise MissingExtra(f"{NO_MODEL} ({e})") from e
     return look_at
+
+
+def _room() -> float:
+    """Bytes of address space that this process may still take."""
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY:
+        return math.inf
+    pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+    return most - pages * resource.getpagesize()
 
 
 def _n_threads() -> int:
