@@ -81,8 +81,9 @@ class Ink:
 
     @cached_property
     def _change(self) -> npt.NDArray[np.float32]:
-        difference = np.abs(self._whole.astype(np.int16) - self._textless)  # (height, width, 3)
-        change: npt.NDArray[np.float32] = (difference * _WEIGHTS).max(axis=2)
+        difference = np.maximum(self._whole, self._textless) - np.minimum(self._whole, self._textless)
+        red, green, blue = (weight * difference[..., c] for c, weight in enumerate(_WEIGHTS))
+        change: npt.NDArray[np.float32] = np.maximum(np.maximum(red, green), blue)
         return change
 
     @cached_property
