@@ -129,7 +129,7 @@ def _inner(box: Box) -> Box:
 def _without_ink(page: RawPage, ink: Ink, words: Sequence[int]) -> Hidden:
     """Those of the words where something is seen, and that is not they."""
     boxes = [page.words[i].box for i in words]
-    is_near = Boxes([*page.rules, *page.drawings, *page.images]).meet(boxes)
+    is_near = Boxes([*page.rules, *page.drawings, *page.images]).meet(list(_ink_boxes(page, words)))
     placed = [i for i in range(len(page.words)) if page.words[i].hidden is None]
     texts = Boxes([page.words[i].box for i in placed])
     order = cache(page.paint_order or list[Painted])
