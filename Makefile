@@ -32,8 +32,8 @@ demo: $(VENV)/.demo-installed ## Ask examples/lease.pdf a question and draw wher
 	$(BIN)/mmctx ask examples/lease.pdf "$(QUESTION)" --show build/demo.png
 
 .PHONY: test
-test: $(VENV)/.dev-installed ## Run the test suite (PYTEST_ARGS="-k store" narrows it)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(VENV)/.dev-installed ## Run the test suite in two processes (PYTEST_ARGS="-k store" narrows it)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev-installed ## Check format, lint, types and import layers, as CI does before the tests
