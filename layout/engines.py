@@ -132,7 +132,8 @@ class RawPage:
             the page is open. None where the engine cannot.
         colours: Renders the page in colour, annotations included, at one pixel a point: (height, width, 3); if it is
             told so, as if there were no text. Called while the page is open. None where the engine cannot.
-        has_overlays: Whether annotations, other than links, lie on the page and not in its content.
+        has_unlisted: Whether something may lie on the page that is in none of these lists: annotations other than links,
+            patterns.
         paint_order: What is painted, in order. None where the engine does not know.
         marks: Form fields, notes and links that can be seen.
         marks_error: Why these could not be read, or None.
@@ -148,7 +149,7 @@ class RawPage:
     drawings: list[Box]
     raster: Callable[[float], npt.NDArray[np.uint8]] | None = None
     colours: Callable[[bool], npt.NDArray[np.uint8]] | None = None
-    has_overlays: bool = False
+    has_unlisted: bool = False
     paint_order: Callable[[], list[Painted]] | None = None
     marks: Marks = NO_MARKS
     marks_error: Exception | None = None

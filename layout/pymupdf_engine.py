@@ -179,7 +179,7 @@ class PyMuPdfFile:
             drawings,
             raster=raster,
             colours=partial(_colours, page),
-            has_overlays=page.first_annot is not None,
+            has_unlisted=page.first_annot is not None or _may_have_patterns(page),
             paint_order=order,
             marks=marks,
             marks_error=error,
@@ -249,6 +249,16 @@ def _may_have_actual_text(page: Any) -> bool:
     properties, _ = page.parent.xref_get_key(page.xref, "Resources/Properties")
     is_plain = own != "null" and properties == "null" and not page.get_xobjects()
     return not is_plain or b"ActualText" in page.read_contents()
+
+
+def _may_have_patterns(page: Any) -> bool:
+    """Whether patterns may be painted on a page: no list of vector graphics has them."""
+    if not page.parent.is_pdf:
+        return True
+    places = [page.xref, *(found[0] for found in page.get_xobjects())]
+    if page.parent.xref_get_key(page.xref, "Resources")[0] == "null":
+        return True  # they are of a node above
+    return any(page.parent.xref_get_key(place, "Resources/Pattern")[0] != "null" for place in places)
 
 
 def _extract_words(text_page: Any, blocks: list[dict[str, Any]]) -> list[tuple[Any, ...]]:

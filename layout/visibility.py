@@ -140,7 +140,7 @@ def _without_ink(page: RawPage, ink: Ink, words: Sequence[int]) -> Hidden:
             continue
         above = [placed[n] for n in texts.touching(word.box)] if among or word.hidden else []
         above = [j for j in above if j != i and _is_buried(word, page.words[j])]
-        if not (word.hidden or above or page.has_overlays or near):
+        if not (word.hidden or above or page.has_unlisted or near):
             continue
         if ink.of_text(word.box) < MIN_CONTRAST:
             is_under = word.hidden is None and _is_painted_over(word.box, order(), ("image",))

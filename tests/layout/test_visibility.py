@@ -146,6 +146,48 @@ def test_memberships_of_layers_are_followed(membership: str, is_shown: bool, tmp
     assert {region.hidden for region in page.regions} == {None if is_shown else "in a layer that is off"}
 
 
+@pytest.mark.parametrize("place", ["of the page", "of a form", "of the node above"])
+def test_a_pattern_covers_like_a_colour(place: str, tmp_path: Path, engine: PdfEngine) -> None:
+    objects = attack_files.good_objects()
+    objects[30] = attack_files.stream(
+        b"0 0.5 1 rg 0 0 8 8 re f 1 0 0 rg 0 0 4 4 re f",
+        b"/Type/Pattern/PatternType 1/PaintType 1/TilingType 1/BBox[0 0 8 8]/XStep 8/YStep 8/Resources<<>>",
+    )
+    paint, resources = b"/Pattern cs /P scn 60 480 200 30 re f", b"/Pattern<</P 30 0 R>>"
+    form = b"/Type/XObject/Subtype/Form/BBox[0 0 612 792]/Resources<<%s>>" % resources
+    objects[31] = attack_files.stream(paint, form)
+    drawn, own = (b"/Fm Do", b"/XObject<</Fm 31 0 R>>") if place == "of a form" else (paint, resources)
+    objects[11] = attack_files.page(1, resources=own)
+    if place == "of the node above":
+        inherited = objects[11].index(b"/Resources<<"), objects[11].index(b"%s>>" % own) + len(own) + 2
+        objects[2] = objects[2].replace(b"<</Type/Pages", b"<</Type/Pages" + objects[11][slice(*inherited)])
+        objects[11] = objects[11][: inherited[0]] + objects[11][inherited[1] :]
+    objects[21] = attack_files.stream(f"{at(72, 100, text='Open')} {at(72, 300)} ".encode() + drawn)
+    path = tmp_path / "a.pdf"
+    path.write_bytes(attack_files.assemble(objects))
+    page = next(read(path, engine=engine.name, ocr="off").pages())
+    assert page.text == "Open"
+    assert words_of(page, hidden=True) == SECRET
+
+
+def test_letters_that_are_larger_than_their_font_says_are_seen(tmp_path: Path) -> None:
+    """The font says that each is 0.1 points wide. PDFium takes boxes from what is drawn and is not deceived."""
+    pymupdf = pytest.importorskip("pymupdf", exc_type=ImportError)
+    with pymupdf.open() as pdf:
+        page = pdf.new_page()
+        page.insert_font("F9", fontbuffer=pymupdf.Font("helv").buffer)
+        for i, letter in enumerate("READ"):
+            page.insert_text((72 + 40 * i, 300), letter, fontname="F9", fontsize=14)
+        (widths,) = [n for n in range(1, pdf.xref_length()) if pdf.xref_object(n).startswith("[ 0 ")]
+        pdf.update_object(widths, "[0 999 7]")
+        pdf.save(tmp_path / "a.pdf")
+    page = next(read(tmp_path / "a.pdf", engine="pymupdf", ocr="off").pages())
+    assert page.text.split() == list("READ")
+    assert all(
+        word.bbox[2] - word.bbox[0] < 0.2 for region in page.regions for line in region.lines for word in line.words
+    )
+
+
 def test_a_layer_that_is_off_is_not_read_over_what_is_seen(write_pdf: WritePdf, engine: PdfEngine) -> None:
     page = read_page(write_pdf(page_with([f"/OC /Off BDC {at(72, 100)} EMC"])), engine)
     assert page.text == "Open words"
