@@ -132,8 +132,8 @@ class RawPage:
             the page is open. None where the engine cannot.
         colours: Renders the page in colour, annotations included, at one pixel a point: (height, width, 3); if it is
             told so, as if there were no text. Called while the page is open. None where the engine cannot.
-        has_unlisted: Whether something may lie on the page that is in none of these lists: annotations other than links,
-            patterns.
+        has_unlisted: Whether something may lie on the page that is in none of these lists: patterns, annotations other
+            than links.
         paint_order: What is painted, in order. None where the engine does not know.
         marks: Form fields, notes and links that can be seen.
         marks_error: Why these could not be read, or None.

@@ -5,8 +5,9 @@ Readers of HTML, EPUB and office files give these; ``galley`` sets them, and ``t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mm_megacontext.errors import ErrorCode
@@ -109,7 +110,35 @@ FlowItem = Paragraph | Unseen | FlowTable | Picture | NewPage | Unread
 
 Flow = Iterator[FlowItem]
 
+_LETTERS_OF_LINE = 60
+_PIECE = re.compile(r".{0,1000}\n|.{0,1000}\s|.{1,1000}", re.DOTALL)
+
 
 def text_of(runs: Runs) -> str:
     """The text of runs without their looks."""
     return "".join(run.text for run in runs)
+
+
+def length_of(runs: Runs) -> int:
+    """Letters, where every line break counts like a line."""
+    return sum(len(run.text) + _LETTERS_OF_LINE * run.text.count("\n") for run in runs)
+
+
+def parts_of(paragraph: Paragraph, most: int) -> Iterator[Paragraph]:
+    """A paragraph in parts of ``most`` letters or little more, cut where lines or words end if any do."""
+    if length_of(paragraph.runs) <= most:
+        yield paragraph
+        return
+    part: list[Run] = []
+    for run in paragraph.runs:
+        for text in _PIECE.findall(run.text):
+            length = length_of(tuple(part))
+            if length >= 2 * most or (length >= most and part[-1].text[-1].isspace()):
+                yield replace(paragraph, runs=_without_last_break(part))
+                part = []
+            part.append(replace(run, text=text))
+    yield replace(paragraph, runs=_without_last_break(part))
+
+
+def _without_last_break(runs: list[Run]) -> Runs:
+    return (*runs[:-1], replace(runs[-1], text=runs[-1].text.removesuffix("\n")))

@@ -22,7 +22,7 @@ SetItem = Paragraph | FlowTable | Unseen | ReadyPicture
 
 FONT_PT = 11
 CELL_PADDING = 2.5  # with its border
-_LONG = 1e6  # points: longer than any strip
+_LONG = 1e6  # points: longer than any strip of paragraphs
 _MOST_LETTERS = 24  # of a word that is kept in one piece: longer ones would make tables wider than the page
 _LONG_WORD = re.compile(rf"\S{{{_MOST_LETTERS + 1},}}")
 _BREAK = "\u200b"
@@ -42,6 +42,10 @@ p.code { font-family: monospace; font-size: 9pt; white-space: pre-wrap }
 p.unseen { margin: 0; font-size: 1pt }
 """
 _FLAGS = pymupdf.TEXTFLAGS_WORDS & ~pymupdf.TEXT_PRESERVE_LIGATURES & ~pymupdf.TEXT_MEDIABOX_CLIP
+
+
+class StripTooLong(Exception):
+    """What was to be set takes more than a strip; the message says how long that is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,7 @@ class Galley:
 
 
 def set_galley(items: Sequence[SetItem], width: float) -> Galley:
-    """Set items on a strip ``width`` points wide; wider where a table does not fit."""
+    """Set items on a strip ``width`` points wide; wider where a table does not fit. Raises StripTooLong."""
     text, archive, hrefs = _markup(items)
     story, filled, places = _placed(text, archive, width)
     if filled[2] > width + 1:
@@ -104,7 +108,8 @@ def _placed(text: str, archive: Any, width: float) -> tuple[Any, tuple[float, ..
     """The story in its place, what it fills, and the boxes of what has a name."""
     story = pymupdf.Story(text, user_css=_STYLE, em=FONT_PT, archive=archive)
     more, filled = story.place((0, 0, width, _LONG))
-    assert not more, "a strip is long enough for anything"
+    if more:
+        raise StripTooLong(f"the rows of a table on it would be more than {_LONG:.0f} points high: split it")
     places: list[tuple[str, Box]] = []
 
     def note(position: Any) -> None:

@@ -43,25 +43,38 @@ def decode_html(data: bytes) -> str:
 
 
 def parse_html(text: str) -> Element | None:
-    """The root of an HTML or XHTML text, its tags in lower case and without namespaces; None where there is none."""
+    """The root of an HTML or XHTML text, its tags in lower case and without namespaces; None where there is none.
+
+    Raises:
+        MemoryError: It takes more than this process may have.
+    """
     root = _parse_xhtml(text) if _IS_XHTML.match(text) else None
     if root is None:
         # Large pictures are written into pages; nesting of 2048 and the limits of the process hold all the same.
         parser = etree.HTMLParser(
             no_network=True, remove_comments=True, remove_pis=True, huge_tree=True, encoding="utf-8"
         )
-        root = etree.fromstring(_without_nul(text).encode("utf-8", "replace"), parser)
+        root = _parse(_without_nul(text).encode("utf-8", "replace"), parser)
     if root is not None:
         _simplify(root)
     return root
 
 
 def parse_xml(data: bytes | str) -> Element:
-    """The root of an XML text. Raises etree.XMLSyntaxError."""
+    """The root of an XML text. Raises etree.XMLSyntaxError, MemoryError."""
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
     )
-    return etree.fromstring(data, parser)
+    return _parse(data, parser)
+
+
+def _parse(data: bytes | str, parser: Any) -> Element | None:
+    try:
+        return etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as e:
+        if e.code == etree.ErrorTypes.ERR_NO_MEMORY:
+            raise MemoryError("the tree of elements does not fit into memory") from e
+        raise
 
 
 def _parse_xhtml(text: str) -> Element | None:

@@ -12,9 +12,20 @@ import numpy.typing as npt
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.layout.captions import bind_captions
 from mm_megacontext.layout.document import Box, Cell, Line, Link, Page, Region, Table, Word, union
-from mm_megacontext.layout.flow import Flow, FlowCell, FlowTable, NewPage, Paragraph, Picture, Unread, Unseen, text_of
+from mm_megacontext.layout.flow import (
+    Flow,
+    FlowCell,
+    FlowTable,
+    NewPage,
+    Paragraph,
+    Picture,
+    Unread,
+    Unseen,
+    length_of,
+    parts_of,
+)
 from mm_megacontext.layout.flow_pictures import PictureUnread, ReadyPicture, make_ready
-from mm_megacontext.layout.galley import Galley, SetItem, SetWord, clean_lines, set_galley
+from mm_megacontext.layout.galley import Galley, SetItem, SetWord, StripTooLong, clean_lines, set_galley
 from mm_megacontext.layout.pagination import MARGIN, PAGE_HEIGHT, PAGE_WIDTH, ROOM, Paginator, Slice
 from mm_megacontext.layout.pymupdf_engine import PyMuPdfEngine, pymupdf
 
@@ -114,11 +125,7 @@ class TypesetFile:
         items: list[SetItem] = []
         n_letters = 0
         for item in flow:
-            if (
-                isinstance(item, (NewPage, FlowTable, Unread))
-                or len(items) >= _MOST_ITEMS
-                or n_letters >= _MOST_LETTERS
-            ):
+            if isinstance(item, (NewPage, FlowTable, Unread)) or len(items) >= _MOST_ITEMS:
                 yield from self._strip(items)
                 items, n_letters = [], 0
             if isinstance(item, (NewPage, Unread)):
@@ -135,16 +142,26 @@ class TypesetFile:
                     yield Unread(str(e), e.code)
                 else:
                     items += [ready] if ready is not None else []
+            elif isinstance(item, Paragraph):
+                for paragraph in parts_of(item, _MOST_LETTERS):
+                    if n_letters >= _MOST_LETTERS:
+                        yield from self._strip(items)
+                        items, n_letters = [], 0
+                    items.append(paragraph)
+                    n_letters += length_of(paragraph.runs)
             else:
                 items.append(item)
-                n_letters += len(text_of(item.runs)) if isinstance(item, Paragraph) else 0
         yield from self._strip(items)
 
     @staticmethod
     def _strip(items: list[SetItem]) -> Iterator[Galley | Unread]:
         if not items:
             return
-        galley = set_galley(items, _WIDTH)
+        try:
+            galley = set_galley(items, _WIDTH)
+        except StripTooLong as e:
+            yield Unread(str(e), "limit_size")
+            return
         if any(isinstance(item, ReadyPicture) and not galley.is_drawn(i) for i, item in enumerate(items)):
             yield Unread("a picture on it cannot be drawn", "corrupt")
         yield galley

@@ -44,8 +44,6 @@ from mm_megacontext.layout.worker_start import Origin, OriginLost
 
 _GRACE_SECONDS = 5.0  # the worker's own clock comes first; ours is for one that was tampered with, and for its start
 _TIDY_SECONDS = 1.0  # to remove what it has on disk
-_REQUESTS_PER_WORKER = 500  # then a new one: libraries leak, and what they leak ends with the process
-_READS_PER_WORKER = 20_000  # of a square each; who opens an image anew may have to decode it once more
 
 _SIGNALS = {number.value: number.name for number in signal.Signals}
 _ANSWERS: dict[type[Any], type[Any]] = {
@@ -104,7 +102,7 @@ class WorkerProcess:
     @property
     def is_worn(self) -> bool:
         """Whether it has answered so much that a new one should take its place."""
-        return self._n_asked >= (_READS_PER_WORKER if self._allowed.prefix == "image" else _REQUESTS_PER_WORKER)
+        return self._n_asked >= self._allowed.requests
 
     @property
     def is_sound(self) -> bool:

@@ -145,6 +145,7 @@ HTML_ATTACKS: dict[str, tuple[Callable[[], str], set[str | None]]] = {
     ),
     "a million paragraphs": (lambda: "<p>x" * 1_000_000, STOPPED | {None}),
     "a word of a million letters": (lambda: f"<p>{'x' * 1_000_000}", {None, *STOPPED}),
+    "a paragraph of two hundred million letters": (lambda: f"<p>{'x ' * 100_000_000}", {"limit_memory"}),
     "a picture of four billion pixels": (
         lambda: f'<p>x<img src="data:image/png;base64,{PICTURE_BOMB}">',
         {"limit_pixels", "corrupt"},

@@ -6,14 +6,17 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 pytest.importorskip("pymupdf")
 
+from mm_megacontext.layout import galley, typeset_file
 from mm_megacontext.layout.answers import check_page
 from mm_megacontext.layout.continued_tables import name_tables
 from mm_megacontext.layout.document import Page, Region
-from mm_megacontext.layout.flow import Paragraph, Unseen
+from mm_megacontext.layout.flow import Paragraph, Run, Unseen, length_of, parts_of
 from mm_megacontext.layout.html_flow import html_flow
 from mm_megacontext.layout.html_source import decode_html, parse_html
 from mm_megacontext.layout.typeset_file import TypesetFile
@@ -25,6 +28,46 @@ INK = 128  # of 255: darker pixels are letters
 def typeset(html: str | bytes) -> TypesetFile:
     root = parse_html(decode_html(html.encode() if isinstance(html, str) else html))
     return TypesetFile(html_flow(root, lambda address: None), "test.html", MAX_PIXELS)
+
+
+def breaks(of_words: list[str]) -> st.SearchStrategy[str]:
+    gaps = st.lists(st.sampled_from([" ", "\n", ""]), min_size=len(of_words), max_size=len(of_words))
+    return gaps.map(lambda found: "".join(word + gap for word, gap in zip(of_words, found, strict=True)))
+
+
+words = st.text("ab", min_size=1, max_size=30)
+looks = st.builds(Run, st.lists(words, min_size=1, max_size=60).flatmap(breaks), st.booleans())
+
+
+@given(st.lists(looks, min_size=1, max_size=6), st.integers(1, 400))
+def test_parts_of_a_paragraph_are_the_paragraph(runs: list[Run], most: int) -> None:
+    """All its letters in order and in their looks, and no part much longer than asked for."""
+    paragraph = Paragraph(tuple(runs), "list", depth=2)
+    parts = list(parts_of(paragraph, most))
+    for is_bold in (False, True):
+        whole, cut = (
+            "".join(run.text for one in many for run in one.runs if run.bold == is_bold).replace("\n", "")
+            for many in ([paragraph], parts)
+        )
+        assert cut == whole
+    longest_piece = max(length_of((run,)) for run in runs)
+    assert all(length_of(part.runs) < 2 * most + longest_piece for part in parts)
+    assert {(part.kind, part.depth) for part in parts} == {("list", 2)}
+
+
+def test_a_log_is_read_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(typeset_file, "_MOST_LETTERS", 900)
+    wanted = [f"{i} log line" for i in range(300)]
+    lines = [
+        line.text for page in pages_of(f"<pre>{chr(10).join(wanted)}</pre>") for r in page.regions for line in r.lines
+    ]
+    assert lines == wanted
+
+
+def test_what_is_higher_than_a_strip_does_not_cost_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(galley, "_LONG", 500.0)
+    (page,) = pages_of(f"<p>before</p><table><tr><td>{'a<br>' * 100}</td><td>b</td></tr></table><p>after</p>")
+    assert (page.text.split(), page.status, page.code) == (["before", "after"], "degraded", "limit_size")
 
 
 def pages_of(html: str | bytes) -> list[Page]:

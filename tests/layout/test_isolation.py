@@ -13,7 +13,7 @@ import pytest
 
 from mm_megacontext.errors import IngestError, LimitExceeded
 from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout import worker_pool, worker_process, worker_start
+from mm_megacontext.layout import worker_allowance, worker_pool, worker_process, worker_start
 from mm_megacontext.layout.document import Page
 from mm_megacontext.layout.pdf_messages import Count, Counted, Failure, ReadPage
 from mm_megacontext.layout.pdf_reader import pdf_file
@@ -193,7 +193,7 @@ def test_a_worker_that_sent_more_than_it_was_asked_for_is_not_used_again(
 
 
 def test_workers_are_replaced_after_a_while(good: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_process, "_REQUESTS_PER_WORKER", 2)
+    monkeypatch.setattr(worker_allowance, "_IF_FAST_TO_OPEN", 2)
     made: list[int] = []
     real = worker_start.Origin.fork
 
