@@ -130,13 +130,13 @@ def parts_of(paragraph: Paragraph, most: int) -> Iterator[Paragraph]:
         yield paragraph
         return
     part: list[Run] = []
-    for run in paragraph.runs:
-        for text in _PIECE.findall(run.text):
-            length = length_of(tuple(part))
-            if length >= 2 * most or (length >= most and part[-1].text[-1].isspace()):
-                yield replace(paragraph, runs=_without_last_break(part))
-                part = []
-            part.append(replace(run, text=text))
+    length = 0
+    for piece in (replace(run, text=text) for run in paragraph.runs for text in _PIECE.findall(run.text)):
+        if length >= 2 * most or (length >= most and part[-1].text[-1].isspace()):
+            yield replace(paragraph, runs=_without_last_break(part))
+            part, length = [], 0
+        part.append(piece)
+        length += length_of((piece,))
     yield replace(paragraph, runs=_without_last_break(part))
 
 

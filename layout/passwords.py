@@ -42,5 +42,5 @@ def spellings(password: str) -> list[str]:
 def wrong_password(source: str, password: str | None) -> IngestError:
     """What is said of an encrypted PDF that ``password`` does not open."""
     code: ErrorCode = "password_wrong" if password else "password_required"
-    what = "is wrong: pass the right one" if password else "is needed: pass password=..."
+    what = "is wrong: pass the right one" if password else "is needed: pass password=... (in a command: --password)"
     return IngestError(f"the PDF is encrypted and its password {what}", source=source, code=code)
