@@ -125,7 +125,7 @@ def length_of(runs: Runs) -> int:
 
 
 def parts_of(paragraph: Paragraph, most: int) -> Iterator[Paragraph]:
-    """A paragraph in parts of ``most`` letters or little more, cut where lines or words end if any do."""
+    """A paragraph in parts of some ``most`` letters, cut where lines or words end; within a word only of twice that."""
     if length_of(paragraph.runs) <= most:
         yield paragraph
         return
