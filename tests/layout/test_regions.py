@@ -19,9 +19,8 @@ LEADING = 12.0
 FILLER = "lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor incididunt ut labore".split()
 
 
-def only_page(path: object) -> Page:
-    """The page with OCR off: geometry is the same with and without an installed Tesseract."""
-    (page,) = read(path, ocr="off").pages()  # type: ignore[arg-type]
+def only_page(path: object, ocr: str = "auto") -> Page:
+    (page,) = read(path, ocr=ocr).pages()  # type: ignore[arg-type]
     assert page.problem is None
     return page
 
@@ -252,7 +251,7 @@ def test_bullets_may_hang_on_their_words(write_pdf: WritePdf) -> None:
 def test_a_page_without_words_is_a_scan(write_pdf: WritePdf) -> None:
     page = PdfPage()
     page.image(0, 0, 612, 792)
-    (region,) = only_page(write_pdf(page)).regions
+    (region,) = only_page(write_pdf(page), ocr="off").regions
     assert (region.kind, region.bbox) == ("scan", (0.0, 0.0, 612.0, 792.0))
     assert only_page(write_pdf(PdfPage())).regions == ()
 
