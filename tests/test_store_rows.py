@@ -28,7 +28,7 @@ COORDINATE = st.floats(-1e6, 1e6, width=32)
 
 
 def floats(n: int, width: int) -> st.SearchStrategy[npt.NDArray[np.float64]]:
-    kind = {16: np.float16, 32: np.float32, 64: np.float64}[width]
+    kind = np.dtype(f"f{width // 8}")
     # Bounds, not ``allow_infinity=False``: that draws 64 bits and throws away what does not fit the width.
     ends = np.finfo(kind)
     numbers = st.floats(float(ends.min), float(ends.max), width=width)  # type: ignore[arg-type]
