@@ -25,16 +25,16 @@ from typing import Any
 import numpy as np
 from bench import record
 
-from mm_megacontext.bases.base import Reading
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import TINY_DIR
-from mm_megacontext.gists import MeanGistNet
-from mm_megacontext.lens import LENS_DIR, Lens
 from mm_megacontext.memory import MegaContext
-from mm_megacontext.store import Store
-from mm_megacontext.store_catalogue import SourceInfo
-from mm_megacontext.training.corpus import make_document
-from mm_megacontext.training.pages import PAGE_HEIGHT, PAGE_WIDTH, PageConfig
+from mm_megacontext.reading.base import Reading
+from mm_megacontext.reading.lens import LENS_DIR, Lens
+from mm_megacontext.store.catalogue import SourceInfo
+from mm_megacontext.store.store import Store
+from mm_megacontext.training.data.corpus import make_document
+from mm_megacontext.training.data.pages import PAGE_HEIGHT, PAGE_WIDTH, PageConfig
+from mm_megacontext.tree.text_gists import MeanGistNet
 
 NAME = "ask_latency"
 PAGES_PER_SOURCE = 200

@@ -14,9 +14,9 @@ from pathlib import Path
 from bench import record
 from bench.generated import write_pdf
 
-from mm_megacontext.training.facts import Vocabulary
-from mm_megacontext.training.pages import PageWriter
-from mm_megacontext.training.render_pdf import render_pdf
+from mm_megacontext.training.data.facts import Vocabulary
+from mm_megacontext.training.data.pages import PageWriter
+from mm_megacontext.training.data.render_pdf import render_pdf
 
 NAME = "generated_pdf"
 

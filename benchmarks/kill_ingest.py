@@ -33,9 +33,9 @@ from bench import record
 from bench.generated import write_pdf
 
 from mm_megacontext.memory import MegaContext
-from mm_megacontext.store import Store
-from mm_megacontext.store_catalogue import SourceRecord
-from mm_megacontext.training.facts import Fact
+from mm_megacontext.store.catalogue import SourceRecord
+from mm_megacontext.store.store import Store
+from mm_megacontext.training.data.facts import Fact
 
 NAME = "kill_ingest"
 MMCTX = (sys.executable, "-m", "mm_megacontext")

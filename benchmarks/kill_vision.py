@@ -73,8 +73,8 @@ def ingest(memory: Path, args: argparse.Namespace) -> dict[str, Any]:
     """What is killed."""
     from bench.images import Texture, TimedEncoder, identity, take_up
 
-    from mm_megacontext.store import Store
-    from mm_megacontext.vision.gists import TileGister
+    from mm_megacontext.store.store import Store
+    from mm_megacontext.vision.gists.tile_gister import TileGister
 
     tiles = TileGister(TimedEncoder(DIM))
     exists = Store.exists(memory)
@@ -119,7 +119,7 @@ def kill_once(memory: Path, whole: Path, after: float, args: argparse.Namespace)
 
 
 def verified(memory: Path) -> list[str]:
-    from mm_megacontext.store import Store
+    from mm_megacontext.store.store import Store
 
     return Store.open(memory).verify() if Store.exists(memory) else []
 
@@ -128,7 +128,7 @@ def rows_of(memory: Path) -> Any:
     """All rows of the image as they are stored, apart from the number of the source."""
     import lance
 
-    from mm_megacontext.store import Store
+    from mm_megacontext.store.store import Store
 
     record_ = Store.open(memory).find(URI)
     assert record_ is not None

@@ -92,9 +92,9 @@ def targets(rows: list[dict[str, Any]]) -> list[record.Target]:
 
 def read_all(engine: str, pdf: Path) -> dict[str, Any]:
     """Every page as a worker reads it."""
-    from mm_megacontext.ingest_limits import DEFAULT_DECODED_PIXELS
-    from mm_megacontext.layout.engines import load_engine
-    from mm_megacontext.layout.pdf_page import read_page
+    from mm_megacontext.layout.engines.protocol import load_engine
+    from mm_megacontext.layout.page.from_pdf import read_page
+    from mm_megacontext.limits import DEFAULT_DECODED_PIXELS
 
     opened = load_engine(engine).open(pdf, None)
     loaded = time.process_time()

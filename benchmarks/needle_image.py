@@ -30,18 +30,29 @@ from bench.child import peak_rss_mib
 from bench.images import take_up
 
 from mm_megacontext.bases.finder import FINDER_DIR, Finder
-from mm_megacontext.collection import CollectionTree
 from mm_megacontext.eval.metrics import wilson_interval
-from mm_megacontext.focus import FocusConfig, focus
-from mm_megacontext.hints import HintConfig
-from mm_megacontext.runtime import ReadingConfig, Runtime
-from mm_megacontext.store import Identity, Store
-from mm_megacontext.training.scenes import COLOURS, KINDS, MARKS, SHAPES, Kind, Plain, Scene, Textured, Thing, scatter
-from mm_megacontext.tree import Leaves, Node, NodeId, PatchGrid, PixelRef
-from mm_megacontext.vision.gists import TileGister
-from mm_megacontext.vision.quadtree import read_leaf_pixels
-from mm_megacontext.vision.tiles import TILE_PX
-from mm_megacontext.working_context import Entry, WorkingContext
+from mm_megacontext.reading.allocator import FocusConfig, focus
+from mm_megacontext.reading.hints import HintConfig
+from mm_megacontext.reading.runtime import ReadingConfig, Runtime
+from mm_megacontext.reading.working_context import Entry, WorkingContext
+from mm_megacontext.store.store import Identity, Store
+from mm_megacontext.training.data.scenes import (
+    COLOURS,
+    KINDS,
+    MARKS,
+    SHAPES,
+    Kind,
+    Plain,
+    Scene,
+    Textured,
+    Thing,
+    scatter,
+)
+from mm_megacontext.tree.collection import CollectionTree
+from mm_megacontext.tree.nodes import Leaves, Node, NodeId, PatchGrid, PixelRef
+from mm_megacontext.vision.gists.tile_gister import TileGister
+from mm_megacontext.vision.quadtree.build import read_leaf_pixels
+from mm_megacontext.vision.quadtree.grid import TILE_PX
 
 NAME = "needle_image"
 DISTRACTORS = 10_000

@@ -28,7 +28,6 @@ from typing import Any
 import torch
 from bench import record
 
-from mm_megacontext.bases.base import Reading
 from mm_megacontext.bases.native import NativeModel
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_config import NativeConfig
@@ -36,11 +35,12 @@ from mm_megacontext.bases.native_files import save_model
 from mm_megacontext.eval.lookup import LookupConfig, Tally, lookup_questions
 from mm_megacontext.eval.metrics import wilson_interval
 from mm_megacontext.eval.systems import Asked, full
-from mm_megacontext.lens import Lens, LensConfig, LensNet
-from mm_megacontext.runtime import Runtime
-from mm_megacontext.training.contexts import ContextConfig
+from mm_megacontext.reading.base import Reading
+from mm_megacontext.reading.lens import Lens, LensConfig, LensNet
+from mm_megacontext.reading.runtime import Runtime
+from mm_megacontext.reading.working_context import Entry, WorkingContext
+from mm_megacontext.training.data.contexts import ContextConfig
 from mm_megacontext.training.train_base import Stage, TrainBaseConfig, train_base
-from mm_megacontext.working_context import Entry, WorkingContext
 
 NAME = "positions"
 BUDGET, N_FACTS = 256, 6

@@ -149,9 +149,9 @@ def ingest(path: Path, _: argparse.Namespace) -> dict[str, Any]:
 def canvas(_: Path, args: argparse.Namespace) -> dict[str, Any]:
     from bench.images import Canvas, identity, take_up
 
-    from mm_megacontext.store import Store
+    from mm_megacontext.store.store import Store
     from mm_megacontext.vision.encoders import DctEncoder
-    from mm_megacontext.vision.gists import TileGister
+    from mm_megacontext.vision.gists.tile_gister import TileGister
 
     tiles = TileGister(DctEncoder(DIM))
     with tempfile.TemporaryDirectory(prefix="mmctx-bench-") as scratch:
@@ -172,11 +172,11 @@ def canvas(_: Path, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def read(path: Path, _: argparse.Namespace) -> dict[str, Any]:
-    from mm_megacontext.vision.batches import read_batches
     from mm_megacontext.vision.encoders import DctEncoder
-    from mm_megacontext.vision.gists import TileGister
+    from mm_megacontext.vision.gists.tile_gister import TileGister
     from mm_megacontext.vision.pages import PageImages
-    from mm_megacontext.vision.tiles import TileGrid
+    from mm_megacontext.vision.quadtree.batches import read_batches
+    from mm_megacontext.vision.quadtree.grid import TileGrid
 
     tiles = TileGister(DctEncoder(DIM))
     before, begun = peak_rss_mib(), time.perf_counter()

@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mm_megacontext.bases.native_base import NativeBase
-from mm_megacontext.collection import CollectionTree
 from mm_megacontext.eval.metrics import exact_match, wilson_interval
 from mm_megacontext.eval.systems import SYSTEMS, Asked
-from mm_megacontext.gists import MeanGistNet
-from mm_megacontext.lens import LENS_DIR, Lens
-from mm_megacontext.runtime import Runtime
-from mm_megacontext.store import Identity, Store
-from mm_megacontext.store_catalogue import SourceInfo
-from mm_megacontext.training.corpus import Evidence, LookupDocument, make_document
-from mm_megacontext.training.facts import Question
-from mm_megacontext.training.pages import PAGE_HEIGHT, PAGE_WIDTH, PageConfig
-from mm_megacontext.tree import NodeId
+from mm_megacontext.reading.lens import LENS_DIR, Lens
+from mm_megacontext.reading.runtime import Runtime
+from mm_megacontext.store.catalogue import SourceInfo
+from mm_megacontext.store.store import Identity, Store
+from mm_megacontext.training.data.corpus import Evidence, LookupDocument, make_document
+from mm_megacontext.training.data.facts import Question
+from mm_megacontext.training.data.pages import PAGE_HEIGHT, PAGE_WIDTH, PageConfig
+from mm_megacontext.tree.collection import CollectionTree
+from mm_megacontext.tree.nodes import NodeId
+from mm_megacontext.tree.text_gists import MeanGistNet
 
 ABSENT_SHARE = 0.2
 """Questions without an answer, on top of ``n`` with one: this share of all."""

@@ -6,13 +6,13 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from mm_megacontext.bases.base import Reading
-from mm_megacontext.collection import CollectionTree
-from mm_megacontext.question_words import search_words
-from mm_megacontext.runtime import Runtime
-from mm_megacontext.store import Store
-from mm_megacontext.tree import NodeId
-from mm_megacontext.working_context import Entry, WorkingContext
+from mm_megacontext.reading.base import Reading
+from mm_megacontext.reading.question_words import search_words
+from mm_megacontext.reading.runtime import Runtime
+from mm_megacontext.reading.working_context import Entry, WorkingContext
+from mm_megacontext.store.store import Store
+from mm_megacontext.tree.collection import CollectionTree
+from mm_megacontext.tree.nodes import NodeId
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mm_megacontext.training.scenes import KINDS, Plain, Scene, scatter
+from mm_megacontext.training.data.scenes import KINDS, Plain, Scene, scatter
 
 SIZE = (3000, 2000)
 N_OBJECTS = 60

@@ -13,15 +13,15 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from mm_megacontext.tree import NodeRow
+from mm_megacontext.tree.nodes import NodeRow
 from mm_megacontext.vision.encoders import PatchEncoder, create_encoder
-from mm_megacontext.vision.gisters import create_gister
-from mm_megacontext.vision.gistnet import Cells, GistModule, Text
-from mm_megacontext.vision.gists import TileGister, VisualGister
-from mm_megacontext.vision.net_gister import NetGister
-from mm_megacontext.vision.quadtree import build_image_nodes
-from mm_megacontext.vision.source import ArraySource
-from mm_megacontext.vision.tiles import IMAGE_FRAME
+from mm_megacontext.vision.gists.gistnet import Cells, GistModule, Text
+from mm_megacontext.vision.gists.net_gister import NetGister
+from mm_megacontext.vision.gists.registry import create_gister
+from mm_megacontext.vision.gists.tile_gister import TileGister, VisualGister
+from mm_megacontext.vision.quadtree.build import build_image_nodes
+from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME
+from mm_megacontext.vision.sources.source import ArraySource
 
 DIM = 192
 

@@ -9,18 +9,18 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mm_megacontext.layout.document import Box as Box
-    from mm_megacontext.layout.document import Cell as Cell
-    from mm_megacontext.layout.document import Document as Document
-    from mm_megacontext.layout.document import Line as Line
-    from mm_megacontext.layout.document import Page as Page
-    from mm_megacontext.layout.document import Region as Region
-    from mm_megacontext.layout.document import Table as Table
-    from mm_megacontext.layout.document import Word as Word
+    from mm_megacontext.document import Box as Box
+    from mm_megacontext.document import Cell as Cell
+    from mm_megacontext.document import Document as Document
+    from mm_megacontext.document import Line as Line
+    from mm_megacontext.document import Page as Page
+    from mm_megacontext.document import Region as Region
+    from mm_megacontext.document import Table as Table
+    from mm_megacontext.document import Word as Word
     from mm_megacontext.layout.reader import read as read
 
 _OF_DOCUMENT = ("Box", "Cell", "Document", "Line", "Page", "Region", "Table", "Word")
-_HOME = {**dict.fromkeys(_OF_DOCUMENT, "mm_megacontext.layout.document"), "read": "mm_megacontext.layout.reader"}
+_HOME = {**dict.fromkeys(_OF_DOCUMENT, "mm_megacontext.document"), "read": "mm_megacontext.layout.reader"}
 
 __all__ = ["Box", "Cell", "Document", "Line", "Page", "Region", "Table", "Word", "read"]
 

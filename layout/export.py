@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from mm_megacontext.layout.document import Box, Cell, Document, Line, Page, PageStatus, Region, Table
+from mm_megacontext.document import Box, Cell, Document, Line, Page, PageStatus, Region, Table
 
 _STATUSES: tuple[PageStatus, ...] = ("ok", "degraded", "failed")
 _MARGINS = ("header", "footer")
@@ -105,7 +105,7 @@ def page_to_markdown(page: Page) -> str:
     """The text of a page as Markdown in reading order; without running headers and footers and what is hidden.
 
     Example:
-        >>> from mm_megacontext.layout.document import Line, Word
+        >>> from mm_megacontext.document import Line, Word
         >>> line = Line((Word("Findings", (0, 0, 9, 9)),))
         >>> page_to_markdown(Page(1, (99, 99), (Region("heading", line.bbox, (line,), level=2),)))
         '## Findings'

@@ -9,7 +9,7 @@ import re
 from importlib.util import find_spec
 from typing import Literal
 
-from mm_megacontext.layout.document import SourceKind
+from mm_megacontext.document import SourceKind
 
 FileFormat = Literal["pdf", "html", "zip", "fb2", "mobi"]
 """What a file is opened as."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mm_megacontext.errors import IngestError
-from mm_megacontext.ingest_limits import IngestLimits
+from mm_megacontext.limits import IngestLimits
 
 IMAGES = "images"
 """Stands for an engine where a file is an image."""

@@ -9,15 +9,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from mm_megacontext.image_header import DEEP_ZOOM, known_by_signature
-from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout import worker_pool
-from mm_megacontext.layout.document import Document, Page
+from mm_megacontext.document import Document, Page
+from mm_megacontext.image_files.header import DEEP_ZOOM, known_by_signature
 from mm_megacontext.layout.image_messages import Identify, ImageFile, ImageRequest, ReadImage, image_file
 from mm_megacontext.layout.ocr import Ocr, Tesseract
-from mm_megacontext.layout.pdf_messages import Failure
 from mm_megacontext.layout.pdf_reader import failure_of
-from mm_megacontext.layout.worker_process import WorkerFailed
+from mm_megacontext.limits import IngestLimits
+from mm_megacontext.workers import pool as worker_pool
+from mm_megacontext.workers.messages import Failure
+from mm_megacontext.workers.process import WorkerFailed
 
 
 def identify(path: Path, head: bytes, limits: IngestLimits, *, has_signature: bool) -> str | None:

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from mm_megacontext.document import Page
 from mm_megacontext.errors import IngestError
-from mm_megacontext.image_header import image_format, supported_formats
-from mm_megacontext.image_scale import PhysicalScale
-from mm_megacontext.layout.document import Page
+from mm_megacontext.image_files.header import image_format, supported_formats
+from mm_megacontext.image_files.scale import PhysicalScale
 from mm_megacontext.layout.image_messages import (
     Identified,
     Identify,
@@ -24,11 +24,11 @@ from mm_megacontext.layout.image_messages import (
     ReadImage,
     ReadPixels,
 )
-from mm_megacontext.layout.image_page import image_page
 from mm_megacontext.layout.ocr import Ocr
-from mm_megacontext.layout.pdf_messages import Pixels
+from mm_megacontext.layout.page.from_image import image_page
+from mm_megacontext.workers.messages import Pixels
 
-_SOURCES = "mm_megacontext.vision.files"
+_SOURCES = "mm_megacontext.vision.sources.files"
 """What opens images as pixels. It stands above layout, and is loaded by name, as engines are."""
 
 

@@ -12,18 +12,18 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mm_megacontext.document import Document, Layout, Page
 from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
-from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout import worker_pool
-from mm_megacontext.layout.continued_tables import join_tables, name_tables
-from mm_megacontext.layout.document import Document, Layout, Page
-from mm_megacontext.layout.engines import candidates, layout_of
+from mm_megacontext.layout.across_pages.continued_tables import join_tables, name_tables
+from mm_megacontext.layout.across_pages.pages_ahead import PagesAhead
+from mm_megacontext.layout.across_pages.running_titles import settle_running_titles
+from mm_megacontext.layout.engines.protocol import candidates, layout_of
 from mm_megacontext.layout.formats import KINDS_SET_HERE, NO_PYMUPDF, FileFormat, can_be_set
 from mm_megacontext.layout.ocr import Ocr, Tesseract
-from mm_megacontext.layout.pages_ahead import PagesAhead
-from mm_megacontext.layout.pdf_messages import SETTER, Count, Counted, Failure, PdfFile
-from mm_megacontext.layout.running_titles import settle_running_titles
-from mm_megacontext.layout.worker_process import WorkerFailed
+from mm_megacontext.limits import IngestLimits
+from mm_megacontext.workers import pool as worker_pool
+from mm_megacontext.workers.messages import SETTER, Count, Counted, Failure, PdfFile
+from mm_megacontext.workers.process import WorkerFailed
 
 _SAME_FOR_ALL = (
     None,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from mm_megacontext.deep_zoom import belongs_to_deep_zoom
+from mm_megacontext.document import Document, Layout, SourceKind
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.image_header import DEEP_ZOOM
-from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout.document import Document, Layout, SourceKind
+from mm_megacontext.image_files.deep_zoom import belongs_to_deep_zoom
+from mm_megacontext.image_files.header import DEEP_ZOOM
 from mm_megacontext.layout.formats import BOOK_SUFFIXES, HTML_SUFFIXES, ZIP_SUFFIXES, format_of
 from mm_megacontext.layout.image_reader import identify, read_image
 from mm_megacontext.layout.ocr import find_ocr
 from mm_megacontext.layout.pdf_reader import read_pdf, read_set
-from mm_megacontext.layout.plain_text import read_text, text_encoding
+from mm_megacontext.layout.text.plain_text import read_text, text_encoding
+from mm_megacontext.limits import IngestLimits
 
 _HEAD_BYTES = 4096
 _PDF_MARK = b"%PDF-"

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mm_megacontext.errors import MegaContextError as MegaContextError
-    from mm_megacontext.ingest_limits import IngestLimits as IngestLimits
+    from mm_megacontext.limits import IngestLimits as IngestLimits
     from mm_megacontext.memory import MegaContext as MegaContext
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "IngestLimits": "mm_megacontext.ingest_limits",
+    "IngestLimits": "mm_megacontext.limits",
     "MegaContext": "mm_megacontext.memory",
     "MegaContextError": "mm_megacontext.errors",
 }

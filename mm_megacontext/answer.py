@@ -8,8 +8,8 @@ from typing import Any
 
 from PIL import Image
 
-from mm_megacontext.layout.document import Box, Unit
-from mm_megacontext.trace import Trace
+from mm_megacontext.document import Box, Unit
+from mm_megacontext.reading.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)

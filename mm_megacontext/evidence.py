@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.answer import Evidence
-from mm_megacontext.bases.base import BaseTokenizer, Pointed
-from mm_megacontext.blocks import LINE_START
-from mm_megacontext.layout.document import Unit
-from mm_megacontext.store_catalogue import SourceRecord
-from mm_megacontext.tree import Leaves, NodeId
-from mm_megacontext.working_context import Entry, WorkingContext
+from mm_megacontext.document import Unit
+from mm_megacontext.reading.base import BaseTokenizer, Pointed
+from mm_megacontext.reading.working_context import Entry, WorkingContext
+from mm_megacontext.store.catalogue import SourceRecord
+from mm_megacontext.tree.blocks import LINE_START
+from mm_megacontext.tree.nodes import Leaves, NodeId
 
 
 @dataclass(frozen=True, slots=True)

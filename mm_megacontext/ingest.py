@@ -10,18 +10,18 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from mm_megacontext.bases.base import BaseTokenizer
-from mm_megacontext.build import Gister, TreeBuilder, is_one_figure
+from mm_megacontext.document import Document, Layout, Page, PageStatus
 from mm_megacontext.errors import ErrorCode, IngestError
-from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout.document import Document, Layout, Page, PageStatus
 from mm_megacontext.layout.reader import is_supported_name, read
-from mm_megacontext.store import Store
-from mm_megacontext.store_catalogue import SourceInfo, SourceRecord
-from mm_megacontext.tree import NodeRow
-from mm_megacontext.vision.gists import TileGister
+from mm_megacontext.limits import IngestLimits
+from mm_megacontext.reading.base import BaseTokenizer
+from mm_megacontext.store.catalogue import SourceInfo, SourceRecord
+from mm_megacontext.store.store import Store
+from mm_megacontext.tree.build import Gister, TreeBuilder, is_one_figure
+from mm_megacontext.tree.nodes import NodeRow
+from mm_megacontext.vision.gists.tile_gister import TileGister
 from mm_megacontext.vision.pages import PageFigures, PageImages, has_pixels
-from mm_megacontext.vision.quadtree import BUILD
+from mm_megacontext.vision.quadtree.build import BUILD
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,10 @@ from typing import Any
 
 from mm_megacontext.answer import Answer as Answer
 from mm_megacontext.answer import Usage
-from mm_megacontext.bases.base import Base
 from mm_megacontext.bases.native_base import NativeBase
-from mm_megacontext.collection import CollectionTree
+from mm_megacontext.document import Layout, Page
 from mm_megacontext.errors import BudgetTooSmall, IncompatibleGists, IngestError, StoreError
 from mm_megacontext.evidence import collect_evidence
-from mm_megacontext.evidence_page import draw_answer
-from mm_megacontext.gists import MeanGistNet
 from mm_megacontext.ingest import (
     Ingester,
     IngestFailure,
@@ -24,17 +21,20 @@ from mm_megacontext.ingest import (
     ProgressEvent,
     find_files,
 )
-from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.inspection import inspect_store
-from mm_megacontext.layout.document import Layout, Page
-from mm_megacontext.layout.engines import layout_of
+from mm_megacontext.layout.engines.protocol import layout_of
 from mm_megacontext.layout.reader import content_hash
-from mm_megacontext.lens import Lens
-from mm_megacontext.page_pixels import StoredPixels
-from mm_megacontext.runtime import ReadContext, ReadingConfig, Runtime
-from mm_megacontext.store import Identity, Store
-from mm_megacontext.store_catalogue import SourceRecord
-from mm_megacontext.vision.gists import MeanPool, TileGister, VisualGister
+from mm_megacontext.limits import IngestLimits
+from mm_megacontext.pictures.answer_picture import draw_answer
+from mm_megacontext.reading.base import Base
+from mm_megacontext.reading.lens import Lens
+from mm_megacontext.reading.runtime import ReadContext, ReadingConfig, Runtime
+from mm_megacontext.store.catalogue import SourceRecord
+from mm_megacontext.store.inspection import inspect_store
+from mm_megacontext.store.store import Identity, Store
+from mm_megacontext.tile_pixels import StoredPixels
+from mm_megacontext.tree.collection import CollectionTree
+from mm_megacontext.tree.text_gists import MeanGistNet
+from mm_megacontext.vision.gists.tile_gister import MeanPool, TileGister, VisualGister
 
 NOT_FOUND = "not found"
 OnProgress = Callable[[ProgressEvent], None]

@@ -13,15 +13,23 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from mm_megacontext.build import TreeBuilder, is_one_figure
-from mm_megacontext.layout.document import Document, Page, Region
-from mm_megacontext.store import SourceInfo, Store
-from mm_megacontext.tree import NodeRow
+from mm_megacontext.document import Document, Page, Region
+from mm_megacontext.store.store import SourceInfo, Store
+from mm_megacontext.tree.build import TreeBuilder, is_one_figure
+from mm_megacontext.tree.nodes import NodeRow
 from mm_megacontext.vision.encoders import DctEncoder
-from mm_megacontext.vision.gists import Gist, MeanPool, TileGister
-from mm_megacontext.vision.quadtree import build_image_nodes
-from mm_megacontext.vision.source import ArraySource, Colour, ImageSource, Pixels, Rect, count_levels, read_padded
-from mm_megacontext.vision.tiles import IMAGE_FRAME
+from mm_megacontext.vision.gists.tile_gister import Gist, MeanPool, TileGister
+from mm_megacontext.vision.quadtree.build import build_image_nodes
+from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME
+from mm_megacontext.vision.sources.source import (
+    ArraySource,
+    Colour,
+    ImageSource,
+    Pixels,
+    Rect,
+    count_levels,
+    read_padded,
+)
 
 ENCODER = DctEncoder(24)
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from mm_megacontext.layout.document import union
-from mm_megacontext.memory_tree import InMemoryTree
-from mm_megacontext.tree import (
+from mm_megacontext.document import union
+from mm_megacontext.reading.working_context import WorkingContext
+from mm_megacontext.tree.in_memory import InMemoryTree
+from mm_megacontext.tree.nodes import (
     BLOCK_TOKENS,
     COLLECTION,
     GROUP_ARITY,
@@ -23,7 +24,6 @@ from mm_megacontext.tree import (
     NodeId,
     TreeReader,
 )
-from mm_megacontext.working_context import WorkingContext
 
 PAGE_SIZE = (612.0, 792.0)
 POSITION_TOLERANCE = 1e-6

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from mm_megacontext.answer import Answer, Evidence, Usage
-from mm_megacontext.trace import Trace
+from mm_megacontext.reading.trace import Trace
 
 EVIDENCE = Evidence("/a/lease.pdf", 3, (72.004, 90.0, 144.5678, 101.25), "pt", "$1,200.00", 0, 0.912345)
 USAGE = Usage(budget=512, cost=400, entries=120, leaves=30_000, steps=4, seconds=0.123456)

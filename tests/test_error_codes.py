@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mm_megacontext.document import Page
 from mm_megacontext.errors import ERROR_CODES, ErrorCode, IngestError
-from mm_megacontext.ingest_limits import IngestLimits
 from mm_megacontext.layout import ocr
-from mm_megacontext.layout.document import Page
 from mm_megacontext.layout.reader import read
+from mm_megacontext.limits import IngestLimits
 from mm_megacontext.memory import MegaContext
 from tests.images import hide_libvips
 from tests.layout.attack_files import good, no_pages

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from mm_megacontext.answer import Evidence
-from mm_megacontext.bases.base import Pointed
-from mm_megacontext.build import TreeBuilder
+from mm_megacontext.document import Box, Document, Line, Page, Region, Word
 from mm_megacontext.evidence import collect_evidence
-from mm_megacontext.layout.document import Box, Document, Line, Page, Region, Word
-from mm_megacontext.store_catalogue import SourceRecord
-from mm_megacontext.training.corpus import NoGists
-from mm_megacontext.tree import Leaves, NodeId
-from mm_megacontext.working_context import WorkingContext
+from mm_megacontext.reading.base import Pointed
+from mm_megacontext.reading.working_context import WorkingContext
+from mm_megacontext.store.catalogue import SourceRecord
+from mm_megacontext.training.data.corpus import NoGists
+from mm_megacontext.tree.build import TreeBuilder
+from mm_megacontext.tree.nodes import Leaves, NodeId
 from tests.images import TexturedSource, image_rows
 from tests.tiny import as_tree, tokenizer
 

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("pymupdf")
 
-from mm_megacontext.layout.document import union
+from mm_megacontext.document import union
 from mm_megacontext.layout.reader import read
 from mm_megacontext.memory import MegaContext
 

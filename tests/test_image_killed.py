@@ -13,13 +13,14 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from mm_megacontext import build, store_writer
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.memory import MegaContext
-from mm_megacontext.store import Identity, Store
-from mm_megacontext.store_journal import UNFINISHED
+from mm_megacontext.store import writer as store_writer
+from mm_megacontext.store.journal import UNFINISHED
+from mm_megacontext.store.store import Identity, Store
+from mm_megacontext.tree import build
 from mm_megacontext.vision.encoders import DctEncoder, PatchVectors, TilePixels
-from mm_megacontext.vision.gists import TileGister
+from mm_megacontext.vision.gists.tile_gister import TileGister
 from tests.images import SparseArraySource, TexturedSource, ingest_source, patchwork, stored_rows
 from tests.tiny import random_base, random_lens
 
@@ -30,7 +31,7 @@ SIZE = (3000, 2100)
 DIM = 24
 IDENTITY = Identity(base="tiny", gistnet="mean", encoder=f"dct-{DIM}", dim=DIM, slots=1)
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["mm_megacontext.store", "mm_megacontext.vision.quadtree", "tests.images"])
+_CONTEXT.set_forkserver_preload(["mm_megacontext.store.store", "mm_megacontext.vision.quadtree.build", "tests.images"])
 
 
 class SlowEncoder(DctEncoder):

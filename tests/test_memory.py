@@ -16,16 +16,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mm_megacontext.bases.base import Pointed, Reading
 from mm_megacontext.bases.native_base import NativeBase
+from mm_megacontext.cli.memory_place import memory_for_file
 from mm_megacontext.errors import BudgetTooSmall, IncompatibleGists, StoreError
 from mm_megacontext.ingest import ProgressEvent
-from mm_megacontext.lens import Lens
 from mm_megacontext.memory import NOT_FOUND, Answer, MegaContext
-from mm_megacontext.memory_place import memory_for_file
-from mm_megacontext.store import Store
-from mm_megacontext.vision.gists import MaxPool
-from mm_megacontext.working_context import Entry
+from mm_megacontext.reading.base import Pointed, Reading
+from mm_megacontext.reading.lens import Lens
+from mm_megacontext.reading.working_context import Entry
+from mm_megacontext.store.store import Store
+from mm_megacontext.vision.gists.tile_gister import MaxPool
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 from tests.tiny import ALWAYS_COPIES, CONFIG, NEVER_COPIES, random_base, random_lens, random_model, tokenizer
 

@@ -97,7 +97,7 @@ def test_wheel_holds_the_whole_package_and_nothing_else(tmp_path: Path, has_link
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
     # The oracle is the unpacked wheel itself: imported from a foreign directory, it must find its parts in there.
-    script = "import mm_megacontext.layout.document as d, mm_megacontext.cli.main as m; print(d.__file__, m.__file__)"
+    script = "import mm_megacontext.document as d, mm_megacontext.cli.main as m; print(d.__file__, m.__file__)"
     seen = run_python("-c", script, cwd=tmp_path, path=tmp_path / "site").split()
     assert all(Path(name).is_relative_to(tmp_path / "site") for name in seen)
     assert run_python("-m", "mm_megacontext", "--version", cwd=tmp_path, path=tmp_path / "site").startswith("mmctx ")

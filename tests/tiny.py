@@ -12,9 +12,9 @@ from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_config import NativeConfig
 from mm_megacontext.bases.native_files import TINY_DIR, load_tokenizer
 from mm_megacontext.bases.tokenizer import WordTokenizer
-from mm_megacontext.lens import Lens, LensConfig, LensNet
-from mm_megacontext.memory_tree import InMemoryTree
-from mm_megacontext.tree import Leaves, Node, NodeId, NodeRow
+from mm_megacontext.reading.lens import Lens, LensConfig, LensNet
+from mm_megacontext.tree.in_memory import InMemoryTree
+from mm_megacontext.tree.nodes import Leaves, Node, NodeId, NodeRow
 from mm_megacontext.vision.encoders import create_encoder
 
 CONFIG = NativeConfig(name="random", dim=32, n_layers=2, n_heads=2, mlp_dim=48, rotary_pairs=(2, 2, 2))

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 
+from mm_megacontext.document import Box, Page, Region, SourceKind
 from mm_megacontext.errors import IngestError
-from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout.document import Box, Page, Region, SourceKind
-from mm_megacontext.tree import NodeRow
-from mm_megacontext.vision.gists import TileGister
-from mm_megacontext.vision.isolated_image import IsolatedImage
-from mm_megacontext.vision.pdf import CELL_PX, PdfPageSource, PdfRenderer
-from mm_megacontext.vision.quadtree import build_image_nodes, build_thumbnail_row
-from mm_megacontext.vision.source import ImageSource, crop
-from mm_megacontext.vision.tiles import IMAGE_FRAME, PDF_FRAME, Frame
+from mm_megacontext.limits import IngestLimits
+from mm_megacontext.tree.nodes import NodeRow
+from mm_megacontext.vision.gists.tile_gister import TileGister
+from mm_megacontext.vision.quadtree.build import build_image_nodes, build_thumbnail_row
+from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME, PDF_FRAME, Frame
+from mm_megacontext.vision.sources.isolated import IsolatedImage
+from mm_megacontext.vision.sources.pdf import CELL_PX, PdfPageSource, PdfRenderer
+from mm_megacontext.vision.sources.source import ImageSource, crop
 
 MAX_THUMBNAIL_PX = 2 * CELL_PX
 """On a side of the page: what is at hand after its figures were read (A2 at 144 dpi)."""

@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from mm_megacontext.training.facts import Fact, Vocabulary
-from mm_megacontext.training.pages import PageConfig, PageWriter
-from mm_megacontext.training.render_pdf import render_pdf
+from mm_megacontext.training.data.facts import Fact, Vocabulary
+from mm_megacontext.training.data.pages import PageConfig, PageWriter
+from mm_megacontext.training.data.render_pdf import render_pdf
 
 PAGES_PER_VOCABULARY = 200
 """Keys are unique in a stretch of this many pages: the generator remembers them all, which must not count as ours."""

@@ -10,15 +10,15 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.build import Gist, TreeBuilder
-from mm_megacontext.layout.document import Document, Page, Region
-from mm_megacontext.store import Identity, SourceInfo, Store
-from mm_megacontext.tree import NodeRow
+from mm_megacontext.document import Document, Page, Region
+from mm_megacontext.store.store import Identity, SourceInfo, Store
+from mm_megacontext.tree.build import Gist, TreeBuilder
+from mm_megacontext.tree.nodes import NodeRow
 from mm_megacontext.vision.encoders import DctEncoder, PatchVectors, TilePixels
-from mm_megacontext.vision.gists import MeanPool, TileGister
-from mm_megacontext.vision.quadtree import BUILD, build_image_nodes
-from mm_megacontext.vision.source import Colour, ImageSource, Pixels, Rect, count_levels, read_padded
-from mm_megacontext.vision.tiles import IMAGE_FRAME, TILE_PX
+from mm_megacontext.vision.gists.tile_gister import MeanPool, TileGister
+from mm_megacontext.vision.quadtree.build import BUILD, build_image_nodes
+from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME, TILE_PX
+from mm_megacontext.vision.sources.source import Colour, ImageSource, Pixels, Rect, count_levels, read_padded
 
 WHITE: Colour = (255, 255, 255)
 _SQUARE_PX = 1024

@@ -10,20 +10,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mm_megacontext.bases.base import BaseTokenizer, Judge, Pointed, Reading
 from mm_megacontext.bases.looks import Looks, leaves_of
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import TINY_DIR
-from mm_megacontext.lens import Lens
-from mm_megacontext.tree import Modality, NodeId
-from mm_megacontext.union_lens import UnionLensNet
+from mm_megacontext.reading.base import BaseTokenizer, Judge, Pointed, Reading
+from mm_megacontext.reading.lens import Lens
+from mm_megacontext.reading.union_lens import UnionLensNet
+from mm_megacontext.reading.working_context import Entry
+from mm_megacontext.tree.nodes import Modality, NodeId
 from mm_megacontext.vision.encoders import PatchEncoder
 from mm_megacontext.vision.encoders.cnn import CnnEncoder, PatchCnn
-from mm_megacontext.vision.gistnet import Cells
-from mm_megacontext.vision.net_gister import UnionGister
-from mm_megacontext.vision.source import Pixels
-from mm_megacontext.vision.union_net import UnionNet
-from mm_megacontext.working_context import Entry
+from mm_megacontext.vision.gists.gistnet import Cells
+from mm_megacontext.vision.gists.net_gister import UnionGister
+from mm_megacontext.vision.gists.union_net import UnionNet
+from mm_megacontext.vision.sources.source import Pixels
 
 FINDER_DIR = TINY_DIR / "finder"
 """The finder inside the package; it knows the objects of ``training.scenes``."""

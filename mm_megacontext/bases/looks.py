@@ -15,10 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mm_megacontext.tree import PATCH_PX, TILE_PATCHES, NodeId, PixelRef
-from mm_megacontext.vision.mosaic import Mosaic
-from mm_megacontext.vision.source import Pixels
-from mm_megacontext.working_context import Entry
+from mm_megacontext.reading.working_context import Entry
+from mm_megacontext.tree.nodes import PATCH_PX, TILE_PATCHES, NodeId, PixelRef
+from mm_megacontext.vision.sources.mosaic import Mosaic
+from mm_megacontext.vision.sources.source import Pixels
 
 WINDOW = 4
 """Patches on the side of what a first look takes for one object."""

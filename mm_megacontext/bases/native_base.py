@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mm_megacontext.bases.base import Pointed, Reading
 from mm_megacontext.bases.generation import Decoding, Generated, Generator
 from mm_megacontext.bases.native import NativeModel
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer, save_model
 from mm_megacontext.bases.packing import Packed, pack
 from mm_megacontext.bases.tokenizer import ANSWER, QUESTION, WordTokenizer
 from mm_megacontext.bases.wording import spellings
-from mm_megacontext.question_words import missing_words
-from mm_megacontext.tree import Modality
+from mm_megacontext.reading.base import Pointed, Reading
+from mm_megacontext.reading.question_words import missing_words
+from mm_megacontext.reading.working_context import Entry
+from mm_megacontext.tree.nodes import Modality
 from mm_megacontext.vision.encoders import PatchEncoder
-from mm_megacontext.working_context import Entry
 
 SURE = 0.98
 """Probability from which an answer counts although a word of the question is missing; chosen on the dev split."""

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from mm_megacontext.bases.native import Inputs
-from mm_megacontext.blocks import LINE_START, ROLE_INDEX, ROLES
-from mm_megacontext.tree import TILE_PATCHES, Leaves, NodeId
+from mm_megacontext.reading.working_context import Entry
+from mm_megacontext.tree.blocks import LINE_START, ROLE_INDEX, ROLES
+from mm_megacontext.tree.nodes import TILE_PATCHES, Leaves, NodeId
 from mm_megacontext.vision.encoders import PatchEncoder
-from mm_megacontext.working_context import Entry
 
 NOWHERE = float("inf")
 """Spread of a question's x and y: it stands nowhere on a page. What that means to a model its configuration says."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from mm_megacontext.question_words import EDGES, is_function_word
+from mm_megacontext.reading.question_words import EDGES, is_function_word
 
 
 def spellings(question: str, words: Iterable[str], n_tokens: Callable[[str], int]) -> list[str]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, get_args
 
 from mm_megacontext.cli.failure import UsageError
-from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout.document import Layout
+from mm_megacontext.document import Layout
+from mm_megacontext.limits import IngestLimits
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf")
 
@@ -147,7 +147,7 @@ def reading_options(args: argparse.Namespace) -> ReadingOptions:
 def _check_engine(name: str, layout: Layout) -> None:
     if name == "auto" and layout == "geometric":
         return  # PDFium is always there
-    from mm_megacontext.layout.engines import candidates
+    from mm_megacontext.layout.engines.protocol import candidates
 
     try:
         candidates(name, layout)
@@ -161,7 +161,7 @@ def existing_memory(path: Path) -> Path:
     Raises:
         UsageError: There is none.
     """
-    from mm_megacontext.store import Store
+    from mm_megacontext.store.store import Store
 
     if path.is_file():
         raise UsageError(f"{path}: is a file, and a memory is a directory; ask a file directly with: mmctx ask {path}")

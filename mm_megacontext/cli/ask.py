@@ -19,9 +19,9 @@ from mm_megacontext.cli.arguments import (
 )
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.cli.ingest import warn_of_pages
+from mm_megacontext.cli.memory_place import memory_for_file
 from mm_megacontext.cli.model_choice import add_models, chosen_models
 from mm_megacontext.errors import IngestError
-from mm_megacontext.memory_place import memory_for_file
 
 if TYPE_CHECKING:
     from mm_megacontext.cli.arguments import ReadingOptions, Subparsers
@@ -109,10 +109,10 @@ def _ask_file(args: argparse.Namespace) -> Answer:
 
 def _start_early(file: Path, options: ReadingOptions) -> None:
     """Let the process that files are read from start while this one imports what takes longest: the model."""
-    from mm_megacontext.layout.engines import candidates
+    from mm_megacontext.layout.engines.protocol import candidates
     from mm_megacontext.layout.image_messages import IMAGES
     from mm_megacontext.layout.reader import is_image_name, is_pdf
-    from mm_megacontext.layout.worker_start import OriginLost, origin
+    from mm_megacontext.workers.start import OriginLost, origin
 
     with suppress(OriginLost):  # whoever needs it starts it again, or says why it cannot be started
         if is_pdf(file):

@@ -24,8 +24,8 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the sources, the nodes per LOD, and the size on disk."""
     directory = existing_memory(args.memory)
-    from mm_megacontext.inspection import inspect_store
-    from mm_megacontext.store import Store
+    from mm_megacontext.store.inspection import inspect_store
+    from mm_megacontext.store.store import Store
 
     with Store.open(directory) as store:  # whatever made it
         result = inspect_store(store, store.identity)

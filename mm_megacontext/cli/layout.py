@@ -21,7 +21,7 @@ from mm_megacontext.cli.failure import PARTIAL, UNUSABLE, UsageError
 
 if TYPE_CHECKING:
     from mm_megacontext.cli.arguments import Subparsers
-    from mm_megacontext.layout.document import Document, Page
+    from mm_megacontext.document import Document, Page
 
 _TEXT_COLUMNS = 60
 
@@ -80,7 +80,7 @@ def _pages(document: Document, only: int | None) -> Iterator[Page]:
 
 
 def _draw(args: argparse.Namespace, document: Document, page: Page) -> None:
-    from mm_megacontext.page_picture import draw_regions, render_page
+    from mm_megacontext.pictures.regions_picture import draw_regions, render_page
 
     if min(page.size) <= 0:
         raise UsageError(f"{document.uri}, page {page.number}: cannot be drawn, it could not be read: {page.problem}")

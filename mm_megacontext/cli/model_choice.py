@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from mm_megacontext.cli.failure import UsageError
 
 if TYPE_CHECKING:
-    from mm_megacontext.bases.base import Base
     from mm_megacontext.bases.native_base import NativeBase
-    from mm_megacontext.lens import Lens
-    from mm_megacontext.vision.gists import VisualGister
+    from mm_megacontext.reading.base import Base
+    from mm_megacontext.reading.lens import Lens
+    from mm_megacontext.vision.gists.tile_gister import VisualGister
 
 TINY, FINDER = "mmctx-tiny", "finder"
 WEIGHTS: dict[str | None, bool | None] = {"pretrained": True, "random": False, None: None}
@@ -79,7 +79,7 @@ def _reader(args: argparse.Namespace) -> Models:
     if args.base == TINY and args.encoder is None:
         return Models()
     from mm_megacontext.bases.native_base import NativeBase
-    from mm_megacontext.lens import Lens
+    from mm_megacontext.reading.lens import Lens
 
     if args.base == TINY:
         return Models(_with_encoder(NativeBase.from_pretrained(), args))
@@ -95,7 +95,7 @@ def _reader(args: argparse.Namespace) -> Models:
 
 
 def _with_encoder(base: NativeBase, args: argparse.Namespace) -> NativeBase:
-    from mm_megacontext.tree import PATCH_PX
+    from mm_megacontext.tree.nodes import PATCH_PX
     from mm_megacontext.vision.encoders import create_encoder
     from mm_megacontext.vision.encoders.registry import TOWERS
 

@@ -28,7 +28,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the problems; 1 if there are any."""
     directory = existing_memory(args.memory)
-    from mm_megacontext.store import Store
+    from mm_megacontext.store.store import Store
 
     with Store.open(directory) as store:  # whatever made it
         problems = store.verify()

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mm_megacontext.bases.native import Inputs, Layer, NativeModel, Prepared
-from mm_megacontext.blocks import ROLE_INDEX
-from mm_megacontext.training.contexts import Batch
+from mm_megacontext.training.data.contexts import Batch
+from mm_megacontext.tree.blocks import ROLE_INDEX
 
 
 class Losses(NamedTuple):

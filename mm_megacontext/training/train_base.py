@@ -18,11 +18,11 @@ from mm_megacontext.bases.native import NativeModel
 from mm_megacontext.bases.native_config import NativeConfig
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer, save_model
 from mm_megacontext.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from mm_megacontext.training.contexts import Batch, ContextConfig, CorpusBatches, corpus_batches
+from mm_megacontext.training.data.contexts import Batch, ContextConfig, CorpusBatches, corpus_batches
+from mm_megacontext.training.data.words import Split
 from mm_megacontext.training.lookup_model import Losses, gist_vectors, lookup_losses, to_tensors
 from mm_megacontext.training.optimizers import OptimizerName, make_optimizer
 from mm_megacontext.training.schedule import Schedule, write_log
-from mm_megacontext.training.words import Split
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

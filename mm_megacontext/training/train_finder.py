@@ -23,9 +23,10 @@ from torch import Tensor
 
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import TINY_DIR
-from mm_megacontext.lens import Lens
+from mm_megacontext.reading.lens import Lens
+from mm_megacontext.reading.union_lens import UnionLensConfig, UnionLensNet
 from mm_megacontext.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from mm_megacontext.training.scenes import (
+from mm_megacontext.training.data.scenes import (
     COLOURS,
     KINDS,
     MARKS,
@@ -40,13 +41,12 @@ from mm_megacontext.training.scenes import (
     scatter,
 )
 from mm_megacontext.training.schedule import Schedule, write_log
-from mm_megacontext.tree import PATCH_PX
-from mm_megacontext.union_lens import UnionLensConfig, UnionLensNet
+from mm_megacontext.tree.nodes import PATCH_PX
 from mm_megacontext.vision.encoders.cnn import PatchCnn, PatchCnnConfig
-from mm_megacontext.vision.gistnet import Cells
-from mm_megacontext.vision.source import Pixels, Rect
-from mm_megacontext.vision.tiles import TILE_PX
-from mm_megacontext.vision.union_net import UnionNet, UnionNetConfig
+from mm_megacontext.vision.gists.gistnet import Cells
+from mm_megacontext.vision.gists.union_net import UnionNet, UnionNetConfig
+from mm_megacontext.vision.quadtree.grid import TILE_PX
+from mm_megacontext.vision.sources.source import Pixels, Rect
 
 SIDE = 1024
 """Pixels on the side of a training scene: 8 x 8 tiles."""

@@ -20,12 +20,12 @@ from torch import Tensor
 
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import TINY_DIR, load_tokenizer
-from mm_megacontext.lens import Lens, LensConfig, LensInputs, LensNet
+from mm_megacontext.reading.lens import Lens, LensConfig, LensInputs, LensNet
 from mm_megacontext.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from mm_megacontext.training.lens_data import LensBatch, LensDataConfig, lens_batches
+from mm_megacontext.training.data.lens_data import LensBatch, LensDataConfig, lens_batches
+from mm_megacontext.training.data.words import Split
 from mm_megacontext.training.lookup_model import gist_vectors
 from mm_megacontext.training.schedule import Schedule, write_log
-from mm_megacontext.training.words import Split
 
 SCALE = 8.0
 """Inverse temperature of the query vector's ranking by cosine."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from pydoc_data.topics import topics
 
 from mm_megacontext.bases.tokenizer import WordTokenizer
-from mm_megacontext.training.words import BUSINESS_WORDS, invent_lexicon
+from mm_megacontext.training.data.words import BUSINESS_WORDS, invent_lexicon
 
 VOCAB_SIZE = 4096
 

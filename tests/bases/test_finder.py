@@ -13,14 +13,14 @@ import torch
 from mm_megacontext.bases.finder import Finder
 from mm_megacontext.bases.looks import Looks
 from mm_megacontext.bases.native_base import NativeBase
-from mm_megacontext.lens import Lens
-from mm_megacontext.tree import Leaves, Node, NodeId, PatchGrid, PixelRef
-from mm_megacontext.union_lens import UnionLensConfig, UnionLensNet
-from mm_megacontext.vision.gistnet import Cells
-from mm_megacontext.vision.quadtree import read_leaf_pixels
-from mm_megacontext.vision.source import ArraySource
-from mm_megacontext.vision.union_net import UnionNet, UnionNetConfig
-from mm_megacontext.working_context import Entry
+from mm_megacontext.reading.lens import Lens
+from mm_megacontext.reading.union_lens import UnionLensConfig, UnionLensNet
+from mm_megacontext.reading.working_context import Entry
+from mm_megacontext.tree.nodes import Leaves, Node, NodeId, PatchGrid, PixelRef
+from mm_megacontext.vision.gists.gistnet import Cells
+from mm_megacontext.vision.gists.union_net import UnionNet, UnionNetConfig
+from mm_megacontext.vision.quadtree.build import read_leaf_pixels
+from mm_megacontext.vision.sources.source import ArraySource
 
 WIDTH, HEIGHT = 300, 200
 RED = (250, 10, 10)

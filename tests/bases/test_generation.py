@@ -17,11 +17,11 @@ from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_state import State, read_on
 from mm_megacontext.bases.packing import Packed, pack_prompt
 from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, QUESTION
-from mm_megacontext.gists import MeanGistNet
-from mm_megacontext.memory_tree import InMemoryTree
-from mm_megacontext.training.corpus import LookupDocument, make_document
-from mm_megacontext.training.pages import PageConfig
-from mm_megacontext.working_context import WorkingContext
+from mm_megacontext.reading.working_context import WorkingContext
+from mm_megacontext.training.data.corpus import LookupDocument, make_document
+from mm_megacontext.training.data.pages import PageConfig
+from mm_megacontext.tree.in_memory import InMemoryTree
+from mm_megacontext.tree.text_gists import MeanGistNet
 from tests.tiny import ALWAYS_COPIES, as_tree, random_base
 
 Case = tuple[NativeBase, Packed, list[list[int]]]

@@ -17,19 +17,19 @@ from mm_megacontext.bases.native_base import LEAST_SURE, SURE, NativeBase
 from mm_megacontext.bases.native_state import State, read_on
 from mm_megacontext.bases.packing import Packed, encode_leaves, pack_prompt
 from mm_megacontext.bases.tokenizer import ANSWER, END, NONE, QUESTION
-from mm_megacontext.gists import MeanGistNet
-from mm_megacontext.training import contexts
-from mm_megacontext.training.contexts import Batch, ContextConfig, ContextMaker, Cut
-from mm_megacontext.training.corpus import LookupDocument, make_document
+from mm_megacontext.reading.working_context import Entry, WorkingContext
+from mm_megacontext.training.data import contexts
+from mm_megacontext.training.data.contexts import Batch, ContextConfig, ContextMaker, Cut
+from mm_megacontext.training.data.corpus import LookupDocument, make_document
+from mm_megacontext.training.data.pages import PageConfig
 from mm_megacontext.training.lookup_model import LookupTensors, gist_vectors, lookup_losses, to_tensors
-from mm_megacontext.training.pages import PageConfig
-from mm_megacontext.tree import Leaves, NodeId
+from mm_megacontext.tree.nodes import Leaves, NodeId
+from mm_megacontext.tree.text_gists import MeanGistNet
 from mm_megacontext.vision.encoders import PatchEncoder, PatchVectors, TilePixels, create_encoder
-from mm_megacontext.vision.gists import Gist, MeanPool, TileGister
-from mm_megacontext.vision.quadtree import build_image_nodes, read_leaf_pixels
-from mm_megacontext.vision.source import ArraySource
-from mm_megacontext.vision.tiles import IMAGE_FRAME
-from mm_megacontext.working_context import Entry, WorkingContext
+from mm_megacontext.vision.gists.tile_gister import Gist, MeanPool, TileGister
+from mm_megacontext.vision.quadtree.build import build_image_nodes, read_leaf_pixels
+from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME
+from mm_megacontext.vision.sources.source import ArraySource
 from tests.strategies import TreeBuilder
 from tests.tiny import ALWAYS_COPIES, CONFIG, as_tree, random_base, random_model, tokenizer
 

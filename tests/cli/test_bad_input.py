@@ -13,7 +13,7 @@ from PIL import Image
 
 from mm_megacontext.cli.main import main
 from mm_megacontext.memory import MegaContext
-from mm_megacontext.store import Identity, Store
+from mm_megacontext.store.store import Identity, Store
 
 
 def png(path: Path) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from mm_megacontext.cli.main import main
-from mm_megacontext.layout import worker_process
+from mm_megacontext.workers import process as worker_process
 from tests.layout import attack_files
 from tests.layout.shim_engine import MISDEEDS, install_shim
 

@@ -10,11 +10,11 @@ import pyvips
 from PIL import Image
 
 from mm_megacontext.cli.main import main
-from mm_megacontext.store import Store
+from mm_megacontext.store.store import Store
 from mm_megacontext.vision.pages import PageImages
 from tests.images import hide_libvips
-from tests.vision.test_hostile import gif_bytes
-from tests.vision.test_raster import picture
+from tests.vision.sources.test_hostile import gif_bytes
+from tests.vision.sources.test_raster import picture
 
 SMALL = ["--limit", "max_decoded_pixels=1000"]
 

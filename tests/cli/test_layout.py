@@ -10,8 +10,8 @@ from PIL import Image
 
 from mm_megacontext.cli.layout import exit_code
 from mm_megacontext.cli.main import main
-from mm_megacontext.layout.document import Line, Page, Region, Word
-from mm_megacontext.page_picture import KIND_COLORS
+from mm_megacontext.document import Line, Page, Region, Word
+from mm_megacontext.pictures.regions_picture import KIND_COLORS
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
 

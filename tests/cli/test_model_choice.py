@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from mm_megacontext.cli.main import main
-from mm_megacontext.memory_place import memory_for_file
-from mm_megacontext.training.scenes import KINDS, Kind, Scene, Textured, scatter
+from mm_megacontext.cli.memory_place import memory_for_file
+from mm_megacontext.training.data.scenes import KINDS, Kind, Scene, Textured, scatter
 from mm_megacontext.vision.encoders import create_encoder, register_encoder, registry
 from mm_megacontext.vision.encoders.dct import DctEncoder
-from tests.vision.test_raster import picture
+from tests.vision.sources.test_raster import picture
 
 BACKBONE = ["--encoder", "timm:vit_tiny_patch16_224", "--encoder-weights", "random"]
 

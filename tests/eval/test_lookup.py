@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from mm_megacontext.bases.base import Reading
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import save_model
 from mm_megacontext.eval import lookup
 from mm_megacontext.eval.lookup import LookupConfig, Tally, run_lookup
 from mm_megacontext.eval.systems import SYSTEMS
-from mm_megacontext.training.facts import Fact, Question
-from mm_megacontext.working_context import Entry
+from mm_megacontext.reading.base import Reading
+from mm_megacontext.reading.working_context import Entry
+from mm_megacontext.training.data.facts import Fact, Question
 from tests.tiny import random_base, random_lens, tokenizer
 
 N, BUDGET = 4, 160

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
+from mm_megacontext.document import Page
 from mm_megacontext.errors import ERROR_CODES, IngestError
-from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout import worker_process
-from mm_megacontext.layout.document import Page
-from mm_megacontext.layout.engines import candidates
+from mm_megacontext.layout.engines.protocol import candidates
 from mm_megacontext.layout.reader import read
-from mm_megacontext.vision.pdf import PdfPageSource, PdfRenderer
+from mm_megacontext.limits import IngestLimits
+from mm_megacontext.vision.sources.pdf import PdfPageSource, PdfRenderer
+from mm_megacontext.workers import process as worker_process
 from tests.layout import attack_files as attacks
-from tests.layout.test_isolation import FLAT_MIB, rss_peak_mib
+from tests.workers.test_isolation import FLAT_MIB, rss_peak_mib
 
 LIMITS = IngestLimits(page_seconds=60.0, page_cpu_seconds=1.0, worker_bytes=500 << 20)
 """Processor time, which a busy machine does not shorten, is what stops them."""

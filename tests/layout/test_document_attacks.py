@@ -17,16 +17,16 @@ import pytest
 
 pytest.importorskip("pymupdf")
 
+from mm_megacontext.document import Page
 from mm_megacontext.errors import ERROR_CODES, IngestError
-from mm_megacontext.ingest_limits import IngestLimits
-from mm_megacontext.layout import worker_process
-from mm_megacontext.layout.document import Page
 from mm_megacontext.layout.reader import read
-from mm_megacontext.vision.pdf import PdfPageSource, PdfRenderer
+from mm_megacontext.limits import IngestLimits
+from mm_megacontext.vision.sources.pdf import PdfPageSource, PdfRenderer
+from mm_megacontext.workers import process as worker_process
 from tests.layout import book_files as books
+from tests.layout.flow.test_html import png
 from tests.layout.test_attacks import listener as listener
-from tests.layout.test_html import png
-from tests.layout.test_isolation import FLAT_MIB, rss_peak_mib
+from tests.workers.test_isolation import FLAT_MIB, rss_peak_mib
 
 LIMITS = IngestLimits(page_seconds=60.0, page_cpu_seconds=1.0, worker_bytes=700 << 20)
 STOPPED = {"limit_time", "limit_memory", "engine_crash"}
@@ -208,7 +208,7 @@ def test_truncated_and_mutated_books(tmp_path: Path) -> None:
 
 _TRIES_TO_OPEN = """
 import os, socket
-from mm_megacontext.layout import document_file
+from mm_megacontext.layout.flow import open_document as document_file
 document_file._close_the_door()
 for attempt in (lambda: os.open("/etc/passwd", os.O_RDONLY), socket.socket, os.pipe):
     try:

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mm_megacontext.document import Region
 from mm_megacontext.errors import IngestError, MissingExtra
-from mm_megacontext.layout import engines, pdf_page
-from mm_megacontext.layout.document import Region
-from mm_megacontext.layout.engines import RawPage
-from mm_megacontext.layout.pdf_page import read_page
+from mm_megacontext.layout.engines import protocol as engines
+from mm_megacontext.layout.engines.protocol import RawPage
+from mm_megacontext.layout.page import from_pdf as pdf_page
+from mm_megacontext.layout.page.from_pdf import read_page
 from mm_megacontext.layout.reader import read
-from tests.layout.conftest import WritePdf
+from tests.conftest import WritePdf
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
 

@@ -15,11 +15,11 @@ from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_config import NativeConfig
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, save_model
 from mm_megacontext.training import train_base as recipe
-from mm_megacontext.training.contexts import Batch, ContextConfig, CorpusBatches, corpus_batches
+from mm_megacontext.training.data.contexts import Batch, ContextConfig, CorpusBatches, corpus_batches
+from mm_megacontext.training.data.words import Split
 from mm_megacontext.training.lookup_model import lookup_losses
 from mm_megacontext.training.schedule import Schedule
 from mm_megacontext.training.train_base import CURRICULUM, Stage, TrainBaseConfig, Trainer, train_base
-from mm_megacontext.training.words import Split
 from tests.tiny import CONFIG, random_model, tokenizer
 
 CONTEXT = ContextConfig(pages=(1,), n_facts=(1, 2), length=96, batch=4, n_questions=4)

@@ -13,7 +13,7 @@ import torch
 from mm_megacontext.bases.finder import Finder
 from mm_megacontext.cli.main import main
 from mm_megacontext.training.checkpoint import read_checkpoint, write_checkpoint
-from mm_megacontext.training.scenes import KINDS, Plain, Scene, Thing
+from mm_megacontext.training.data.scenes import KINDS, Plain, Scene, Thing
 from mm_megacontext.training.train_finder import (
     SIDE,
     TRAITS,

@@ -16,12 +16,13 @@ import pytest
 import torch
 
 from mm_megacontext.bases.native_files import save_model
-from mm_megacontext.lens import Lens, LensInputs, LensNet
+from mm_megacontext.reading.lens import Lens, LensInputs, LensNet
 from mm_megacontext.training import train_lens as recipe
-from mm_megacontext.training.corpus import make_document
-from mm_megacontext.training.lens_data import LensBatch, LensDataConfig, lens_batches, open_some
+from mm_megacontext.training.data.corpus import make_document
+from mm_megacontext.training.data.lens_data import LensBatch, LensDataConfig, lens_batches, open_some
+from mm_megacontext.training.data.pages import PageConfig
+from mm_megacontext.training.data.words import Split
 from mm_megacontext.training.lookup_model import gist_vectors
-from mm_megacontext.training.pages import PageConfig
 from mm_megacontext.training.train_lens import (
     LensTrainer,
     TrainLensConfig,
@@ -32,7 +33,6 @@ from mm_megacontext.training.train_lens import (
     to_inputs,
     train_lens,
 )
-from mm_megacontext.training.words import Split
 from tests.tiny import random_base, random_lens_net, tokenizer
 
 DATA = LensDataConfig(pages=(1, 2), n_facts=(4, 8), batch=8, most_nodes=48)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mm_megacontext.document import Page, Region, union
 from mm_megacontext.errors import IngestError
-from mm_megacontext.layout.document import Page, Region, union
 from mm_megacontext.vision.encoders import DctEncoder
-from mm_megacontext.vision.gists import TileGister
+from mm_megacontext.vision.gists.tile_gister import TileGister
 from mm_megacontext.vision.pages import PageFigures, PageImages
-from mm_megacontext.vision.quadtree import read_leaf_pixels
+from mm_megacontext.vision.quadtree.build import read_leaf_pixels
 
 
 @pytest.fixture

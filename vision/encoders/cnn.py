@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mm_megacontext.tree import PATCH_PX
+from mm_megacontext.tree.nodes import PATCH_PX
 from mm_megacontext.vision.encoders.protocol import PatchVectors, TilePixels
 from mm_megacontext.vision.saved import digest, load_weights, read_config, save_module, seeded
 

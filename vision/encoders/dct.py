@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.tree import PATCH_PX
+from mm_megacontext.tree.nodes import PATCH_PX
 from mm_megacontext.vision.encoders.protocol import PatchVectors, TilePixels
 
 

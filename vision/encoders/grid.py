@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mm_megacontext.tree import TILE_PATCHES
+from mm_megacontext.tree.nodes import TILE_PATCHES
 
 
 def resample_grid(

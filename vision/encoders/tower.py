@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mm_megacontext.errors import UnsupportedModel
-from mm_megacontext.tree import PATCH_PX, TILE_PATCHES
+from mm_megacontext.tree.nodes import PATCH_PX, TILE_PATCHES
 from mm_megacontext.vision.encoders.grid import resample_grid
 from mm_megacontext.vision.encoders.preprocess import Preprocess, unit_pixels
 from mm_megacontext.vision.encoders.projection import Projection, ProjectionConfig

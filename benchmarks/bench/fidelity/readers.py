@@ -44,7 +44,7 @@ class ReadPage:
 def read_ours(path: Path, engine: str, layout: Literal["geometric", "neural"] = "geometric") -> list[ReadPage]:
     """This project: regions in reading order."""
     from mm_megacontext.layout import read
-    from mm_megacontext.layout.form_values import TICKED, UNTICKED  # signs for boxes that are drawn as lines
+    from mm_megacontext.layout.engines.form_values import TICKED, UNTICKED  # signs for boxes that are drawn as lines
 
     pages = []
     for page in read(path, engine=engine, layout=layout, ocr="off").pages():

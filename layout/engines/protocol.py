@@ -1,0 +1,298 @@
+"""PDF engines behind one protocol: what a page shows, before any layout is made of it.
+
+An engine opens a PDF and gives ``RawPage`` values in the frame of ``document.py`` (origin top-left, points, rotation
+and crop box applied). Everything geometric after that (lines, columns, tables) is the same for all engines.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_megacontext.document import Box, FormField, HiddenReason, Layout, Link, Note, RegionKind
+from mm_megacontext.errors import MissingExtra
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+ENTRY_POINT_GROUP = "mm_megacontext.layout_engines"
+"""Other distributions register an engine here: a name for a function without arguments that returns a PdfEngine.
+
+It is called in the process that reads the file, see ``pdf_worker``: a new one for each file, which can write no file,
+sees of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too much memory.
+"""
+
+NEURAL = "pymupdf+neural"
+"""PyMuPDF, and what its model says of a page; asked for as ``layout="neural"``."""
+
+BUILT_IN = {
+    "pymupdf": "mm_megacontext.layout.engines.pymupdf:create",
+    NEURAL: "mm_megacontext.layout.engines.pymupdf_neural:create",
+    "pdfium": "mm_megacontext.layout.engines.pdfium:create",
+}
+
+NO_PYMUPDF = "the PyMuPDF engine needs PyMuPDF: pip install 'mm-megacontext[pymupdf]', or use engine='pdfium'"
+NO_MODEL = (
+    "the neural layout needs the model of PyMuPDF 2, and the PyMuPDF that is installed has none: "
+    "pip install 'pymupdf>=2.0', or use the geometric layout"
+)
+
+_LIGATURES = {
+    0xFB00: "ff",
+    0xFB01: "fi",
+    0xFB02: "fl",
+    0xFB03: "ffi",
+    0xFB04: "ffl",
+    0xFB05: "st",
+    0xFB06: "st",
+}
+# Control characters, soft hyphens, zero-width marks and lone surrogates carry no text and break databases and JSON.
+_DROPPED: dict[int, None] = dict.fromkeys(
+    [*range(32), *range(0x7F, 0xA0), 0xAD, 0x200B, 0x2060, 0xFEFF, 0xFFFE, 0xFFFF, *range(0xD800, 0xE000)]
+)
+_CLEAN: dict[int, str | None] = {**_LIGATURES, **_DROPPED}
+
+
+Rgb = tuple[int, int, int]
+
+
+class RawWord(NamedTuple):
+    """A word as an engine gives it.
+
+    ``line`` numbers the engine's own text line; turned text is not ``upright``; ``hidden`` is why nobody sees it, as
+    far as the engine knows: ``visibility`` finds out the rest. ``confidence`` is that of OCR, 0 to 1. ``ink`` is the
+    colour that its letters are filled with, 0 to 255, where that is one and known; ``apart`` are words that a renderer
+    paints by other means than as text: cut out of something, or drawn letter by letter.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+    text: str
+    size: float
+    bold: bool
+    upright: bool
+    line: int
+    hidden: HiddenReason | None = None
+    confidence: float | None = None
+    ink: Rgb | None = None
+    apart: bool = False
+
+    @property
+    def box(self) -> Box:
+        return self[:4]
+
+
+class Painted(NamedTuple):
+    """One painting operation and its box; a cover is a filled rectangle that nothing shows through."""
+
+    kind: Literal["text", "image", "cover"]
+    box: Box
+
+
+class ModelRegion(NamedTuple):
+    """A region as a model sees it, without words; ``level`` is that of a heading, None where its size decides."""
+
+    kind: RegionKind
+    box: Box
+    level: int | None = None
+
+
+class Marks(NamedTuple):
+    """What lies on a page and is no part of its content."""
+
+    fields: tuple[FormField, ...] = ()
+    notes: tuple[Note, ...] = ()
+    links: tuple[Link, ...] = ()
+
+
+NO_MARKS = Marks()
+
+
+@dataclass(frozen=True, slots=True)
+class RawPage:
+    """What stands on one page.
+
+    Attributes:
+        number: From 1.
+        size: Width and height in points, after rotation and cropping.
+        rules: Thin boxes (at most ``MAX_RULE_PT`` thick) and the edges of rectangles: evidence for tables.
+        images: Boxes of raster images.
+        drawings: Boxes of all other vector graphics.
+        raster: Renders the page, annotations included, at so many pixels a point: (height, width) grey; called while
+            the page is open. None where the engine cannot.
+        colours: Renders the page in colour, annotations included, at one pixel a point: (height, width, 3); if it is
+            told so, as if there were no text. Called while the page is open. None where the engine cannot.
+        has_unlisted: Whether something may lie on the page that is in none of these lists: patterns, annotations other
+            than links.
+        paint_order: What is painted, in order. None where the engine does not know.
+        marks: Form fields, notes and links that can be seen.
+        marks_error: Why these could not be read, or None.
+        model_regions: What a model says that the page is made of, in reading order; called while the page is open. None
+            where no model was asked for.
+    """
+
+    number: int
+    size: tuple[float, float]
+    words: list[RawWord]
+    rules: list[Box]
+    images: list[Box]
+    drawings: list[Box]
+    raster: Callable[[float], npt.NDArray[np.uint8]] | None = None
+    colours: Callable[[bool], npt.NDArray[np.uint8]] | None = None
+    has_unlisted: bool = False
+    paint_order: Callable[[], list[Painted]] | None = None
+    marks: Marks = NO_MARKS
+    marks_error: Exception | None = None
+    model_regions: Callable[[], list[ModelRegion]] | None = None
+
+
+MAX_RULE_PT = 2.5
+"""A box thinner than this is a ruling line."""
+
+
+class OpenPdf(Protocol):
+    """A PDF held open by an engine."""
+
+    @property
+    def n_pages(self) -> int: ...
+
+    def page(self, number: int) -> RawPage:
+        """Page ``number``, from 1. May raise whatever the library raises: it becomes the problem of that page."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class PdfEngine(Protocol):
+    """A way to read PDF files."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open(self, path: Path, password: str | None) -> OpenPdf:
+        """Open a PDF. Raises IngestError where it cannot be opened, needs a password, or the password is wrong."""
+        ...
+
+
+def load_engine(name: str) -> PdfEngine:
+    """The engine registered as ``name``. Raises ValueError where none is, MissingExtra where it is not installed."""
+    if name in BUILT_IN:
+        module, _, attribute = BUILT_IN[name].partition(":")
+        engine = getattr(importlib.import_module(module), attribute)()
+    elif (plugin := _plugins().get(name)) is not None:
+        engine = plugin.load()()
+    else:
+        raise _unknown(name)
+    if not isinstance(engine, PdfEngine):
+        raise TypeError(f"layout engine {name!r} has no name and open(): it is {type(engine).__name__}")
+    return engine
+
+
+def candidates(name: str, layout: Layout = "geometric") -> list[str]:
+    """The engines to try in turn: the named one, or for ``auto`` PyMuPDF where installed and then PDFium.
+
+    For the neural layout it is PyMuPDF with its model; the others are for pages that this cannot read. None of them is
+    loaded: that is for the process that reads.
+
+    Raises:
+        ValueError: There is no engine ``name`` or no ``layout``, or the engine does not have it.
+        MissingExtra: It is PyMuPDF, which is not installed, or has no model.
+    """
+    if layout not in get_args(Layout):
+        raise ValueError(f"unknown layout {layout!r}: use one of {', '.join(get_args(Layout))}")
+    has_pymupdf = find_spec("pymupdf") is not None
+    if layout == "neural":
+        others = _beside_neural(name)
+        if not has_pymupdf:
+            raise MissingExtra(NO_PYMUPDF)
+        if not _has_model():
+            raise MissingExtra(NO_MODEL)
+        return [NEURAL, *others]
+    if name == "auto":
+        return ["pymupdf", "pdfium"] if has_pymupdf else ["pdfium"]
+    if name == "pymupdf" and not has_pymupdf:
+        raise MissingExtra(NO_PYMUPDF)
+    if name == NEURAL or (name not in BUILT_IN and name not in _plugins()):
+        raise _unknown(name)
+    return [name]
+
+
+def layout_of(engine: str) -> Layout:
+    """The layout of pages that an engine of that name has read."""
+    return "neural" if engine == NEURAL else "geometric"
+
+
+def without_model(engine: str) -> str:
+    """The engine of a page that the model had no part in."""
+    return "pymupdf" if engine == NEURAL else engine
+
+
+def _beside_neural(name: str) -> list[str]:
+    """Who reads the pages that the model's engine cannot. Raises ValueError where ``name`` has no model."""
+    if name in ("auto", "pymupdf"):
+        return ["pymupdf", "pdfium"] if name == "auto" else ["pymupdf"]
+    raise ValueError(f"the neural layout is PyMuPDF's and engine {name!r} has none: use engine 'pymupdf' or 'auto'")
+
+
+def _has_model() -> bool:
+    """Whether the PyMuPDF that is installed has its model; told without importing it."""
+    spec = find_spec("pymupdf")
+    places = [] if spec is None else spec.submodule_search_locations or []
+    return any((Path(place) / "layout" / "__init__.py").is_file() for place in places)
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # takes longer than the rest of this module, and is seldom needed
+
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def _unknown(name: str) -> ValueError:
+    known = ", ".join(["auto", *(built_in for built_in in BUILT_IN if built_in != NEURAL), *_plugins()])
+    return ValueError(f"unknown layout engine {name!r}: use one of {known}")
+
+
+def clean_text(text: str) -> str:
+    r"""``text`` with ligatures expanded and without characters that carry no text.
+
+    >>> clean_text("of\x00\ufb01ce\u00ad")
+    'office'
+    """
+    return text if text.isascii() and text.isprintable() else text.translate(_CLEAN)
+
+
+def clip_box(box: Box, size: tuple[float, float]) -> Box | None:
+    """``box`` cut to the page, or None where nothing finite of it lies on the page."""
+    x0, y0, x1, y1 = box
+    if not math.isfinite(x0 + y0 + x1 + y1):
+        return None
+    x0, x1 = max(0.0, min(x0, x1)), min(size[0], max(x0, x1))
+    y0, y1 = max(0.0, min(y0, y1)), min(size[1], max(y0, y1))
+    return (x0, y0, x1, y1) if x0 <= x1 and y0 <= y1 else None
+
+
+def is_outside(box: Box, size: tuple[float, float]) -> bool:
+    """Whether nothing of ``box`` lies on the page."""
+    return box[2] <= 0 or box[3] <= 0 or box[0] >= size[0] or box[1] >= size[1]
+
+
+def place_vector(box: Box, is_rectangle: bool, rules: list[Box], drawings: list[Box]) -> None:
+    """Sort one vector graphic's box into ``rules`` (thin boxes, edges of rectangles) or ``drawings``."""
+    x0, y0, x1, y1 = box
+    if x1 - x0 <= MAX_RULE_PT or y1 - y0 <= MAX_RULE_PT:
+        rules.append(box)
+        return
+    drawings.append(box)
+    if is_rectangle:
+        rules += [(x0, y0, x1, y0), (x0, y1, x1, y1), (x0, y0, x0, y1), (x1, y0, x1, y1)]

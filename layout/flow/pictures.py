@@ -1,0 +1,81 @@
+"""Pictures of a flow made ready to be set: checked, of a size in points, in a format that MuPDF draws."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+from PIL import Image
+
+from mm_megacontext.errors import ErrorCode
+from mm_megacontext.layout.flow.flow import Picture
+
+Image.init()  # loads all decoders now: the process that reads documents can open no files later
+
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
+_AS_IT_IS = ("PNG", "JPEG")
+_PT_PER_PX = 0.75  # 96 dpi, as in browsers
+_MIN_SIDE_PT = 12.0
+"""Smaller pictures are bullets, icons and counters."""
+
+
+class PictureUnread(Exception):
+    """A picture cannot be shown; the message and ``code`` say why."""
+
+    def __init__(self, message: str, code: ErrorCode) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyPicture:
+    """An image file, the width and height in points that it is to have, and whether it is SVG."""
+
+    data: bytes
+    width: float
+    height: float
+    is_drawing: bool = False
+
+
+def make_ready(picture: Picture, room: tuple[float, float], max_pixels: int) -> ReadyPicture | None:
+    """A picture fitted into ``room`` (width and height in points); None for one too small to be looked at.
+
+    Raises:
+        PictureUnread: It is damaged, of a kind that is not read, or has more than ``max_pixels``.
+    """
+    data, size = picture.data, picture.size
+    if not _is_svg(data):
+        data, natural = _checked(data, max_pixels)
+        size = size or natural
+    assert size is not None, "a drawing comes with its size"
+    if min(size) < _MIN_SIDE_PT:
+        return None
+    scale = min(1.0, room[0] / size[0], room[1] / size[1])
+    return ReadyPicture(data, size[0] * scale, size[1] * scale, _is_svg(data))
+
+
+def _checked(data: bytes, max_pixels: int) -> tuple[bytes, tuple[float, float]]:
+    """The image in a format that MuPDF draws, and its own size in points."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            width, height = image.size
+            if width * height > max_pixels:
+                raise PictureUnread(
+                    f"a picture of {width} x {height} pixels is more than the limit of {max_pixels}: raise "
+                    "max_decoded_pixels if you trust the file",
+                    "limit_pixels",
+                )
+            if image.format not in _AS_IT_IS:
+                out = io.BytesIO()
+                image.convert("RGB").save(out, "PNG")
+                data = out.getvalue()
+    except PictureUnread:
+        raise
+    except Exception as e:  # decoders raise anything on damaged data
+        what = (str(e).splitlines() or [""])[0][:80]
+        raise PictureUnread(f"a picture cannot be read ({type(e).__name__}: {what})", "corrupt") from e
+    return data, (width * _PT_PER_PX, height * _PT_PER_PX)
+
+
+def _is_svg(data: bytes) -> bool:
+    return data.lstrip()[:4] == b"<svg"

@@ -1,0 +1,226 @@
+"""A memory as it was at one moment: both tables at fixed versions, and every way of reading them."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from operator import attrgetter
+from pathlib import Path
+
+import lance
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from lance.query import MatchQuery
+
+from mm_megacontext.errors import NodeNotFound
+from mm_megacontext.store.cache import MOST_RUNS, RowCache, Run, Span, rows_per_run, split_runs
+from mm_megacontext.store.catalogue import SourceRecord, read_catalogue
+from mm_megacontext.store.durable import StoreWarning, open_newest, table_versions, translated
+from mm_megacontext.store.rows import LEAF_COLUMNS, NODE_COLUMNS, at_lod1
+from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId
+
+NODES, SOURCES = "nodes", "sources"
+
+READ_BYTES = 65_536
+"""Reads nearer to each other than this become one: 64 nodes of a source take half the time."""
+PROBES = 16
+"""Partitions of the vector index that a search looks into; each holds some 4 000 vectors."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """What a reader sees until it refreshes.
+
+    Attributes:
+        records: Sources that are whole, by number, in the order they were added.
+        last_number: The last source number given out.
+        hidden: Source numbers that have rows but are not to be seen: left by a killed writer, or about to be deleted.
+        broken: Sources in the catalogue whose rows are not all there.
+    """
+
+    path: Path
+    shape: tuple[int, int]
+    nodes_table: lance.LanceDataset
+    sources_table: lance.LanceDataset
+    records: dict[int, SourceRecord]
+    last_number: int
+    hidden: frozenset[int]
+    broken: dict[int, SourceRecord]
+    cache: RowCache = field(default_factory=RowCache)
+
+    @classmethod
+    def take(cls, path: Path, dim: int, slots: int, cache: RowCache | None = None) -> Snapshot:
+        """The newest state of the memory in ``path`` for gists of ``slots`` vectors of ``dim``."""
+        while True:
+            before = table_versions(path / SOURCES)
+            sources, table = open_newest(path / SOURCES, lambda dataset: dataset.to_table())
+            nodes, n_rows = open_newest(path / NODES, lambda dataset: dataset.count_rows(), block_size=READ_BYTES)
+            # A writer adds nodes before their source and deletes them after it: if the catalogue stood still while
+            # nodes were opened, they hold all that it names.
+            if table_versions(path / SOURCES)[:1] == before[:1]:
+                break
+        last, records = read_catalogue(table, dim, slots)
+        whole, hidden, broken = _compare(nodes, n_rows, records)
+        if broken:
+            names = ", ".join(record.uri for record in broken.values())
+            warnings.warn(f"{path}: damaged and left out, ingest again: {names}", StoreWarning, stacklevel=2)
+        visible = {record.number: record for record in whole}
+        return cls(path, (slots, dim), nodes, sources, visible, last, hidden, broken, cache or RowCache())
+
+    def find(self, uri: str) -> SourceRecord | None:
+        """The source of that uri."""
+        return next((record for record in self.records.values() if record.uri == uri), None)
+
+    def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
+        """See ``TreeReader.nodes``."""
+        self.row_ids(ids)  # the cache may know sources that are forgotten
+        found = self.cache.nodes.get(ids)
+        missing = {id for id in ids if id not in found}
+        if missing:
+            read = {id: run.node(id) for id, run in self._runs_of(missing)}
+            self.cache.nodes.put(read)
+            found.update(read)
+        return [found[id] for id in ids]
+
+    def leaves(self, ids: Sequence[NodeId]) -> list[Leaves]:
+        """See ``TreeReader.leaves``."""
+        self.row_ids(ids)
+        found = {id: run.leaves_of(id) for id, run in self._runs_of(set(ids))}
+        return [found[id] for id in ids]
+
+    def _runs_of(self, ids: Iterable[NodeId]) -> list[tuple[NodeId, Run]]:
+        """Nodes that exist, each with a run that holds it."""
+        spans = {id: self._span(id) for id in ids}
+        held = self.cache.runs.get(set(spans.values()))
+        missing = {id: span for id, span in spans.items() if span not in held}
+        if len(set(missing.values())) > MOST_RUNS:
+            spans |= {id: Span(id.source, id.index, id.index + 1) for id in missing}
+            held |= self._read_runs([spans[id] for id in sorted(missing)])
+        elif missing:
+            read = self._read_runs(sorted(set(missing.values())))
+            self.cache.runs.put(read)
+            held |= read
+        return [(id, held[span]) for id, span in spans.items()]
+
+    def _span(self, id: NodeId) -> Span:
+        """The run in which a node is read."""
+        length = rows_per_run(*self.shape)
+        begin = id.index - id.index % length
+        return Span(id.source, begin, min(begin + length, self.records[id.source].n_nodes))
+
+    def _read_runs(self, spans: Sequence[Span]) -> dict[Span, Run]:
+        starts = [self.records[span.source].row_start for span in spans]
+        rows = [start + i for start, span in zip(starts, spans, strict=True) for i in range(span.begin, span.end)]
+        slots, dim = self.shape
+        return split_runs(self.take_rows(rows, [*NODE_COLUMNS, *LEAF_COLUMNS]), spans, dim, slots)
+
+    def row_ids(self, ids: Iterable[NodeId]) -> list[int]:
+        """Where nodes are in the nodes table. Raises NodeNotFound."""
+        rows = []
+        for source, index in ids:
+            record = self.records.get(source)
+            if record is None or not 0 <= index < record.n_nodes:
+                known = f"source {source} is not in this memory" if record is None else f"it has {record.n_nodes} nodes"
+                raise NodeNotFound(f"no node {source}:{index}: {known}")
+            rows.append(record.row_start + index)
+        return rows
+
+    def take_rows(self, row_ids: list[int], columns: list[str]) -> pa.Table:
+        """Rows of the nodes table by id; ids stay when rows are compacted, offsets would not."""
+        with translated(f"cannot read {self.path}"):
+            table = self.nodes_table._take_rows(row_ids, columns)
+            if len(table) != len(row_ids):
+                raise ValueError(f"{len(row_ids) - len(table)} of {len(row_ids)} nodes are missing; run verify")
+            return table
+
+    def search_text(self, query: str, k: int, within: Sequence[int] | None) -> list[tuple[NodeId, float]]:
+        """Blocks by BM25, best first."""
+        words = query.encode("utf-8", "replace").decode()
+        if not words.strip() or k < 1 or not self.records:
+            return []
+        with translated(f"cannot search {self.path} (if its index is damaged, vacuum builds it anew)"):
+            table = self.nodes_table.scanner(
+                columns=["_score"],
+                with_row_id=True,
+                full_text_query=MatchQuery(words, "text"),
+                limit=k,
+                filter=self._visible(within),
+                prefilter=True,
+            ).to_table()
+        return self._ranked(table, table.column("_score").to_numpy())
+
+    def search_vectors(
+        self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None, modality: Modality
+    ) -> list[tuple[NodeId, float]]:
+        """Blocks or tiles by cosine to the mean of their gist slots, up to the length of that mean; best first."""
+        slots, dim = self.shape
+        query = np.asarray(vector, dtype=np.float32).reshape(-1)
+        if query.shape != (dim,):
+            raise ValueError(f"the memory holds gists of {dim} dimensions, the vector has {len(query)}")
+        length = float(np.linalg.norm(query))
+        if not np.isfinite(length):
+            raise ValueError("the vector is not finite")
+        if length == 0 or k < 1 or not self.records:
+            return []
+        # Repeated over the slots, the product with a whole gist is that with the sum of its slots.
+        tiled = np.tile(query / length, slots).astype(np.float16)
+        nearest = {"column": "gist", "q": tiled, "k": k, "metric": "cosine", "nprobes": PROBES}
+        with translated(f"cannot search {self.path} (if its index is damaged, vacuum builds it anew)"):
+            table = self.nodes_table.scanner(
+                columns=["_distance"],
+                with_row_id=True,
+                nearest=nearest,
+                filter=" AND ".join(filter(None, [at_lod1(modality), self._visible(within)])),
+                prefilter=True,
+            ).to_table()
+        return self._ranked(table, 1.0 - table.column("_distance").to_numpy())
+
+    def counts(self) -> dict[int, int]:
+        """Nodes per LOD."""
+        with translated(f"cannot read {self.path}"):
+            lods = self.nodes_table.to_table(columns=["lod"], filter=self._visible()).column("lod")
+        return {pair["values"]: pair["counts"] for pair in sorted(pc.value_counts(lods).to_pylist(), key=_lod)}
+
+    def _ranked(self, table: pa.Table, scores: npt.NDArray[np.float32]) -> list[tuple[NodeId, float]]:
+        """Hits by score, then in document order; a hit's node follows from its row, which is not read."""
+        records = sorted(self.records.values(), key=attrgetter("row_start"))
+        rows = table.column("_rowid").to_numpy().astype(np.int64)
+        at = np.searchsorted([record.row_start for record in records], rows, "right") - 1
+        ids = [NodeId(records[i].number, row - records[i].row_start) for i, row in zip(at, rows.tolist(), strict=True)]
+        return sorted(zip(ids, scores.tolist(), strict=True), key=lambda hit: (-hit[1], hit[0]))
+
+    def _visible(self, within: Sequence[int] | None = None) -> str | None:
+        """A filter on the rows: the given sources, or all but the hidden ones."""
+        if within is not None:
+            numbers = sorted(set(within) - self.hidden)
+            return f"source IN ({', '.join(map(str, numbers))})" if numbers else "false"
+        numbers = sorted(self.hidden)
+        return f"source NOT IN ({', '.join(map(str, numbers))})" if numbers else None
+
+
+def _lod(pair: dict[str, int]) -> int:
+    return pair["values"]
+
+
+def _compare(
+    nodes: lance.LanceDataset, n_rows: int, records: Sequence[SourceRecord]
+) -> tuple[list[SourceRecord], frozenset[int], dict[int, SourceRecord]]:
+    """Whole records, numbers to hide, broken records.
+
+    Rows come and go a whole source at a time: if there are as many as there should be, and one of each source, then
+    they are all there, and no others.
+    """
+    with translated("cannot read the nodes table"):
+        firsts = nodes._take_rows([record.row_start for record in records], ["source"]).column("source").to_pylist()
+        if n_rows == sum(r.n_nodes for r in records) and firsts == [r.number for r in records]:
+            return list(records), frozenset(), {}
+        numbers = nodes.to_table(columns=["source"]).column("source").to_numpy()
+    present = Counter(dict(zip(*(part.tolist() for part in np.unique(numbers, return_counts=True)), strict=True)))
+    broken = {record.number: record for record in records if present[record.number] != record.n_nodes}
+    whole = [record for record in records if record.number not in broken]
+    hidden = frozenset(present) - {record.number for record in whole}
+    return whole, hidden, broken

@@ -1,0 +1,334 @@
+"""A memory on disk: sources, their gist trees, and search over them.
+
+One writer at a time, any number of readers, no server. A source is either whole or absent, whenever the writer is
+killed or the power fails.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_megacontext.errors import CorruptStore, IncompatibleGists, StoreError
+from mm_megacontext.store.cache import RowCache
+from mm_megacontext.store.catalogue import SourceInfo as SourceInfo
+from mm_megacontext.store.catalogue import SourceRecord as SourceRecord
+from mm_megacontext.store.durable import StoreWarning as StoreWarning
+from mm_megacontext.store.durable import fsync_path, table_versions, translated, write_whole
+from mm_megacontext.store.journal import UNFINISHED
+from mm_megacontext.store.lock import LOCK_FILE, WriteLock
+from mm_megacontext.store.snapshot import NODES, SOURCES, Snapshot
+from mm_megacontext.store.verify import verify
+from mm_megacontext.store.writer import Writer, create_tables
+from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId, NodeRow, Written
+
+T = TypeVar("T")
+
+FORMAT = 2
+"""Of the memory directory; a later one cannot be opened. 1 had no uniform nodes and listed the patches of every tile: a
+memory of format 1 can be read, and becomes one of this format when it is opened for writing."""
+READABLE_FORMATS = (1, FORMAT)
+MEMORY_FILE = "memory.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose gists a memory holds; they mean nothing to another base or gistnet.
+
+    Attributes:
+        base: Id of the base model.
+        gistnet: Id of the network that made the gists.
+        encoder: Id of the vision encoder.
+        dim: Dimensions of a gist vector.
+        slots: Vectors per gist.
+    """
+
+    base: str
+    gistnet: str
+    encoder: str
+    dim: int
+    slots: int
+
+    def __post_init__(self) -> None:
+        if self.dim < 1 or self.slots < 1:
+            raise ValueError(f"a gist needs at least one slot of one dimension, got {self.slots} of {self.dim}")
+
+    def __str__(self) -> str:
+        return f"base {self.base}, gistnet {self.gistnet}, encoder {self.encoder}, {self.slots} × {self.dim}"
+
+
+class Store:
+    """An open memory. Made by ``create`` and ``open``; a ``TreeReader`` over whole sources.
+
+    A reader sees the memory as it was when it was opened, until ``refresh``. Times are those of the source.
+
+    Example:
+        >>> store = Store.open("memory")                            # doctest: +SKIP
+        >>> for id, score in store.search_text("INV-2041", k=5):    # doctest: +SKIP
+        ...     print(store.nodes([id])[0].text)
+    """
+
+    def __init__(self, path: Path, identity: Identity, writer: Writer | None, cache: RowCache) -> None:
+        self.path = path
+        self.identity = identity
+        self._writer = writer
+        self._cache = cache
+        self._snapshot = writer.snapshot if writer is not None else self._take()
+
+    @staticmethod
+    def exists(path: str | Path) -> bool:
+        """Whether there is a memory at ``path``."""
+        return (Path(path) / MEMORY_FILE).is_file()
+
+    @staticmethod
+    def foreign(path: str | Path) -> list[str]:
+        """Names at ``path`` that belong to no memory, not even to one whose creation was killed."""
+        with translated(f"cannot read {path}"):
+            names = {entry.name for entry in Path(path).iterdir()} if Path(path).exists() else set()
+        return sorted(names - {NODES, SOURCES, UNFINISHED, LOCK_FILE, MEMORY_FILE, MEMORY_FILE + ".tmp"})
+
+    @classmethod
+    def create(cls, path: str | Path, identity: Identity) -> Store:
+        """Make an empty memory and open it for writing.
+
+        Args:
+            path: A directory that does not exist, is empty, or holds what a killed ``create`` left.
+            identity: Whose gists it will hold.
+        """
+        path = Path(path)
+        with translated(f"cannot create a memory in {path}"):
+            path.mkdir(parents=True, exist_ok=True)
+        if cls.exists(path):
+            raise StoreError(f"{path} is a memory already; open it for writing instead")
+        foreign = cls.foreign(path)
+        if foreign:
+            raise StoreError(f"{path} holds other things ({foreign[0]}); give an empty or new directory")
+        lock = WriteLock(path)
+        try:
+            _remove_leftovers(path)
+            create_tables(path, identity.dim, identity.slots)
+            with translated(f"cannot create a memory in {path}"):
+                _write_identity(path, identity)
+                fsync_path(path.parent)
+        finally:
+            lock.release()
+        return cls.open(path, identity, mode="w")
+
+    @classmethod
+    def open(cls, path: str | Path, identity: Identity | None = None, mode: Literal["r", "w"] = "r") -> Store:
+        """Open a memory.
+
+        Args:
+            path: Its directory.
+            identity: Whose gists are expected; None takes what is there.
+            mode: ``"r"`` needs no lock and writes nothing; ``"w"`` excludes other writers.
+
+        Raises:
+            StoreError: No memory there, or it cannot be read.
+            IncompatibleGists: It holds gists of another identity.
+            MemoryLocked: Another writer has it.
+            CorruptStore: It is damaged beyond what opening can repair.
+        """
+        path = Path(path)
+        found, format = _read_identity(path)
+        if identity is not None and identity != found:
+            raise IncompatibleGists(
+                f"{path} holds gists of {found}; asked for {identity}; "
+                "open it with what made it, or ingest its sources into a new memory"
+            )
+        cache = RowCache()
+        writer = None
+        if mode == "w":
+            writer = Writer(path, found.dim, found.slots, cache)
+            if format != FORMAT:
+                with translated(f"cannot write to {path}"):
+                    _write_identity(path, found)
+        return cls(path, found, writer, cache)
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(optimize=error is None)
+
+    def close(self, *, optimize: bool = True) -> None:
+        """Let go of the memory; a writer first brings the search indexes up to date. Harmless when called again."""
+        if self._writer is None:
+            return
+        writer, self._writer = self._writer, None
+        try:
+            if optimize and not writer.is_tidy:
+                writer.optimize()
+        finally:
+            self._snapshot = writer.snapshot
+            writer.close()
+
+    def refresh(self) -> None:
+        """See what has been written since."""
+        if self._writer is None:
+            self._snapshot = self._take()
+
+    def sources(self) -> list[SourceRecord]:
+        """All sources, in the order they were added."""
+        return list(self._current.records.values())
+
+    def find(self, uri: str) -> SourceRecord | None:
+        """The source of that uri, or None."""
+        return self._current.find(uri)
+
+    def roots(self) -> list[NodeId]:
+        """The root of each source; see ``TreeReader.roots``."""
+        return [record.root_id for record in self._current.records.values()]
+
+    def nodes(self, ids: Sequence[NodeId]) -> list[Node]:
+        """See ``TreeReader.nodes``."""
+        return self._read(lambda snapshot: snapshot.nodes(ids))
+
+    def leaves(self, ids: Sequence[NodeId]) -> list[Leaves]:
+        """See ``TreeReader.leaves``; those of tiles come without pixels."""
+        return self._read(lambda snapshot: snapshot.leaves(ids))
+
+    def search_text(self, query: str, k: int = 20, within: Sequence[int] | None = None) -> list[tuple[NodeId, float]]:
+        """Text blocks that hold words of ``query``, by BM25, best first; of the sources numbered ``within``, or of all.
+
+        Case and accents do not count, endings do; punctuation separates words. No query is malformed.
+        """
+        return self._read(lambda snapshot: snapshot.search_text(query, k, within))
+
+    def search_vectors(
+        self,
+        vector: npt.NDArray[np.float32],
+        k: int = 20,
+        within: Sequence[int] | None = None,
+        modality: Modality = "text",
+    ) -> list[tuple[NodeId, float]]:
+        """Text blocks, or image tiles, whose gists point where ``vector`` (dim,) does, by cosine, best first.
+
+        Of the sources ``within``, or of all. Of several slots, the sum counts. In memories of more than 50 000 nodes
+        an index is used that may miss a few.
+        """
+        return self._read(lambda snapshot: snapshot.search_vectors(vector, k, within, modality))
+
+    def counts(self) -> dict[int, int]:
+        """Nodes per LOD, from 1."""
+        return self._read(lambda snapshot: snapshot.counts())
+
+    def size_bytes(self) -> int:
+        """Size of the memory's files, old versions included."""
+        with translated(f"cannot read {self.path}"):
+            return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+
+    def verify(self) -> list[str]:
+        """Read everything and check it: hashes, pointers, cover, counts, moments. Returns the problems."""
+        return self._read(verify)
+
+    def written(self, info: SourceInfo, fingerprint: str) -> Written:
+        """What is left of a source whose writer was killed or interrupted, for ``add_source`` to go on after.
+
+        What is left of another version of the source is removed.
+
+        Args:
+            info: ``uri`` and ``content_hash`` say which source.
+            fingerprint: Names all else that its rows depend on.
+
+        Raises:
+            StoreError: The memory is open for reading, or the disk refuses.
+        """
+        return self._writing().written(info, fingerprint)
+
+    def add_source(
+        self, info: SourceInfo, batches: Iterable[list[NodeRow]], fingerprint: str | None = None
+    ) -> SourceRecord:
+        """Write one source; when this returns it is durable and whole, if it raises nothing has changed.
+
+        A source of the same uri, content hash and engine is left as it is and ``batches`` is not touched; one of
+        another hash or engine is replaced in the same commit.
+
+        Args:
+            info: What is known besides the tree.
+            batches: All rows in post-order, the root last, in lists of any length; only a few megabytes are held.
+            fingerprint: If given, what has been written is kept in a journal, from which another call, of this or a
+                later process, goes on with the rows after ``written(info, fingerprint)``. It is kept as well when this
+                raises StoreError or is interrupted, and goes when ``batches`` raises any other error.
+
+        Raises:
+            StoreError: The disk is full or refuses.
+            ValueError: The rows are no tree in post-order, or their gists have another shape.
+        """
+        return self._writing().add(info, batches, fingerprint)
+
+    def forget(self, uri: str) -> bool:
+        """Remove a source: at once from sight, from disk at the next ``vacuum``. Returns whether there was one."""
+        return self._writing().forget(uri)
+
+    def vacuum(self) -> None:
+        """Give back the space of what was removed or replaced, and build the search indexes anew.
+
+        Readers that are open go on with the memory as it is then.
+        """
+        self._writing().vacuum()
+
+    @property
+    def _current(self) -> Snapshot:
+        return self._snapshot if self._writer is None else self._writer.snapshot
+
+    def _take(self) -> Snapshot:
+        return Snapshot.take(self.path, self.identity.dim, self.identity.slots, self._cache)
+
+    def _writing(self) -> Writer:
+        if self._writer is None:
+            raise StoreError(f'{self.path} is open for reading; open it with mode="w"')
+        return self._writer
+
+    def _read(self, read: Callable[[Snapshot], T]) -> T:
+        """Read from the snapshot; if a writer has removed its files meanwhile, from a newer one."""
+        try:
+            return read(self._current)
+        except StoreError:
+            snapshot = self._current
+            newest = [table_versions(self.path / table)[:1] for table in (NODES, SOURCES)]
+            used = [[snapshot.nodes_table.version], [snapshot.sources_table.version]]
+            if newest == used or self._writer is not None:
+                raise
+            self.refresh()
+            return read(self._current)
+
+
+def _write_identity(path: Path, identity: Identity) -> None:
+    content = json.dumps({"format": FORMAT, **asdict(identity)}, indent=2) + "\n"
+    write_whole(path / MEMORY_FILE, content.encode())
+
+
+def _read_identity(path: Path) -> tuple[Identity, int]:
+    """Whose gists a memory holds, and its format."""
+    try:
+        content = (path / MEMORY_FILE).read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise StoreError(f"{path} is not a memory (no {MEMORY_FILE} in it); ingest something into it first") from None
+    except OSError as error:
+        raise StoreError(f"cannot read {path / MEMORY_FILE}: {error.strerror or error}") from error
+    try:
+        fields = json.loads(content)
+        found = fields.pop("format")
+        if found not in READABLE_FORMATS:
+            raise StoreError(f"{path} has format {found}, this version reads {FORMAT}; upgrade mm-megacontext")
+        return Identity(**fields), found
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise CorruptStore(f"{path / MEMORY_FILE} is damaged ({error}); ingest into a new memory") from error
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what a ``create`` that was killed has left; without ``memory.json`` it never held a source."""
+    for table in (NODES, SOURCES, UNFINISHED):
+        if (path / table).is_dir():
+            shutil.rmtree(path / table)

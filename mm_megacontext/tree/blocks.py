@@ -1,0 +1,233 @@
+"""Regions cut into text blocks of at most 32 tokens, each token with its share of its word's box.
+
+A block never crosses a region. It ends where a sentence, a line or a table row ends, if there is such a place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from mm_megacontext.document import Box, Line, Region, Word, union
+from mm_megacontext.tree.nodes import BLOCK_TOKENS
+
+ROLES = (
+    "text",
+    "heading",
+    "list",
+    "form",
+    "column_header",
+    "row_header",
+    "cell",
+    "caption",
+    "header",
+    "footer",
+    "formula",
+    "code",
+    "visual",
+    "gist",
+    "question",
+)
+ROLE_INDEX = {name: i for i, name in enumerate(ROLES)}
+LINE_START = 0x80
+"""Set in a leaf's role where a line, a line of a cell, or after a wide gap a segment of a line begins."""
+WIDE_GAP = 0.8
+"""White space that separates segments of a line, in heights of its words: wider than between words of a sentence."""
+BULLETS = frozenset("•◦▪‣●○■□·–—-*+")
+"""Marks of the items of lists. They are no leaves: where an item begins is said by the start of its line, which with
+such a mark before it no name has (of 44 facts in items with bullets none was found). Numbers of items are text."""
+
+_CELL_ROLE = {"body": "cell", "column_header": "column_header", "row_header": "row_header"}
+
+
+_SENTENCE_ENDS = (".", "!", "?", '."', ".)", ";")
+
+
+class Ending(IntEnum):
+    """What ends after a word; the larger, the better a place for a block to end."""
+
+    WORD = 0
+    LINE = 1
+    SENTENCE = 2
+
+
+class Tokenizer(Protocol):
+    """What cutting needs of a base's tokenizer."""
+
+    def encode_word(self, word: str) -> tuple[int, ...]: ...
+
+    def word_spans(self, word: str) -> tuple[tuple[int, int], ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedWord:
+    """A word with what its leaves will say about it."""
+
+    word: Word
+    role: int
+    starts_line: bool
+    end: Ending
+    is_header: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """At most 32 consecutive tokens of one region.
+
+    Attributes:
+        words: The words, whole or in part; a word longer than a block continues in the next one.
+        word_of_token: (n,) index into ``words``.
+        boxes: (n, 4) float32, source units.
+        roles: (n,) uint8, index into ``ROLES`` with ``LINE_START``.
+        header: Words in it that name columns: of a table's header row, or of the first of several lines in segments.
+    """
+
+    token_ids: npt.NDArray[np.int64]
+    boxes: npt.NDArray[np.float32]
+    roles: npt.NDArray[np.uint8]
+    words: tuple[Word, ...]
+    word_of_token: npt.NDArray[np.int64]
+    header: str
+
+    @property
+    def bbox(self) -> Box:
+        return union([w.bbox for w in self.words])
+
+    @property
+    def text(self) -> str:
+        return " ".join(w.text for w in self.words)
+
+
+def cut_region(region: Region, tokenizer: Tokenizer) -> list[Block]:
+    """The blocks of a region, in reading order; none if it holds no text."""
+    placed = _table_words(region) if region.table is not None else _line_words(region)
+    return [_block(tokens) for tokens in _pack([(_tokens(p, tokenizer), p.end) for p in placed])]
+
+
+_Token = tuple[PlacedWord, int, tuple[int, int]]  # word, token id, characters of the word
+
+
+def _line_words(region: Region) -> Iterator[PlacedWord]:
+    role = ROLE_INDEX.get(region.kind, 0)
+    lines = [_without_bullet(line) for line in region.lines] if region.kind == "list" else region.lines
+    starts = [list(_segment_starts(line)) for line in lines]
+    is_grid = region.kind != "list" and _are_rows(starts)
+    for number, (line, starts_here) in enumerate(zip(lines, starts, strict=True)):
+        last = len(line.words) - 1
+        for i, (word, is_start) in enumerate(zip(line.words, starts_here, strict=True)):
+            end = Ending.SENTENCE if word.text.endswith(_SENTENCE_ENDS) else Ending.LINE if i == last else Ending.WORD
+            yield PlacedWord(word, role, is_start, end, is_grid and number == 0)
+
+
+def _are_rows(starts: Sequence[Sequence[bool]]) -> bool:
+    """Whether lines, of which is known where segments begin, are rows of a table that was not seen as one."""
+    return len(starts) > 1 and sum(starts[0]) > 1 and 3 * sum(sum(s) > 1 for s in starts) >= 2 * len(starts)
+
+
+def _without_bullet(line: Line) -> Line:
+    return Line(line.words[1:]) if line.words[0].text in BULLETS else line
+
+
+def _segment_starts(line: Line) -> Iterator[bool]:
+    previous: Word | None = None
+    for word in line.words:
+        height = word.bbox[3] - word.bbox[1]
+        yield previous is None or _gap(previous.bbox, word.bbox) > WIDE_GAP * height
+        previous = word
+
+
+def _gap(box: Box, other: Box) -> float:
+    """White space between two boxes on a line, whichever comes first; negative where they overlap."""
+    return max(other[0] - box[2], box[0] - other[2])
+
+
+def _table_words(region: Region) -> Iterator[PlacedWord]:
+    """Row by row; only where a row ends may a block end, if it can."""
+    assert region.table is not None
+    rows: dict[int, list[PlacedWord]] = {}
+    for cell in region.table.cells:
+        role = ROLE_INDEX[_CELL_ROLE[cell.role]]
+        for line in cell.lines:
+            is_header = cell.role == "column_header"
+            placed = [PlacedWord(word, role, i == 0, Ending.WORD, is_header) for i, word in enumerate(line.words)]
+            rows.setdefault(cell.row, []).extend(placed)
+    for row in sorted(rows):
+        yield from rows[row][:-1]
+        yield replace(rows[row][-1], end=Ending.LINE)
+
+
+def _pack(words: Sequence[tuple[list[_Token], Ending]]) -> Iterator[list[_Token]]:
+    """As many words as fit, back to the last good place to stop; a word larger than a block is cut inside."""
+    start = 0
+    while start < len(words):
+        stop = _overflow(words, start)
+        if stop == start:
+            tokens = words[start][0]
+            yield from (tokens[i : i + BLOCK_TOKENS] for i in range(0, len(tokens), BLOCK_TOKENS))
+            start += 1
+            continue
+        if stop < len(words):
+            stop = _best_stop(words, start, stop)
+        yield [token for tokens, _ in words[start:stop] for token in tokens]
+        start = stop
+
+
+def _overflow(words: Sequence[tuple[list[_Token], Ending]], start: int) -> int:
+    """The first word from ``start`` that does not fit one block with those before it."""
+    n = 0
+    for stop in range(start, len(words)):
+        n += len(words[stop][0])
+        if n > BLOCK_TOKENS:
+            return stop
+    return len(words)
+
+
+def _best_stop(words: Sequence[tuple[list[_Token], Ending]], start: int, stop: int) -> int:
+    """The last stop at the strongest ending that leaves the block a third full, else the last of all."""
+    best, n = (Ending.WORD, stop), 0
+    for i in range(start, stop):
+        n += len(words[i][0])
+        if n >= BLOCK_TOKENS // 3 and words[i][1] >= best[0] and words[i][1] > Ending.WORD:
+            best = (words[i][1], i + 1)
+    return best[1]
+
+
+def _tokens(placed: PlacedWord, tokenizer: Tokenizer) -> list[_Token]:
+    text = placed.word.text
+    return [(placed, i, s) for i, s in zip(tokenizer.encode_word(text), tokenizer.word_spans(text), strict=True)]
+
+
+def _block(tokens: Sequence[_Token]) -> Block:
+    words: list[Word] = []
+    header: list[str] = []
+    word_of_token, boxes, roles = [], [], []
+    previous: PlacedWord | None = None
+    for placed, _, (start, stop) in tokens:
+        starts = placed is not previous and placed.starts_line and start == 0  # not where a long word goes on
+        if placed is not previous:
+            words.append(placed.word)
+            header += [placed.word.text] * placed.is_header
+            previous = placed
+        word_of_token.append(len(words) - 1)
+        roles.append(placed.role | (LINE_START if starts else 0))
+        boxes.append(_share(placed.word, start, stop))
+    return Block(
+        np.array([i for _, i, _ in tokens], dtype=np.int64),
+        np.array(boxes, dtype=np.float32),
+        np.array(roles, dtype=np.uint8),
+        tuple(words),
+        np.array(word_of_token, dtype=np.int64),
+        " ".join(header),
+    )
+
+
+def _share(word: Word, start: int, stop: int) -> Box:
+    """The part of a word's box that characters ``start:stop`` take, as if all were equally wide."""
+    x0, y0, x1, y1 = word.bbox
+    width = (x1 - x0) / max(len(word.text), 1)
+    return (x0 + start * width, y0, x0 + stop * width if stop < len(word.text) else x1, y1)

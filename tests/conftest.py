@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mm_megacontext.errors import MissingExtra
+from mm_megacontext.layout.engines.protocol import PdfEngine, load_engine
+from tests.layout.pdf_writer import PdfPage, pdf_bytes
+
+WritePdf = Callable[..., Path]
+
+
+@pytest.fixture
+def write_pdf(tmp_path: Path) -> WritePdf:
+    """Writes pages to a file and gives its path."""
+
+    def write(*pages: PdfPage, name: str = "made.pdf", password: str | None = None) -> Path:
+        path = tmp_path / name
+        path.write_bytes(pdf_bytes(list(pages), password=password))
+        return path
+
+    return write
+
+
+@pytest.fixture(params=["pymupdf", "pdfium"])
+def engine(request: pytest.FixtureRequest) -> PdfEngine:
+    """Each engine in turn; PyMuPDF is an extra."""
+    try:
+        return load_engine(request.param)
+    except MissingExtra as e:
+        pytest.skip(str(e))
