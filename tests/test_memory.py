@@ -227,7 +227,7 @@ def assert_sound(answer: Answer, budget: int) -> None:
         assert y0 <= y1
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.integers(20, 600), st.sampled_from(["Deposit:", "Monthly rent: of passphrase", "Nothing Xyzzy", "Agent: 3"]))
 def test_the_budget_is_hard(memory: MegaContext, budget: int, question: str) -> None:
     answer = memory.ask(question, budget=budget)

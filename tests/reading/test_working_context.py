@@ -32,7 +32,7 @@ def small_tree() -> InMemoryTree:
 BLOCK_1, TILE_1, REGION_1, PAGE_1, BLOCK_2, PAGE_2, DOCUMENT = (NodeId(1, k) for k in (0, 1, 6, 7, 8, 15, 16))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(tree=trees(), capacity=st.integers(1, 300), data=st.data())
 def test_invariants_hold_after_every_random_action(tree: InMemoryTree, capacity: int, data: st.DataObject) -> None:
     context = start(tree, capacity)
@@ -71,7 +71,7 @@ def attempt(
     return after
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(tree=trees(), data=st.data())
 def test_expanding_everything_and_collapsing_the_roots_returns_to_the_start(
     tree: InMemoryTree, data: st.DataObject

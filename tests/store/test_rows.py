@@ -71,7 +71,7 @@ def rows(draw: st.DrawFn) -> NodeRow:
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(rows(), min_size=1, max_size=3), st.integers(1, 2**31 - 1))
 def test_rows_come_back_as_they_were(written: list[NodeRow], source: int) -> None:
     table = encode_rows(source, written, nodes_schema(DIM, SLOTS))

@@ -210,7 +210,7 @@ def any_pages(seed: int, sizes: Sequence[int]) -> list[Page]:
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 2**32), st.lists(st.sampled_from([0, 1, 2, 5, 40]), min_size=1, max_size=6))
 def test_any_document_becomes_a_tree(seed: int, sizes: list[int]) -> None:
     pages = any_pages(seed, sizes)
@@ -493,7 +493,7 @@ def _grouped(n: int) -> tuple[list[_Top], list[_Top]]:
     return made, left
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 3000))
 def test_grouper_covers_every_top_once_in_order(n: int) -> None:
     made, tops = _grouped(n)

@@ -38,7 +38,7 @@ def stored(depths: Sequence[int], seed: int = 0, first: int = 1) -> tuple[InMemo
 DEPTHS = st.lists(st.integers(1, 4), min_size=1, max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(DEPTHS, st.integers(0, 2**32 - 1))
 def test_sources_follow_each_other_in_time(depths: list[int], seed: int) -> None:
     reader, records = stored(depths, seed)
@@ -59,7 +59,7 @@ def test_sources_follow_each_other_in_time(depths: list[int], seed: int) -> None
     assert tree.n_leaves == sum(reader.nodes([r.root_id])[0].n_leaves for r in records)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(DEPTHS, st.integers(0, 2**32 - 1))
 def test_a_collection_can_be_cut(depths: list[int], seed: int) -> None:
     """Its contexts keep all invariants on the way from the root down to every leaf."""

@@ -98,7 +98,7 @@ def regions_of(page: Page, rows: Sequence[NodeRow]) -> dict[int, list[NodeRow]]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pages())
 def test_links_are_those_that_every_token_and_tile_have(page: Page) -> None:
     rows = rows_of(page)
@@ -122,7 +122,7 @@ def test_links_are_those_that_every_token_and_tile_have(page: Page) -> None:
     assert all(list(row.links) == sorted(set(row.links)) for row in rows)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(pages())
 def test_links_and_thumbnails_leave_a_cut_a_cut(page: Page) -> None:
     """The five invariants at every step down, and the leaves of the thumbnail among those that are covered."""

@@ -23,7 +23,7 @@ def embed(ids: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[
     return rows
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(BLOCKS)
 def test_gists_of_blocks_are_means_at_every_level(blocks: list[list[int]]) -> None:
     net = MeanGistNet(embed)

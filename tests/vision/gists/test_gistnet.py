@@ -85,7 +85,7 @@ def test_opened_it_is_not(level: Level) -> None:
     assert (run(make(), grid) - run(MeanNet(), grid)).abs().max() > 0.01
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.sampled_from(sorted(NETS)),
     st.sampled_from(["patches", "gists"]),
@@ -108,7 +108,7 @@ def test_padding_has_no_influence(name: str) -> None:
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.sampled_from(["patches", "gists"]), st.tuples(st.integers(-4000, 4000), st.integers(-4000, 4000)))
 def test_moved_by_whole_tiles_the_gist_is_the_same(level: Level, tiles: tuple[int, int]) -> None:
     grid = cells(level=level, seed=3)
@@ -117,7 +117,7 @@ def test_moved_by_whole_tiles_the_gist_is_the_same(level: Level, tiles: tuple[in
     torch.testing.assert_close(run(make(), moved), run(make(), grid), atol=TURNED, rtol=0)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.permutations(range(4)), st.integers(0, 99))
 def test_for_mean_and_max_the_order_of_children_is_nothing(order: list[int], seed: int) -> None:
     grid = cells(level="gists", seed=seed)
