@@ -31,7 +31,7 @@ from bench import record
 from mm_megacontext.bases.native import NativeModel
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_config import NativeConfig
-from mm_megacontext.bases.native_files import save_model
+from mm_megacontext.bases.native_files import TINY_DIR, load_tokenizer, save_model
 from mm_megacontext.eval.lookup import LookupConfig, Tally, lookup_questions
 from mm_megacontext.eval.metrics import wilson_interval
 from mm_megacontext.eval.systems import Asked, full
@@ -197,6 +197,7 @@ def train(run: Run) -> None:
     model = NativeModel(config)
     torch.nn.init.constant_(model.sigma_gain, run.variant.gain)
     save_model(model, run.out / "init")
+    load_tokenizer(TINY_DIR).save(run.out / "init" / "tokenizer.json")
     train_base(
         TrainBaseConfig(
             out=run.out,
@@ -206,7 +207,8 @@ def train(run: Run) -> None:
             optimizer="muon",
             model=config,
             curriculum=CURRICULUM,
-            evaluate_every=run.steps,
+            evaluate_every=None,
+            save_every=run.steps,
             threads=run.threads,
         )
     )

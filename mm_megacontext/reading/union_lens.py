@@ -63,7 +63,12 @@ class UnionLensNet(nn.Module):
         return mean
 
     def match(self, gists: Tensor, asked: Tensor) -> Tensor:
-        """Logits (batch, nodes) of ``gists`` (batch, nodes, gist_dim) for what is asked (batch, gist_dim + 1)."""
+        """Logits (batch, nodes) of gists for what is asked.
+
+        Args:
+            gists: (batch, nodes, gist_dim); or (nodes, gist_dim), if all questions go to the same.
+            asked: (batch, gist_dim + 1), of ``ask``.
+        """
         product = (gists @ asked[:, :-1, None]).squeeze(-1)
         full: Tensor = self.fullness(gists.mean(-1, keepdim=True)).squeeze(-1)
         return product - asked[:, -1:] + full

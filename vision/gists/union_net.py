@@ -56,7 +56,12 @@ class UnionNet(GistModule):
 
     def codes(self, cells: Cells) -> Float[Tensor, "batch rows columns dim"]:
         """What stands in each patch; zeros where there is none."""
-        return F.relu(self.out(self.features(cells))) * cells.exist[..., None]
+        return self._codes_of(self.features(cells), cells)
+
+    def _codes_of(
+        self, features: Float[Tensor, "batch rows columns width"], cells: Cells
+    ) -> Float[Tensor, "batch rows columns dim"]:
+        return F.relu(self.out(features)) * cells.exist[..., None]
 
     def features(self, cells: Cells) -> Float[Tensor, "batch rows columns width"]:
         """What codes are made of; zeros where there is no patch."""
@@ -69,8 +74,15 @@ class UnionNet(GistModule):
     def forward(self, cells: Cells, text: Text | None = None) -> Float[Tensor, "batch slots dim"]:
         """One gist per grid; text is not looked at."""
         if cells.level == "patches":
-            cells = cells._replace(vectors=self.codes(cells)[:, :, :, None])
+            return self.gists_of(self.features(cells), cells)
         gists: Tensor = self.union(cells)
+        return gists
+
+    def gists_of(
+        self, features: Float[Tensor, "batch rows columns width"], cells: Cells
+    ) -> Float[Tensor, "batch slots dim"]:
+        """``forward`` of patches whose ``features`` are known."""
+        gists: Tensor = self.union(cells._replace(vectors=self._codes_of(features, cells)[:, :, :, None]))
         return gists
 
     @classmethod
