@@ -91,7 +91,7 @@ def test_it_learns(tmp_path: Path) -> None:
         recipe.optimizer.zero_grad()
         loss, told = recipe.loss(batch, np.random.default_rng(5))
         assert loss.item() == pytest.approx(sum(part.item() for part in told.values()))
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         recipe.optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]
