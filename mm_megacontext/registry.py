@@ -8,7 +8,7 @@ then what is installed: nobody can put something else in the place of ours witho
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -42,6 +42,8 @@ class Registry(Generic[T]):
         kind: What an entry is, as messages call it.
         group: Entry-point group through which other distributions add theirs.
         built_in: Name to reference.
+        families: Names whose end the caller understands, as in ``gistnet:DIR``: errors list them, and nothing can be
+            registered under their prefix.
 
     Example:
         >>> joins = Registry[type]("container", group="example.containers", built_in={"counter": "collections:Counter"})
@@ -51,9 +53,10 @@ class Registry(Generic[T]):
         [Listed(name='counter', origin='built in')]
     """
 
-    def __init__(self, kind: str, *, group: str, built_in: Mapping[str, str]) -> None:
+    def __init__(self, kind: str, *, group: str, built_in: Mapping[str, str], families: Sequence[str] = ()) -> None:
         self.kind = kind
         self.group = group
+        self.families = tuple(families)
         self._built_in = dict(built_in)
         self._registered: dict[str, T | str] = {}
 
@@ -64,8 +67,11 @@ class Registry(Generic[T]):
         """Make ``entry``, an object or a reference to one, known under ``name``.
 
         Raises:
-            ValueError: The name is taken.
+            ValueError: The name is taken, or begins with the prefix of a family.
         """
+        prefix, colon, _ = name.partition(":")
+        if colon and any(family.startswith(f"{prefix}:") for family in self.families):
+            raise ValueError(f"names that begin with {prefix}: are taken, got {name!r}; choose another name")
         if name in self._built_in or name in self._registered:
             raise ValueError(f"the {self.kind} {name!r} is registered already; choose another name")
         self._registered[name] = entry
@@ -101,9 +107,9 @@ class Registry(Generic[T]):
         found |= {name: Listed(name, BUILT_IN) for name in self._built_in}
         return [found[name] for name in sorted(found)]
 
-    def unknown(self, name: str, *, also: Iterable[str] = ()) -> UnknownName:
-        """The error for a name that is not there; it lists all that are, and what ``also`` is understood."""
-        return UnknownName(f"no {self.kind} is named {name!r}; known: {', '.join([*self.names(), *also])}")
+    def unknown(self, name: str) -> UnknownName:
+        """The error for a name that is not there; it lists all that are."""
+        return UnknownName(f"no {self.kind} is named {name!r}; known: {', '.join([*self.names(), *self.families])}")
 
     def _load_offered(self, name: str) -> T:
         offers = self._offers(name)

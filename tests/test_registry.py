@@ -62,7 +62,6 @@ def test_an_unknown_name_lists_what_there_is(things: Registry[Any], offer: Calla
         things.get("x")
     assert isinstance(caught.value, ValueError)
     assert isinstance(caught.value, MegaContextError)
-    assert str(things.unknown("x", also=["DIR"])).endswith("mine, theirs, DIR")
 
 
 def test_where_an_entry_comes_from_is_told(things: Registry[Any], offer: Callable[..., None]) -> None:
@@ -118,3 +117,12 @@ def test_two_distributions_with_one_name_are_named_both(things: Registry[Any], o
     offer("rivals", theirs="collections:deque")
     with pytest.raises(BrokenEntry, match=r"offered by others 1\.5 and rivals 1\.5; uninstall all but one"):
         things.get("theirs")
+
+
+def test_a_family_is_listed_and_its_names_are_nobody_elses() -> None:
+    saved = Registry[int]("thing", group=GROUP, built_in={}, families=["saved:DIR"])
+    saved.register("saving:x", 1)
+    with pytest.raises(ValueError, match="names that begin with saved: are taken, got 'saved:x'"):
+        saved.register("saved:x", 1)
+    with pytest.raises(UnknownName, match="no thing is named 'x'; known: saving:x, saved:DIR"):
+        saved.get("x")
