@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "mm_megacontext.layout_engines"
 """Other distributions register an engine here: a name for a function without arguments that returns a PdfEngine.
 
-It is called in the process that reads the file, see ``pdf_worker``: a new one for each file, which can write no file,
-sees of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too much memory.
+It is called in the process that reads the file, see ``workers.serve``: a new one for each file, which can write no
+file, sees of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too much memory.
 """
 
 NEURAL = "pymupdf+neural"
@@ -44,22 +44,6 @@ NO_MODEL = (
     "the neural layout needs the model of PyMuPDF 2, and the PyMuPDF that is installed has none: "
     "pip install 'pymupdf>=2.0', or use the geometric layout"
 )
-
-_LIGATURES = {
-    0xFB00: "ff",
-    0xFB01: "fi",
-    0xFB02: "fl",
-    0xFB03: "ffi",
-    0xFB04: "ffl",
-    0xFB05: "st",
-    0xFB06: "st",
-}
-# Control characters, soft hyphens, zero-width marks and lone surrogates carry no text and break databases and JSON.
-_DROPPED: dict[int, None] = dict.fromkeys(
-    [*range(32), *range(0x7F, 0xA0), 0xAD, 0x200B, 0x2060, 0xFEFF, 0xFFFE, 0xFFFF, *range(0xD800, 0xE000)]
-)
-_CLEAN: dict[int, str | None] = {**_LIGATURES, **_DROPPED}
-
 
 Rgb = tuple[int, int, int]
 
@@ -160,6 +144,7 @@ MAX_RULE_PT = 2.5
 """A box thinner than this is a ruling line."""
 
 
+@runtime_checkable
 class OpenPdf(Protocol):
     """A PDF held open by an engine."""
 
@@ -261,15 +246,6 @@ def _plugins() -> dict[str, EntryPoint]:
 def _unknown(name: str) -> ValueError:
     known = ", ".join(["auto", *(built_in for built_in in BUILT_IN if built_in != NEURAL), *_plugins()])
     return ValueError(f"unknown layout engine {name!r}: use one of {known}")
-
-
-def clean_text(text: str) -> str:
-    r"""``text`` with ligatures expanded and without characters that carry no text.
-
-    >>> clean_text("of\x00\ufb01ce\u00ad")
-    'office'
-    """
-    return text if text.isascii() and text.isprintable() else text.translate(_CLEAN)
 
 
 def clip_box(box: Box, size: tuple[float, float]) -> Box | None:
