@@ -7,10 +7,10 @@ then what is installed: nobody can put something else in the place of ours witho
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from mm_megacontext.errors import BrokenEntry, UnknownName
 
@@ -90,10 +90,10 @@ class Registry(Generic[T]):
             BrokenEntry: Another distribution offers it and it cannot be loaded, or two do.
         """
         if name in self._built_in:
-            return cast(T, resolve(self._built_in[name]))
+            return cast(T, resolve_name(self._built_in[name]))
         if name in self._registered:
             entry = self._registered[name]
-            return cast(T, resolve(entry)) if isinstance(entry, str) else entry
+            return cast(T, resolve_name(entry)) if isinstance(entry, str) else entry
         return self._load_offered(name)
 
     def names(self) -> list[str]:
@@ -131,20 +131,6 @@ class Registry(Generic[T]):
         from importlib.metadata import entry_points  # takes longer than the rest of this module, and is seldom needed
 
         return list(entry_points(group=self.group) if name is None else entry_points(group=self.group, name=name))
-
-
-def resolve(reference: str) -> Any:
-    """The object at ``"module:attribute"``, or the module where no attribute is named.
-
-    Example:
-        >>> resolve("os.path:join") is __import__("os").path.join
-        True
-    """
-    module, _, attributes = reference.partition(":")
-    found: Any = importlib.import_module(module)
-    for attribute in filter(None, attributes.split(".")):
-        found = getattr(found, attribute)
-    return found
 
 
 def _distribution(offer: EntryPoint) -> str:

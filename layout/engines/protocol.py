@@ -35,22 +35,6 @@ NO_MODEL = (
     "pip install 'pymupdf>=2.0', or use the geometric layout"
 )
 
-_LIGATURES = {
-    0xFB00: "ff",
-    0xFB01: "fi",
-    0xFB02: "fl",
-    0xFB03: "ffi",
-    0xFB04: "ffl",
-    0xFB05: "st",
-    0xFB06: "st",
-}
-# Control characters, soft hyphens, zero-width marks and lone surrogates carry no text and break databases and JSON.
-_DROPPED: dict[int, None] = dict.fromkeys(
-    [*range(32), *range(0x7F, 0xA0), 0xAD, 0x200B, 0x2060, 0xFEFF, 0xFFFE, 0xFFFF, *range(0xD800, 0xE000)]
-)
-_CLEAN: dict[int, str | None] = {**_LIGATURES, **_DROPPED}
-
-
 Rgb = tuple[int, int, int]
 
 
@@ -150,6 +134,7 @@ MAX_RULE_PT = 2.5
 """A box thinner than this is a ruling line."""
 
 
+@runtime_checkable
 class OpenPdf(Protocol):
     """A PDF held open by an engine."""
 
@@ -180,7 +165,7 @@ ENGINES = Registry[Callable[[], PdfEngine]](
     group="mm_megacontext.layout_engines",
     built_in=BUILT_IN,
 )
-"""Called without arguments, in the process that reads the file, see ``pdf_worker``: a new one for each file, which can
+"""Called without arguments in the process that reads the file, see ``workers.serve``: a new one for each file, which can
 write no file, sees of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too much
 memory."""
 
@@ -245,15 +230,6 @@ def _has_model() -> bool:
     spec = find_spec("pymupdf")
     places = [] if spec is None else spec.submodule_search_locations or []
     return any((Path(place) / "layout" / "__init__.py").is_file() for place in places)
-
-
-def clean_text(text: str) -> str:
-    r"""``text`` with ligatures expanded and without characters that carry no text.
-
-    >>> clean_text("of\x00\ufb01ce\u00ad")
-    'office'
-    """
-    return text if text.isascii() and text.isprintable() else text.translate(_CLEAN)
 
 
 def clip_box(box: Box, size: tuple[float, float]) -> Box | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mm_megacontext.errors import MissingExtra
-from mm_megacontext.registry import Registry, resolve
+from mm_megacontext.registry import Registry
 from mm_megacontext.vision.encoders.protocol import PatchEncoder
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def load_library(library: Library) -> LibraryAdapter:
         MissingExtra: The library, or what comes with it, is not installed.
     """
     try:
-        adapter: LibraryAdapter = resolve(library.module)
+        adapter: LibraryAdapter = resolve_name(f"{library.module}:")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in library.packages:
             raise
