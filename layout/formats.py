@@ -7,14 +7,10 @@ from __future__ import annotations
 
 import re
 from importlib.util import find_spec
-from typing import Literal
 
-from mm_megacontext.document import SourceKind
+from mm_megacontext.document import FileFormat, SourceKind
 
-FileFormat = Literal["pdf", "html", "zip", "fb2", "mobi"]
-"""What a file is opened as."""
-
-KINDS_SET_HERE: frozenset[SourceKind] = frozenset({"html", "epub", "docx", "xlsx", "pptx"})
+TYPESET_KINDS: frozenset[SourceKind] = frozenset({"html", "epub", "docx", "xlsx", "pptx"})
 """What has no pages of its own, and says itself what is a heading, a list or a table."""
 
 NO_PYMUPDF = "is set by PyMuPDF, which is not installed: pip install 'mm-megacontext[pymupdf]'"
@@ -62,20 +58,11 @@ def format_of(head: bytes, suffix: str) -> FileFormat | None:
     return "html" if _HTML.match(start) and suffix in ("", ".asp", ".aspx", ".php", ".jsp") else None
 
 
-def format_of_kind(kind: SourceKind) -> FileFormat:
-    """What a source of some kind was opened as. Raises ValueError where it has no pages that can be drawn."""
-    if kind in ("epub", "xps", "docx", "xlsx", "pptx"):
-        return "zip"
-    if kind in ("pdf", "html", "fb2", "mobi"):
-        return kind
-    raise ValueError(f"a source of kind {kind!r} is drawn in another way")
-
-
 def _in_ascii(head: bytes) -> bytes:
     """The same without the zeros of UTF-16, where it is that."""
     return head.replace(b"\x00", b"") if head.startswith((b"\xff\xfe", b"\xfe\xff")) else head
 
 
-def can_be_set() -> bool:
+def can_set_pages() -> bool:
     """Whether there is what sets and draws documents without pages of their own."""
     return find_spec("pymupdf") is not None

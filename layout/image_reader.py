@@ -5,23 +5,18 @@ What is decided here is decided by the first bytes, compared with the signatures
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Any
 
 from mm_megacontext.document import Document, Page
 from mm_megacontext.image_files.header import DEEP_ZOOM, known_by_signature
-from mm_megacontext.layout.image_messages import Identify, ImageFile, ImageRequest, ReadImage, image_file
 from mm_megacontext.layout.ocr import Ocr, Tesseract
-from mm_megacontext.layout.pdf_reader import failure_of
 from mm_megacontext.limits import IngestLimits
-from mm_megacontext.workers import pool as worker_pool
-from mm_megacontext.workers.messages import Failure
-from mm_megacontext.workers.process import WorkerFailed
+from mm_megacontext.workers.client import ask, image_file
+from mm_megacontext.workers.messages import Identify, ReadImage
 
 
 def identify(path: Path, head: bytes, limits: IngestLimits, *, has_signature: bool) -> str | None:
-    """The format of an image file, see ``image_header.image_format``; None where it is none.
+    """The format of an image file, see ``header.image_format``; None where it is none.
 
     Args:
         path: The file.
@@ -59,27 +54,3 @@ def read_image(path: Path, content_hash: str, image_format: str, ocr: Ocr | None
     wanted = (ocr.executable, ocr.languages) if isinstance(ocr, Tesseract) else None
     page: Page = ask(ReadImage(image_file(path, limits), image_format, wanted), limits)
     return Document(str(path), "image", "px", 1, content_hash, lambda: iter((page,)))
-
-
-def let_go(file: ImageFile) -> None:
-    """Give back what a worker holds of a file: decoded pixels, in memory or on disk."""
-    worker_pool.end_idle(file)
-
-
-def ask(request: ImageRequest, limits: IngestLimits) -> Any:
-    """The answer of a worker.
-
-    Raises:
-        LimitExceeded, IngestError: The file is at fault, or its worker did not survive it.
-        MissingExtra: libvips is not installed.
-    """
-    path = os.fsdecode(request.file.path)
-    try:
-        with worker_pool.borrowed(limits, request.file) as worker:
-            worker.ask(request)
-            answer = worker.answer()
-    except WorkerFailed as e:
-        raise failure_of(e, path) from e
-    if isinstance(answer, Failure):
-        raise failure_of(answer, path)
-    return answer

@@ -12,7 +12,7 @@ from mm_megacontext.image_files.header import DEEP_ZOOM
 from mm_megacontext.layout.formats import BOOK_SUFFIXES, HTML_SUFFIXES, ZIP_SUFFIXES, format_of
 from mm_megacontext.layout.image_reader import identify, read_image
 from mm_megacontext.layout.ocr import find_ocr
-from mm_megacontext.layout.pdf_reader import read_pdf, read_set
+from mm_megacontext.layout.pdf_reader import read_flow, read_pdf
 from mm_megacontext.layout.text.plain_text import read_text, text_encoding
 from mm_megacontext.limits import IngestLimits
 
@@ -91,7 +91,7 @@ def read(
     file_format = format_of(head, path.suffix.lower())
     if file_format is not None:
         _check_bytes(path, limits)
-        document = read_set(path, digest, file_format, find_ocr(ocr), limits)
+        document = read_flow(path, digest, file_format, find_ocr(ocr), limits)
         _check_suffix(
             path, f"{_article(document.kind)} {document.kind.upper()} file", document.kind, _wrong(document.kind)
         )

@@ -14,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.training.data.scenes import KINDS, Background, Kind, Plain, Scene, Textured, Thing, scatter
-from mm_megacontext.tree.nodes import PATCH_PX
-from mm_megacontext.vision.quadtree.grid import TILE_PX
+from mm_megacontext.tree.nodes import PATCH_PX, TILE_PX
 from mm_megacontext.vision.sources.source import Pixels, Rect
 
 SIDE = 1024
