@@ -13,7 +13,7 @@ from pathlib import Path
 from mm_megacontext.document import FileFormat, SourceKind
 from mm_megacontext.errors import IngestError
 from mm_megacontext.image_files.deep_zoom import belongs_to_deep_zoom
-from mm_megacontext.layout.source_file import SourceFile
+from mm_megacontext.source_file import SourceFile
 
 SUFFIXES: dict[SourceKind, tuple[str, ...]] = {
     "pdf": (".pdf",),

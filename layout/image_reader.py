@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from mm_megacontext.document import Document, Page
 from mm_megacontext.image_files.header import DEEP_ZOOM, known_by_signature
-from mm_megacontext.layout.ocr import Ocr, Tesseract
-from mm_megacontext.layout.source_file import SourceFile
+from mm_megacontext.layout.page.ocr import Ocr, Tesseract
 from mm_megacontext.limits import IngestLimits
+from mm_megacontext.source_file import SourceFile
 from mm_megacontext.workers.client import ask, image_file
 from mm_megacontext.workers.messages import Identify, ReadImage
 

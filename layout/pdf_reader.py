@@ -18,9 +18,9 @@ from mm_megacontext.layout.across_pages.pages_ahead import PagesAhead
 from mm_megacontext.layout.across_pages.running_titles import settle_running_titles
 from mm_megacontext.layout.engines.protocol import candidates, layout_of
 from mm_megacontext.layout.formats import NO_PYMUPDF, TYPESET_KINDS, can_set_pages
-from mm_megacontext.layout.ocr import Ocr, Tesseract
-from mm_megacontext.layout.source_file import SourceFile
+from mm_megacontext.layout.page.ocr import Ocr, Tesseract
 from mm_megacontext.limits import IngestLimits
+from mm_megacontext.source_file import SourceFile
 from mm_megacontext.workers.client import ask, flow_file, pdf_pages
 from mm_megacontext.workers.messages import Count, Counted, DocumentFile
 

@@ -10,11 +10,11 @@ from mm_megacontext.document import Document, Layout
 from mm_megacontext.image_files.header import DEEP_ZOOM
 from mm_megacontext.layout.formats import SUFFIXES, check_name, format_of, refuse_unsupported, unknown, with_article
 from mm_megacontext.layout.image_reader import identify, read_image
-from mm_megacontext.layout.ocr import Ocr, find_ocr
+from mm_megacontext.layout.page.ocr import Ocr, find_ocr
 from mm_megacontext.layout.pdf_reader import read_flow, read_pdf
-from mm_megacontext.layout.source_file import SourceFile, look_at
 from mm_megacontext.layout.text.plain_text import read_text, text_encoding
 from mm_megacontext.limits import IngestLimits
+from mm_megacontext.source_file import SourceFile, look_at
 
 
 def read(

@@ -14,9 +14,9 @@ from mm_megacontext.document import Document, Layout, Page, PageStatus
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.layout.formats import is_supported_name
 from mm_megacontext.layout.reader import read
-from mm_megacontext.layout.source_file import SourceFile
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.reading.base import BaseTokenizer
+from mm_megacontext.source_file import SourceFile
 from mm_megacontext.store.catalogue import SourceInfo, SourceRecord
 from mm_megacontext.store.store import Store
 from mm_megacontext.tree.build import Gister, TreeBuilder, is_one_figure

@@ -22,12 +22,12 @@ from mm_megacontext.ingest import (
     find_files,
 )
 from mm_megacontext.layout.engines.protocol import layout_of
-from mm_megacontext.layout.source_file import SourceFile, look_at
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.pictures.answer_picture import draw_answer
 from mm_megacontext.reading.base import Base
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.runtime import ReadContext, ReadingConfig, Runtime
+from mm_megacontext.source_file import SourceFile, look_at
 from mm_megacontext.store.catalogue import SourceRecord
 from mm_megacontext.store.inspection import inspect_store
 from mm_megacontext.store.store import Identity, Store

@@ -17,8 +17,8 @@ from typing import TextIO
 
 from mm_megacontext.document import Cell, Document, Line, Page, Region, SourceKind, Table, Word, union
 from mm_megacontext.layout.across_pages.continued_tables import name_tables
-from mm_megacontext.layout.source_file import SourceFile
 from mm_megacontext.layout.text.markdown import Event, FormFeed, Gap, Rows, SourceText, markdown_events
+from mm_megacontext.source_file import SourceFile
 
 PAGE_SIZE = (612.0, 792.0)
 MARGIN = 72.0
