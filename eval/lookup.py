@@ -27,7 +27,7 @@ from mm_megacontext.training.data.facts import Question
 from mm_megacontext.training.data.pages import PAGE_HEIGHT, PAGE_WIDTH, PageConfig
 from mm_megacontext.tree.collection import CollectionTree
 from mm_megacontext.tree.nodes import NodeId
-from mm_megacontext.tree.text_gists import MeanGistNet
+from mm_megacontext.tree.text_gists import MeanTextGister
 
 ABSENT_SHARE = 0.2
 """Questions without an answer, on top of ``n`` with one: this share of all."""
@@ -168,7 +168,7 @@ def lookup_questions(
 
 def _document(config: LookupConfig, base: NativeBase, pages: int, number: int) -> LookupDocument:
     seed = f"eval-{config.seed}-{config.split}-{pages}-{number}"
-    gister = MeanGistNet(base.embed_tokens)
+    gister = MeanTextGister(base.embed_tokens, base.dim)
     return make_document(base.tokenizer, seed, config.split, pages, PageConfig(n_facts=config.n_facts), gister=gister)
 
 

@@ -199,6 +199,7 @@ def test_whatever_the_base_says_holds_together(
 ) -> None:
     """Random weights with the same embeddings: nonsense, but honest about where it comes from."""
     plain = random_base(sentinel=sentinel)
+    plain.id = memory.base.id
     with opened(memory.directory, plain, lens) as other:
         answer = other.ask("What is the Monthly rent:", budget=budget)
     assert_sound(answer, budget)
@@ -480,7 +481,7 @@ def test_a_visual_gister_of_ones_own_makes_the_gists_of_images(tmp_path: Path, b
     file = a_png(tmp_path / "photo.png", size=(100, 60))
     with MegaContext.open(tmp_path / "memory", base=base, lens=lens, gister=MaxPool()) as memory:
         memory.ingest(file)
-        assert memory.identity.gistnet == "mean, of images max"
+        assert (memory.identity.gistnet, memory.identity.image_gistnet) == ("mean", "max")
         assert memory.verify() == []
     with MegaContext.open(tmp_path / "memory", base=base, lens=lens, gister=MaxPool()) as memory:
         assert len(memory.sources) == 1
@@ -519,7 +520,7 @@ def test_a_closed_memory_can_take_up_more(tmp_path: Path, base: NativeBase, lens
 def test_the_memory_of_a_file_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    first = memory_for_file("a.txt")
-    assert first == memory_for_file(tmp_path / "a.txt") == memory_for_file(os.path.join(".", "a.txt"))
-    assert first != memory_for_file("b.txt")
+    first = memory_for_file("a.txt", "x")
+    assert first == memory_for_file(tmp_path / "a.txt", "x") == memory_for_file(os.path.join(".", "a.txt"), "x")
+    assert first != memory_for_file("b.txt", "x")
     assert not first.exists()

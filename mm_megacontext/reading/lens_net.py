@@ -83,6 +83,9 @@ class LensNet(nn.Module):
     so the product of a word's embedding with it, times n, estimates whether the word is among them.
     """
 
+    kind = "lens"
+    Config = LensConfig
+
     def __init__(self, config: LensConfig) -> None:
         super().__init__()
         self.config = config

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mm_megacontext.reading.lens_net import LensInputs
+from mm_megacontext.tree.nodes import Modality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,10 @@ class UnionLensConfig:
 
 class UnionLensNet(nn.Module):
     """How much of the question's code is in a gist, against how full the gist is."""
+
+    kind = "union"
+    Config = UnionLensConfig
+    modalities: tuple[Modality, ...] = ("image",)
 
     def __init__(self, config: UnionLensConfig) -> None:
         super().__init__()

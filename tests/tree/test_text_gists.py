@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_megacontext.bases.native_base import NativeBase
-from mm_megacontext.tree.text_gists import MeanGistNet
+from mm_megacontext.tree.text_gists import MeanTextGister
 
 TABLE = np.random.default_rng(0).standard_normal((50, 6)).astype(np.float32)
 TOLERANCE = 2e-6
@@ -26,7 +26,7 @@ def embed(ids: np.ndarray[Any, np.dtype[np.int64]]) -> np.ndarray[Any, np.dtype[
 @settings(max_examples=100)
 @given(BLOCKS)
 def test_gists_of_blocks_are_means_at_every_level(blocks: list[list[int]]) -> None:
-    net = MeanGistNet(embed)
+    net = MeanTextGister(embed, 6)
     gists = net.of_tokens([np.array(block) for block in blocks])
     for block, gist in zip(blocks, gists, strict=True):
         assert gist.shape == (1, 6)
@@ -41,13 +41,13 @@ def test_gists_of_blocks_are_means_at_every_level(blocks: list[list[int]]) -> No
 
 
 def test_unequal_children_weigh_by_their_leaves() -> None:
-    net = MeanGistNet(embed)
+    net = MeanTextGister(embed, 6)
     gist = net.of_gists([np.zeros((1, 2), np.float32), np.ones((1, 2), np.float32)], [1, 3])
     np.testing.assert_allclose(gist, [[0.75, 0.75]])
 
 
 def test_nothing_gives_nothing() -> None:
-    assert MeanGistNet(embed).of_tokens([]) == []
+    assert MeanTextGister(embed, 6).of_tokens([]) == []
 
 
 def test_unrelated_blocks_have_unlike_gists() -> None:
@@ -55,7 +55,7 @@ def test_unrelated_blocks_have_unlike_gists() -> None:
     base = NativeBase.from_pretrained()
     rng = np.random.default_rng(0)
     blocks = [rng.choice(np.arange(200, 4000), 32, replace=False) for _ in range(20)]
-    gists = np.concatenate(MeanGistNet(base.embed_tokens).of_tokens(blocks)).astype(np.float64)
+    gists = np.concatenate(MeanTextGister(base.embed_tokens, base.dim).of_tokens(blocks)).astype(np.float64)
     unit = gists / np.linalg.norm(gists, axis=1, keepdims=True)
     likeness = unit @ unit.T
     assert np.allclose(np.diag(likeness), 1)
