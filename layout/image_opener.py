@@ -11,7 +11,7 @@ from mm_megacontext.layout.openers import wanted_ocr
 from mm_megacontext.layout.page.from_image import image_page
 from mm_megacontext.workers.allowance import WorkerSettings
 from mm_megacontext.workers.messages import Identified, Identify, ImageFile, ImageRequest, ReadImage
-from mm_megacontext.workers.openers import ImagePixels, image_pixels
+from mm_megacontext.workers.openers import IMAGE_PIXELS, ImagePixels
 
 
 class ImageOpener:
@@ -20,7 +20,7 @@ class ImageOpener:
     def preload(self, engine: str) -> None:
         """Import what decodes images that fit in memory; libvips starts threads, and is left to those who need it."""
         supported_formats()
-        image_pixels()
+        IMAGE_PIXELS.get("files")
 
     def open(self, file: ImageFile, settings: WorkerSettings) -> _OpenImage:
         """Take a file; nothing is decoded before it is asked for."""
@@ -53,5 +53,5 @@ class _OpenImage:
 
     def _pixels(self) -> ImagePixels:
         if self._open_pixels is None:
-            self._open_pixels = image_pixels()(self._file)
+            self._open_pixels = IMAGE_PIXELS.get("files")(self._file)
         return self._open_pixels

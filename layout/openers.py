@@ -11,8 +11,8 @@ from typing import Protocol, runtime_checkable
 from mm_megacontext.document import Page, SourceKind
 from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.layout.engines.protocol import BUILT_IN, OpenPdf, load_engine
-from mm_megacontext.layout.ocr import TIMEOUT_SECONDS, NoOcr, Ocr, Tesseract
 from mm_megacontext.layout.page.from_pdf import read_page
+from mm_megacontext.layout.page.ocr import TIMEOUT_SECONDS, NoOcr, Ocr, Tesseract
 from mm_megacontext.workers.allowance import WorkerSettings
 from mm_megacontext.workers.messages import (
     Count,

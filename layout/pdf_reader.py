@@ -18,8 +18,9 @@ from mm_megacontext.layout.across_pages.pages_ahead import PagesAhead
 from mm_megacontext.layout.across_pages.running_titles import settle_running_titles
 from mm_megacontext.layout.engines.protocol import candidates, layout_of
 from mm_megacontext.layout.formats import NO_PYMUPDF, TYPESET_KINDS, can_set_pages
-from mm_megacontext.layout.ocr import Ocr, Tesseract
+from mm_megacontext.layout.page.ocr import Ocr, Tesseract
 from mm_megacontext.limits import IngestLimits
+from mm_megacontext.source_file import SourceFile
 from mm_megacontext.workers.client import ask, flow_file, pdf_pages
 from mm_megacontext.workers.messages import Count, Counted, DocumentFile
 
@@ -37,8 +38,7 @@ _SAME_FOR_ALL = (
 
 
 def read_pdf(
-    path: Path,
-    content_hash: str,
+    source: SourceFile,
     engine: str,
     layout: Layout,
     password: str | None,
@@ -49,23 +49,23 @@ def read_pdf(
     names = candidates(engine, layout)
     # A model that was asked for and cannot be had is an error; a page that it cannot read goes to those after it.
     openers = names if layout == "geometric" else names[:1]
+    path = source.path
     chosen, counted = _choose_engine(path, password, openers, limits)
     files = tuple(pdf_pages(path, password, name) for name in names[names.index(chosen) :])
     reading = _Reading(files, counted.n_pages, _wanted_ocr(ocr), limits)
-    return Document(str(path), "pdf", "pt", counted.n_pages, content_hash, reading.pages, chosen)
+    return Document(str(path), "pdf", "pt", counted.n_pages, source.content_hash, reading.pages, chosen)
 
 
-def read_flow(
-    path: Path, content_hash: str, file_format: FileFormat, ocr: Ocr | None, limits: IngestLimits
-) -> Document:
+def read_flow(source: SourceFile, file_format: FileFormat, ocr: Ocr | None, limits: IngestLimits) -> Document:
     """A file of another format, set on pages by PyMuPDF. Arguments and errors are those of ``reader.read``."""
+    path = source.path
     if not can_set_pages():
         raise IngestError(f"a file of this kind {NO_PYMUPDF}", source=str(path), code="missing_extra")
     file = flow_file(path, file_format)
     counted = _count(path, file, limits)
     tables = name_tables if counted.kind in TYPESET_KINDS else join_tables
     reading = _Reading((file,), counted.n_pages, _wanted_ocr(ocr), limits, tables)
-    return Document(str(path), counted.kind, "pt", counted.n_pages, content_hash, reading.pages)
+    return Document(str(path), counted.kind, "pt", counted.n_pages, source.content_hash, reading.pages)
 
 
 def _wanted_ocr(ocr: Ocr | None) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mm_megacontext.document import Page
 from mm_megacontext.errors import ERROR_CODES, ErrorCode, IngestError
-from mm_megacontext.layout import ocr
+from mm_megacontext.layout.page import ocr
 from mm_megacontext.layout.reader import read
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.memory import MegaContext

@@ -165,9 +165,9 @@ ENGINES = Registry[Callable[[], PdfEngine]](
     group="mm_megacontext.layout_engines",
     built_in=BUILT_IN,
 )
-"""Called without arguments in the process that reads a file, see ``workers.serve``: a new one for each file, which can
-write no file, sees of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too much
-memory."""
+"""Called without arguments in the process that reads the file, see ``workers.serve``: a new one for each file, which
+can write no file, sees of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too
+much memory."""
 
 
 def load_engine(name: str) -> PdfEngine:

@@ -11,11 +11,11 @@ from mm_megacontext.document import Page, Region
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.layout.engines.form_values import with_values
 from mm_megacontext.layout.engines.protocol import ModelRegion, OpenPdf, RawPage, RawWord, without_model
-from mm_megacontext.layout.ocr import DPI, NoOcr, Ocr, OcrFailed
 from mm_megacontext.layout.page.disagreement import MAX_SCORE, disagreement, is_doubtful, is_sure
 from mm_megacontext.layout.page.leaders import without_leaders
 from mm_megacontext.layout.page.legibility import is_illegible
 from mm_megacontext.layout.page.neural_regions import fill_regions
+from mm_megacontext.layout.page.ocr import DPI, NoOcr, Ocr, OcrFailed
 from mm_megacontext.layout.page.regions import find_regions
 from mm_megacontext.layout.page.visibility import split_hidden
 from mm_megacontext.workers.messages import first_words

@@ -109,7 +109,7 @@ def _ask_file(args: argparse.Namespace) -> Answer:
 def _start_early(file: Path, options: ReadingOptions) -> None:
     """Let the process that files are read from start while this one imports what takes longest: the model."""
     from mm_megacontext.layout.engines.protocol import candidates
-    from mm_megacontext.layout.reader import is_image_name, is_pdf
+    from mm_megacontext.layout.formats import is_image_name, is_pdf
     from mm_megacontext.workers.messages import Purpose
     from mm_megacontext.workers.start import OriginLost, origin
 

@@ -6,30 +6,21 @@ Openers stand in packages above, and are found by name by the process that worke
 from __future__ import annotations
 
 from collections.abc import Callable
-from pkgutil import resolve_name
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from mm_megacontext.registry import Registry
 from mm_megacontext.workers.allowance import WorkerSettings
 from mm_megacontext.workers.messages import (
     ImageFile,
-    OpenerName,
     OpenPixels,
     Pixels,
     PixelsOpened,
     ReadOverview,
     ReadPixels,
 )
-
-_OPENERS: dict[OpenerName, str] = {
-    "pdf pages": "mm_megacontext.layout.openers:PdfPagesOpener",
-    "pdf pixels": "mm_megacontext.layout.openers:PdfPixelsOpener",
-    "flow": "mm_megacontext.layout.openers:FlowOpener",
-    "image": "mm_megacontext.layout.image_opener:ImageOpener",
-}
-_IMAGE_PIXELS = "mm_megacontext.vision.sources.served:ServedPixels"
 
 
 class OpenFile(Protocol):
@@ -61,12 +52,6 @@ class Opener(Protocol):
         ...
 
 
-def opener(name: OpenerName) -> Opener:
-    """The opener of that name."""
-    made: Opener = resolve_name(_OPENERS[name])()
-    return made
-
-
 class ImagePixels(Protocol):
     """Pixels of an image file that is open in this process."""
 
@@ -79,7 +64,21 @@ class ImagePixels(Protocol):
         ...
 
 
-def image_pixels() -> Callable[[ImageFile], ImagePixels]:
-    """What opens the pixels of image files; raises IngestError, LimitExceeded, MissingExtra."""
-    opens: Callable[[ImageFile], ImagePixels] = resolve_name(_IMAGE_PIXELS)
-    return opens
+OPENERS = Registry[Callable[[], Opener]](
+    "opener of files",
+    group="mm_megacontext.openers",
+    built_in={
+        "pdf pages": "mm_megacontext.layout.openers:PdfPagesOpener",
+        "pdf pixels": "mm_megacontext.layout.openers:PdfPixelsOpener",
+        "flow": "mm_megacontext.layout.openers:FlowOpener",
+        "image": "mm_megacontext.layout.image_opener:ImageOpener",
+    },
+)
+"""By ``messages.OpenerName``: what makes an opener."""
+
+IMAGE_PIXELS = Registry[Callable[[ImageFile], ImagePixels]](
+    "reader of pixels",
+    group="mm_megacontext.image_pixels",
+    built_in={"files": "mm_megacontext.vision.sources.served:ServedPixels"},
+)
+"""What opens the pixels of image files; it raises IngestError, LimitExceeded, MissingExtra."""

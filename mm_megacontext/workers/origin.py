@@ -20,7 +20,7 @@ from typing import Any
 
 from mm_megacontext.workers.allowance import WorkerSettings
 from mm_megacontext.workers.messages import Purpose
-from mm_megacontext.workers.openers import opener
+from mm_megacontext.workers.openers import OPENERS
 from mm_megacontext.workers.serve import run
 
 _MOST_BYTES = 1 << 16
@@ -63,7 +63,7 @@ def _reply(control: socket.socket, value: int | None) -> None:
 
 def _preload(purpose: Purpose) -> None:
     with suppress(Exception):  # whoever asks for it is told why it cannot be loaded
-        opener(purpose.opener).preload(purpose.engine)
+        OPENERS.get(purpose.opener)().preload(purpose.engine)
 
 
 def _fork(control: socket.socket, descriptor: int, request: dict[str, Any]) -> int:

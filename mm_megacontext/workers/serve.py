@@ -26,7 +26,7 @@ from mm_megacontext.workers.messages import (
     first_words,
     most_bytes,
 )
-from mm_megacontext.workers.openers import OpenFile, opener
+from mm_megacontext.workers.openers import OPENERS, OpenFile
 
 _OPEN_FILES = 128
 
@@ -61,7 +61,7 @@ class Worker:
     def _open(self, file: DocumentFile | ImageFile) -> OpenFile:
         if self._held is None or self._held[0] != file:
             self.close()
-            self._held = file, opener(file.purpose.opener).open(file, self._settings)
+            self._held = file, OPENERS.get(file.purpose.opener)().open(file, self._settings)
         return self._held[1]
 
 
