@@ -126,7 +126,8 @@ class MegaContext:
         return memory
 
     def __repr__(self) -> str:
-        held = "closed or empty" if self._store is None else f"{len(self.sources)} sources"
+        n = len(self.sources)
+        held = "not made yet, or closed" if self._store is None else f"{n} source{'' if n == 1 else 's'}"
         return f"<MegaContext {str(self.directory)!r}: {held}, read by {self.base.id}>"
 
     def __enter__(self) -> MegaContext:

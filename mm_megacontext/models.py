@@ -141,8 +141,8 @@ class Model:
                 continue  # what it does not read may be as it likes
             if isinstance(reader, ReadsOwnGists) and gister.id != reader.gister_id:
                 raise IncompatibleGists(
-                    f"the base {reader.id} reads gists of {reader.gister_id}, the {kind} gister makes {gister.id}; give "
-                    "the one that it was trained with, or the model by name"
+                    f"the base {reader.id} reads gists of {reader.gister_id}, the {kind} gister makes {gister.id}; "
+                    "give the one that it was trained with, or the model by name"
                 )
             if gister.slots != reader.gist_slots:
                 raise IncompatibleGists(

@@ -25,6 +25,7 @@ from mm_megacontext.reading.base import Pointed, Reading
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.working_context import Entry
 from mm_megacontext.store.store import Store
+from mm_megacontext.tree.text_gists import MeanTextGister
 from mm_megacontext.vision.gists.tile_gister import MaxPool
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 from tests.tiny import ALWAYS_COPIES, CONFIG, NEVER_COPIES, random_base, random_lens, random_model, tokenizer
@@ -316,7 +317,9 @@ def test_an_answer_from_all_sources_can_be_shown(memory: MegaContext) -> None:
 
 def test_inspect_is_what_is_documented(memory: MegaContext) -> None:
     data = memory.inspect()
-    assert list(data) == ["sources", "nodes_per_lod", "bytes", "base", "gistnet", "encoder"]
+    assert list(data) == [
+        *("sources", "nodes_per_lod", "bytes", "base", "gistnet", "image_gistnet", "encoder", "slots", "image_slots")
+    ]
     assert json.loads(json.dumps(data)) == data
     assert sum(data["nodes_per_lod"].values()) == sum(source["nodes"] for source in data["sources"])
     assert all(list(source)[:4] == ["uri", "kind", "pages", "nodes"] for source in data["sources"])
@@ -490,8 +493,17 @@ def test_a_visual_gister_of_ones_own_makes_the_gists_of_images(tmp_path: Path, b
 
 
 def test_a_visual_gister_of_other_slots(tmp_path: Path, base: NativeBase, lens: Lens) -> None:
-    with pytest.raises(IncompatibleGists, match="makes 2 vectors per gist, the base reads 1"):
-        MegaContext.open(tmp_path / "memory", base=base, lens=lens, gister=MaxPool(slots=2))
+    """What the base reads must have as many as it was trained with; it does not read images."""
+    two = MeanTextGister(base.embed_tokens, base.dim, slots=2)
+    with pytest.raises(IncompatibleGists, match=f"mean-of-2-runs makes 2 vectors per gist, the base {base.id} reads 1"):
+        MegaContext.open(tmp_path / "memory", base=base, lens=lens, text_gister=two)
+    with MegaContext.open(tmp_path / "memory", base=base, lens=lens, gister=MaxPool(slots=2)) as memory:
+        assert memory.ingest(a_png(tmp_path / "photo.png", size=(300, 200))).ingested
+        assert memory.ingest(a_text(tmp_path / "notes.txt")).ingested
+        assert memory.verify() == []
+        assert memory.ask("The passphrase is", budget=600).text == "Quorl-77"
+        with pytest.raises(IncompatibleGists, match="image slots 2, not 1"):
+            MegaContext.open(tmp_path / "memory", base=base, lens=lens, gister=MaxPool())
 
 
 def test_a_lens_of_another_base(tmp_path: Path, base: NativeBase) -> None:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mm_megacontext.vision.gists.gistnet import Cells, GistModule, MaxNet, Text
+from mm_megacontext.vision.gists.gistnet import Cells, GistModule, MaxNet
 from mm_megacontext.weights import load_weights, read_config, save_module, seeded
 
 
@@ -71,8 +71,8 @@ class UnionNet(GistModule):
             x = (x + layer(x)) * exist
         return F.gelu(x).permute(0, 2, 3, 1)
 
-    def forward(self, cells: Cells, text: Text | None = None) -> Float[Tensor, "batch slots dim"]:
-        """One gist per grid; text is not looked at."""
+    def forward(self, cells: Cells) -> Float[Tensor, "batch slots dim"]:
+        """One gist per grid."""
         if cells.level == "patches":
             return self.gists_of(self.features(cells), cells)
         gists: Tensor = self.union(cells)
