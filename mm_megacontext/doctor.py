@@ -55,6 +55,9 @@ REGISTRIES = {
     "visual_gisters": "mm_megacontext.vision.gists.registry:VISUAL_GISTERS",
     "encoders": "mm_megacontext.vision.encoders:ENCODERS",
     "layout_engines": "mm_megacontext.layout.engines.protocol:ENGINES",
+    "tasks": "mm_megacontext.eval.task:TASKS",
+    "systems": "mm_megacontext.eval.systems:SYSTEMS",
+    "metrics": "mm_megacontext.eval.metrics:METRICS",
 }
 """What is chosen by name, and the registry of each."""
 

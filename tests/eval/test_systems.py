@@ -90,7 +90,7 @@ def test_tasks_systems_and_metrics_of_others(model: Model, tmp_path: Path) -> No
                 assert METRICS.get(name)(outcome["first_words"], sample) == 1
     finally:
         for registry, name in ((TASKS, "letters"), (SYSTEMS, "first_words"), (METRICS, "last_digit")):
-            registry.unregister(name)  # type: ignore[attr-defined]
+            registry.unregister(name)
 
 
 def test_a_file_that_cannot_be_read_ends_the_measurement(model: Model, tmp_path: Path) -> None:
