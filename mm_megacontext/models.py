@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mm_megacontext.bases.finder import FINDER_DIR, Finder
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import TINY_DIR
 from mm_megacontext.digests import digest
@@ -158,6 +157,8 @@ def tiny() -> Model:
 
 def finder() -> Model:
     """The finder in the package, which points at objects in pictures."""
+    from mm_megacontext.bases.finder import FINDER_DIR
+
     return open_finder(FINDER_DIR)
 
 
@@ -179,6 +180,8 @@ def open_native(directory: Path) -> Model:
 
 def open_finder(directory: Path) -> Model:
     """What ``mmctx train finder`` wrote."""
+    from mm_megacontext.bases.finder import Finder  # its networks are not imported where text is read
+
     reader = Finder.from_pretrained(directory)
     return Model.of(reader, reader.lens(), visual_gister=reader.gister())
 

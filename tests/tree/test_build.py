@@ -15,12 +15,15 @@ from hypothesis import strategies as st
 
 from mm_megacontext.document import Cell, Document, Line, Page, Region, RegionKind, Table, Unit, Word
 from mm_megacontext.errors import ErrorCode, IngestError
+from mm_megacontext.reading import invariants
+from mm_megacontext.reading.working_context import WorkingContext
 from mm_megacontext.tree.blocks import Block
 from mm_megacontext.tree.build import Gist, Grouper, TreeBuilder, is_one_figure, patch_size
 from mm_megacontext.tree.nodes import GROUP_ARITY, PATCH_PT, PATCH_PX, NodeRow, Written
 from mm_megacontext.tree.text_gists import MeanTextGister
 from mm_megacontext.vision.gists.tile_gister import MeanPool
 from tests.images import assert_rows_equal, tops_of
+from tests.tiny import as_tree
 from tests.tree.test_blocks import PairTokenizer
 
 SIZE = (612.0, 792.0)
@@ -528,3 +531,24 @@ def test_a_gister_is_asked_once_per_region() -> None:
     page = Page(1, SIZE, (text_region(rng, 20), text_region(rng, 20)))
     list(builder.build(document([page])))
     assert Counting.n_calls == 2
+
+
+def test_text_and_figures_may_differ_in_slots() -> None:
+    """What expanding costs is known beforehand. Oracle: the cost after it."""
+    rng = random.Random(3)
+    page = Page(1, SIZE, (text_region(rng, 200), figure(3), text_region(rng, 20), figure(2)))
+    figures_alone = Page(2, SIZE, (figure(3), figure(2)))
+    builder = TreeBuilder("pt", PairTokenizer(), MeanTextGister(embed, 3, slots=4), FakeFigures())
+    rows = [row for batch in builder.build(document([page, figures_alone])) for row in batch]
+    assert {(row.modality, len(row.gist)) for row in rows} == {("text", 4), ("mixed", 4), ("image", 1)}
+    below = {row.index: sum(len(rows[child].gist) for child in row.children) for row in rows if row.children}
+    assert {row.index: row.child_slots for row in rows if row.child_slots is not None} == {
+        index: n for index, n in below.items() if n != len(rows[index].gist) * len(rows[index].children)
+    }
+    assert any(row.child_slots is not None for row in rows)
+    context = WorkingContext.start(as_tree(rows), 10_000)
+    while gists := [entry for entry in context if entry.node.children and not entry.is_expanded]:
+        announced = context.cost + gists[0].expansion_cost
+        context = context.expand([gists[0].id])
+        assert context.cost == announced
+    invariants.check(context, deep=True)
