@@ -37,7 +37,7 @@ SCALE = 20.0
 """Inverse temperature of the ranking by cosine, which is how the vector index ranks."""
 BATCHES_PER_PART = 4
 TRAINING, UNSEEN = 0, 1
-"""Beside the seed, what scenes are drawn for."""
+"""Behind the seed, what scenes are drawn for; their number follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,7 +182,7 @@ class FinderRecipe:
 
     def evaluate(self) -> dict[str, float]:
         """Of the kinds in unseen scenes: how often the tile ranked first among all of them holds one."""
-        rng = np.random.default_rng((self.config.seed, UNSEEN))
+        rng = np.random.default_rng((self.config.seed, UNSEEN, 0))
         tiles = _tiles(rng, self.config.unseen_scenes, self.config.things, empty=1.0)
         asked = self.lens.ask(*self._asked(rng))
         labels, on = self._on_device(tiles)
