@@ -38,8 +38,9 @@ HiddenReason = Literal[
     "in a layer that is off",
     "only in ActualText",
     "not displayed",
+    "visibility_unsure",
 ]
-"""Why a person who looks at the page does not see a text that is in the file."""
+"""Why a person who looks at the page does not see a text that is in the file; "visibility_unsure": or might not."""
 
 FieldKind = Literal["text", "password", "choice", "checkbox", "radio", "button", "signature"]
 

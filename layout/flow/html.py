@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import unquote_to_bytes
 
 from lxml import etree
 
@@ -25,7 +22,7 @@ from mm_megacontext.layout.flow.flow import (
     Unread,
     Unseen,
 )
-from mm_megacontext.layout.flow.html_source import Element, address_of
+from mm_megacontext.layout.flow.html_source import Element, address_of, embedded_image
 from mm_megacontext.layout.flow.html_style import Look, Styles
 from mm_megacontext.layout.flow.html_tables import TableTooLarge, is_data_table, table_rows, to_flow_table
 
@@ -43,7 +40,6 @@ _LISTS = {"ul", "ol", "menu", "dir"}
 _BOLD = {"b", "strong", "th", "dt"}
 _CODE = {"pre", "listing", "xmp"}
 _SPACES = re.compile(r"[ \t\n\r\f]+")
-_DATA = re.compile(r"data:image/[\w.+-]+((?:;[\w=.+-]+)*),(.*)", re.DOTALL | re.IGNORECASE)
 _PT_PER_PX = 0.75
 _SVG_PT = (225.0, 112.5)  # 300 x 150 px, where a drawing does not say
 _MAX_HREF = 2000
@@ -140,7 +136,7 @@ def html_flow(root: Element, fetch: FetchImage, sheets: Iterable[str] = ()) -> F
         fetch: Gives images that come with the page; images written into it are read here.
         sheets: Style sheets that come with the page.
     """
-    return iter(_Walk(fetch, Styles(root, sheets)).through(root, _State(Look())))
+    return iter(_Walk(fetch, Styles(root, sheets, fetch)).through(root, _State(Look())))
 
 
 @dataclass(slots=True)
@@ -199,7 +195,7 @@ class _Walk:
 
     def _state(self, element: Element, outer: _State) -> _State:
         tag = element.tag
-        look = self.styles.look(element, outer.look)
+        look = self.styles.look(element)
         kind, level, depth, href = outer.kind, outer.level, outer.depth, outer.href
         if tag in _HEADINGS:
             kind, level = "heading", _HEADINGS[tag]
@@ -299,20 +295,6 @@ def _own_text(element: Element) -> str:
     return " ".join(texts)
 
 
-def embedded_image(address: str) -> bytes | None:
-    """The image that an address of the scheme ``data:`` holds."""
-    found = _DATA.match(address)
-    if found is None:
-        return None
-    data = unquote_to_bytes(found.group(2))
-    if ";base64" not in found.group(1).lower():
-        return data
-    try:
-        return base64.b64decode(data)
-    except binascii.Error:
-        return None
-
-
 def _joined(items: list[FlowItem]) -> Runs:
     """The paragraphs of a cell as one text with line breaks."""
     runs: list[Run] = []
@@ -354,11 +336,12 @@ def _field_text(element: Element) -> str:
     if element.tag == "select":
         options = list(element.iter("option"))
         chosen = [o for o in options if o.get("selected") is not None] or options[:1]
+        chosen = [o for o in chosen if o.get("hidden") is None]
         return f" {', '.join(''.join(o.itertext()).strip() for o in chosen)} "
     kind = (element.get("type") or "text").lower()
     if kind in ("checkbox", "radio"):
         return " \u2611 " if element.get("checked") is not None else " \u2610 "
-    return "" if kind in ("hidden", "password", "image", "file") else f" {element.get('value') or ''} "
+    return "" if kind in ("hidden", "password", "image", "file") else f" {element.get('value') or element.get('placeholder') or ''} "
 
 
 def _size(element: Element) -> tuple[float, float] | None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import codecs
 import html
 import re
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from lxml import etree
 
@@ -94,6 +97,38 @@ def _character(match: re.Match[str]) -> str:
 
 def _without_nul(text: str) -> str:
     return text.replace("\x00", "\ufffd")
+
+
+_DATA = re.compile(r"data:image/[\w.+-]+((?:;[\w=.+-]+)*),(.*)", re.DOTALL | re.IGNORECASE)
+_SHEET = re.compile(r"\s*data:text/css((?:;[\w=.+-]+)*),(.*)", re.DOTALL | re.IGNORECASE)
+
+
+def embedded_image(address: str) -> bytes | None:
+    """The image that an address of the scheme ``data:`` holds."""
+    found = _DATA.match(address)
+    if found is None:
+        return None
+    data = unquote_to_bytes(found.group(2))
+    if ";base64" not in found.group(1).lower():
+        return data
+    try:
+        return base64.b64decode(data)
+    except binascii.Error:
+        return None
+
+
+def sheet_of_data(address: str) -> str | None:
+    """The style sheet that an address of the scheme ``data:`` holds."""
+    found = _SHEET.match(address)
+    if found is None:
+        return None
+    data = unquote_to_bytes(found.group(2))
+    if ";base64" in found.group(1).lower():
+        try:
+            data = base64.b64decode(data + b"==")
+        except binascii.Error:
+            return None
+    return data.decode("utf-8", "replace")
 
 
 def address_of(element: Element) -> str:

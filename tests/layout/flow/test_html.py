@@ -143,6 +143,42 @@ UNSEEN = {
     "<template>SECRET</template>": "not displayed",
     "<dialog>SECRET</dialog>": "not displayed",
     "<table><tr><td>seen</td><td style='display:none'>SECRET</td></tr></table>": "not displayed",
+    # through variables, nesting, layers, conditions and sheets in addresses
+    "<style>:root{--a:var(--b);--b:none}p.x{display:var(--a)}</style><p class=x>SECRET</p>": "not displayed",
+    "<style>.a{color:red;.x{display:none}}</style><div class=a><p class=x>SECRET</p></div>": "not displayed",
+    "<style>@layer a{p.x{opacity:0}}@layer b,a;</style><p class=x>SECRET</p>": "transparent",
+    "<style>@layer a{#i{display:none!important}}p{display:block!important}</style><p id=i>SECRET</p>": "not displayed",
+    "<style>@media (width >= 300px) and (not print){.x{display:none}}</style><p class=x>SECRET</p>": "not displayed",
+    "<style>@supports not (nosuch:1){.x{display:none}}</style><p class=x>SECRET</p>": "not displayed",
+    "<style>@import 'data:text/css,.x{display:none}';</style><p class=x>SECRET</p>": "not displayed",
+    "<style>@keyframes k{to{opacity:0}}.x{animation:k 0s both}</style><p class=x>SECRET</p>": "transparent",
+    # shorthands, units, calculations, moves that add up
+    '<p style="font:0/1 serif">SECRET</p>': "smaller than 1 pt",
+    '<p style="position:fixed;inset:250% auto auto 0">SECRET</p>': "outside the page",
+    '<p style="margin:0 0 0 calc(-100vw - 10em)">SECRET</p>': "outside the page",
+    '<div style="position:relative;left:-600px"><p style="translate:-600px">SECRET</p></div>': "outside the page",
+    '<p style="transform:rotateY(.25turn)">SECRET</p>': "not displayed",
+    '<p style="transform:rotateX(180deg);backface-visibility:hidden">SECRET</p>': "not displayed",
+    '<p style="clip-path:polygon(0 0, 100% 0, 50% 0)">SECRET</p>': "not displayed",
+    '<p style="max-height:0;overflow:scroll">SECRET</p>': "not displayed",
+    # ink
+    '<div style="opacity:.2"><p style="opacity:.2">SECRET</p></div>': "transparent",
+    '<p style="-webkit-text-fill-color:#fff">SECRET</p>': "no contrast",
+    '<p style="color:oklch(100% 0 0)">SECRET</p>': "no contrast",
+    '<p style="color:color-mix(in srgb, white 99%, black)">SECRET</p>': "no contrast",
+    '<div style="background:linear-gradient(#123,#124)"><p style="color:#123">SECRET</p></div>': "no contrast",
+    # what is not followed, or would need the page to be set
+    '<div style="background:url(x.png)"><p style="color:white">SECRET</p></div>': "visibility_unsure",
+    "<style>p:has(b){display:none}</style><p>SECRET</p>": "visibility_unsure",
+    "<style>@container (width > 1px){.x{display:none}}</style><p class=x>SECRET</p>": "visibility_unsure",
+    "<style>.x::first-line{color:#fff}</style><p class=x>SECRET</p>": "visibility_unsure",
+    '<p style="filter:contrast(0) brightness(9)">SECRET</p>': "visibility_unsure",
+    '<p style="clip-path:url(#c)">SECRET</p>': "visibility_unsure",
+    '<p style="color:rgb(from white r g b)">SECRET</p>': "visibility_unsure",
+    '<div style="background:#fff"><p style="position:relative;z-index:-1">SECRET</p></div>': "visibility_unsure",
+    '<div style="position:relative"><p>SECRET</p><div style="position:absolute;inset:0;background:#fff"></div></div>': (
+        "visibility_unsure"
+    ),
 }
 
 
@@ -170,7 +206,6 @@ SEEN = [
     "<style>@media (max-width:10px){p{display:none}}</style><p>SEEN</p>",
     "<style>p::before{display:none}</style><p>SEEN</p>",
     '<div style="background:black"><p style="color:white">SEEN</p></div>',
-    '<div style="background:url(x.png)"><p style="color:white">SEEN</p></div>',
     '<div style="overflow:hidden;height:100px">SEEN</div>',
     '<div style="visibility:hidden"><p style="visibility:visible">SEEN</p></div>',
     "<details><summary>more</summary>SEEN</details>",
@@ -178,6 +213,21 @@ SEEN = [
     '<p style="color:nosuchcolour">SEEN</p>',
     "<style>} p{display:none</style></style><p style='display:block'>SEEN</p>",
     '<p style="left:-9999px">SEEN</p>',
+    "<style>@layer a{p{display:none}}p{display:block}</style><p>SEEN</p>",
+    "<style>@supports not (display:grid){p{display:none}}</style><p>SEEN</p>",
+    "<style>p,b:::x{display:none}</style><p>SEEN</p>",
+    "<style>:root{--a:var(--a)}p{display:var(--a)}</style><p>SEEN</p>",
+    "<style>[hidden]{display:block}</style><p hidden>SEEN</p>",
+    "<style>p{opacity:0}</style><p style='all:unset'>SEEN</p>",
+    '<div style="position:relative;left:-2000px"><p style="position:relative;left:2000px">SEEN</p></div>',
+    '<span style="width:0;height:0;overflow:hidden">SEEN</span>',
+    '<p style="height:0;padding:20px;overflow:hidden">SEEN</p>',
+    '<p style="color:#fff;text-shadow:0 0 2px #000">SEEN</p>',
+    '<p style="color:#fff;-webkit-text-fill-color:#000">SEEN</p>',
+    '<p style="color:transparent;background:linear-gradient(red,blue);background-clip:text">SEEN</p>',
+    '<div style="position:absolute;top:0;left:0;width:100%;height:60px;background:#fff"></div><p>SEEN</p>',
+    "<object data=x.bin><p>SEEN</p></object>",
+    "<input placeholder=SEEN>",
 ]
 
 
