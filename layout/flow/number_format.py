@@ -104,7 +104,9 @@ def _text(text: str, sections: tuple[Section, ...]) -> Shown:
     section = sections[3] if len(sections) > 3 else next((s for s in sections[-1:] if s.kind == "text"), None)
     if section is None or section.kind == "general":
         return Shown(text)
-    return Shown(_clean("".join(text if token.text == "@" else _literal(token) for token in section.tokens)), section.color)
+    return Shown(
+        _clean("".join(text if token.text == "@" else _literal(token) for token in section.tokens)), section.color
+    )
 
 
 def _number(value: float, sections: tuple[Section, ...], date1904: bool) -> Shown:

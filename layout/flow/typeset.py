@@ -230,7 +230,7 @@ def _unseen(item: Unseen, box: Box) -> Iterator[Region]:
 def _lines(words: Iterable[SetWord], piece: Slice) -> tuple[Line, ...]:
     lines: dict[int, list[Word]] = {}
     for word in words:
-        lines.setdefault(word.line, []).append(Word(word.text, _moved(word.bbox, piece)))
+        lines.setdefault(word.line, []).append(Word(word.text, _moved(word.bbox, piece), script=word.script))
     return tuple(Line(tuple(found)) for found in lines.values())
 
 
