@@ -11,7 +11,8 @@ from mm_megacontext.layout.flow.html_source import Element, parse_xml
 from mm_megacontext.layout.flow.zip_container import ZipContainer
 
 _UNDERSTOOD = {
-    "a14", "p14", "p15", "p159", "wps", "wpg", "wpc", "wpi", "wp14", "w14", "w15", "w16", "w16cid", "w16se", "x14", "x15", "m",
+    "a14", "p14", "p15", "p159", "wps", "wpg", "wpc", "wpi", "wp14", "w14", "w15", "w16", "w16cid", "w16se", "x14",
+    "x15", "m",
 }  # fmt: skip
 """Prefixes of extensions whose alternatives programs of today show; of others, such as 3-D models, the picture."""
 
@@ -73,13 +74,26 @@ def chosen_alternative(element: Element) -> Element | None:
 
 def relations(container: ZipContainer, part: str) -> dict[str, tuple[str, str | None]]:
     """What a part refers to: kind and member by id; the member is None where it is not in the file."""
+    found = {}
+    for entry in _relationships(container, part):
+        target = None if _is_outside(entry) else container.find(part, entry.get("Target") or "")
+        found[entry.get("Id") or ""] = ((entry.get("Type") or "").rpartition("/")[2], target)
+    return found
+
+
+def outside_links(container: ZipContainer, part: str) -> dict[str, str]:
+    """The addresses outside the file that a part refers to, by id."""
+    entries = (entry for entry in _relationships(container, part) if _is_outside(entry))
+    return {entry.get("Id") or "": entry.get("Target") or "" for entry in entries}
+
+
+def _relationships(container: ZipContainer, part: str) -> list[Element]:
     folder, _, name = part.rpartition("/")
     member = f"{folder}/_rels/{name}.rels" if folder else f"_rels/{name}.rels"
     if container.find("", member) is None:
-        return {}
-    found = {}
-    for entry in children(parse_xml(container.read(member)), "Relationship"):
-        is_inside = (entry.get("TargetMode") or "Internal") != "External"
-        target = container.find(part, entry.get("Target") or "") if is_inside else None
-        found[entry.get("Id") or ""] = ((entry.get("Type") or "").rpartition("/")[2], target)
-    return found
+        return []
+    return list(children(parse_xml(container.read(member)), "Relationship"))
+
+
+def _is_outside(entry: Element) -> bool:
+    return entry.get("TargetMode") == "External"
