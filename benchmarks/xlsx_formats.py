@@ -51,7 +51,8 @@ DATE_FORMATS = (
     "d-mmm", "d-mmm-yy", "dddd", "ddd", "dddd, mmmm d, yyyy", "ddd d mmm", "mmmmm", "yyyy", "yy", "d", "dd", "m", "mmm",
     "[$-409]d mmmm yyyy", "[$-F800]dddd, mmmm dd, yyyy", "yyyy\\-mm\\-dd\\Thh:mm:ss", "yyyymmdd", "hh:mm", "h:mm",
     "h:mm:ss", "hh:mm:ss", "h:mm AM/PM", "hh:mm:ss AM/PM", "h AM/PM", "h:mm A/P", "m/d/yyyy h:mm",
-    "d-mmm-yy h:mm AM/PM", "yyyy-mm-dd hh:mm:ss", "mm:ss", "[h]:mm", "[h]:mm:ss", "[hh]:mm", "[m]", "[mm]:ss", "[s]", "mm:ss.0", "h:mm:ss.00",
+    "d-mmm-yy h:mm AM/PM", "yyyy-mm-dd hh:mm:ss", "mm:ss", "[h]:mm", "[h]:mm:ss", "[hh]:mm", "[m]", "[mm]:ss", "[s]",
+    "mm:ss.0", "h:mm:ss.00",
     'd "of" mmmm', 'h"h "mm"m"', "mmm d, yyyy;@",
 )  # fmt: skip
 TEXTS = ("word", "00042", "two words")

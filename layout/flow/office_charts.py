@@ -1,4 +1,4 @@
-"""Charts of any kind, as DrawingML writes them: their titles, and the numbers that the file keeps of them as a table."""
+"""Charts of any kind, as DrawingML writes them: their titles, and the numbers that the file keeps as tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def chart_items(data: bytes) -> Iterator[FlowItem]:
     title = _text(child(chart, "title", "tx"))
     if title:
         yield Paragraph((Run(title),), "caption")
-    for plot in child(chart, "plotArea") if child(chart, "plotArea") is not None else ():
+    area = child(chart, "plotArea")
+    for plot in () if area is None else area:
         series = list(children(plot, "ser"))
         if series:
             table = _table(series)
@@ -58,14 +59,13 @@ def _points(series: Element, *names: str) -> dict[int, str]:
         for cache in (e for e in holder.iter() if isinstance(e.tag, str)):
             if local(cache) not in ("numCache", "numLit", "strCache", "strLit", "lvl"):
                 continue
-            code = child(cache, "formatCode")
+            code_of_all = child(cache, "formatCode")
+            usual = (code_of_all.text if code_of_all is not None else None) or "General"
             for point in children(cache, "pt"):
                 value = child(point, "v")
                 text = (value.text or "") if value is not None else ""
                 if local(cache).startswith("num"):
-                    text = _number(
-                        text, point.get("formatCode") or (code.text if code is not None else None) or "General"
-                    )
+                    text = _number(text, point.get("formatCode") or usual)
                 place = int(number(point.get("idx")))
                 found[place] = f"{text} {found[place]}" if local(cache) == "lvl" and place in found else text
     return found

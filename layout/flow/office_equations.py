@@ -6,6 +6,7 @@ from mm_megacontext.layout.flow.html_source import Element
 from mm_megacontext.layout.flow.office_xml import child, children, local
 
 _MOST_NESTED = 60
+_FENCES = (("begChr", "("), ("endChr", ")"), ("sepChr", "|"))
 _ACCENTS = {"\u0302": "^", "\u0303": "~", "\u0304": "\u0304", "\u0305": "\u0305", "\u20d7": "\u20d7"}
 
 
@@ -61,9 +62,7 @@ def _part(element: Element, depth: int) -> str:
 
 def _delimited(element: Element, depth: int) -> str:
     settings = child(element, "dPr")
-    begin, end, between = (
-        _own(settings, name, usual) for name, usual in (("begChr", "("), ("endChr", ")"), ("sepChr", "|"))
-    )
+    begin, end, between = (_own(settings, name, usual) for name, usual in _FENCES)
     return begin + between.join(linear(part, depth) for part in children(element, "e")) + end
 
 

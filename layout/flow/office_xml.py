@@ -96,4 +96,4 @@ def _relationships(container: ZipContainer, part: str) -> list[Element]:
 
 
 def _is_outside(entry: Element) -> bool:
-    return entry.get("TargetMode") == "External"
+    return str(entry.get("TargetMode")) == "External"

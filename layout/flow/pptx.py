@@ -192,16 +192,16 @@ def _table(table: Element, shape: Shape, looks: SlideLooks) -> Iterator[FlowItem
     n_columns = max((len(row) for row in rows), default=0)
     if not n_columns:
         return
-    if len(rows) * n_columns > _MOST_CELLS:
-        yield Unread(
-            f"a table on it has {len(rows) * n_columns} cells, more than {_MOST_CELLS}: split it", "limit_size"
-        )
+    if (n_cells := len(rows) * n_columns) > _MOST_CELLS:
+        yield Unread(f"a table on it has {n_cells} cells, more than {_MOST_CELLS}: split it", "limit_size")
         return
     has_header = (attribute(child(table, "tblPr"), "firstRow") or "0") in ("1", "true")
     placed = [
-        (_place(y, x, cell), cell) for y, row in enumerate(rows) for x, cell in enumerate(row) if not _is_spanned(cell)
+        (_place(y, x, cell, len(rows), n_columns), cell)
+        for y, row in enumerate(rows)
+        for x, cell in enumerate(row)
+        if not _is_spanned(cell)
     ]
-    placed = [((y, x, min(h, len(rows) - y), min(w, n_columns - x)), cell) for (y, x, h, w), cell in placed]
     n_header = n_header_rows([place for place, _ in placed], len(rows)) if has_header else 0
     cells, unseen = [], list[tuple[str, HiddenReason]]()
     for (y, x, height, width), cell in placed:
@@ -222,11 +222,13 @@ def _cell_runs(cell: Element, shape: Shape, looks: SlideLooks, paper: Papers) ->
         runs += [Run("\n")] if runs and own else []
         runs += own
         unseen += hidden
-    return tuple(runs) if text_of(runs).strip() else (), unseen
+    return tuple(runs) if text_of(tuple(runs)).strip() else (), unseen
 
 
-def _place(row: int, column: int, cell: Element) -> Place:
-    return row, column, max(1, int(number(cell.get("rowSpan"), 1))), max(1, int(number(cell.get("gridSpan"), 1)))
+def _place(row: int, column: int, cell: Element, n_rows: int, n_columns: int) -> Place:
+    """Where a cell stands, and what it spans within the table."""
+    height, width = (max(1, int(number(cell.get(name), 1))) for name in ("rowSpan", "gridSpan"))
+    return row, column, min(height, n_rows - row), min(width, n_columns - column)
 
 
 def _is_spanned(cell: Element) -> bool:

@@ -1,4 +1,4 @@
-"""How text on slides looks: colours, sizes and what is behind it, with all that is taken over from layout and master."""
+"""How text on slides looks: colours, sizes and what is behind it, with what layout and master hand down."""
 
 from __future__ import annotations
 

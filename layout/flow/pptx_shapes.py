@@ -12,6 +12,7 @@ from mm_megacontext.layout.flow.pptx_parts import Placeholder, Slide, is_hidden,
 
 _MOST_GROUPS = 40  # inside each other
 _SHAPES = ("sp", "pic", "graphicFrame", "cxnSp")
+_PLACES = ("off", "ext", "chOff", "chExt")
 _TOUCH = 0.25  # of the height of the lower one of two: so much of a row they may share and still be below each other
 
 
@@ -120,11 +121,10 @@ def _own_box(element: Element) -> Box | None:
 def _inner_frame(group: Element, outer: _Frame) -> _Frame:
     """The frame of what is in a group."""
     place = child(group, "grpSpPr", "xfrm")
-    parts = [child(place, name) for name in ("off", "ext", "chOff", "chExt")]
-    if any(part is None for part in parts):
+    parts = {name: found for name in _PLACES if (found := child(place, name)) is not None}
+    if len(parts) < len(_PLACES):
         return outer
-    offset, extent, inner_offset, inner_extent = parts
-    assert offset is not None and extent is not None and inner_offset is not None and inner_extent is not None
+    offset, extent, inner_offset, inner_extent = (parts[name] for name in _PLACES)
     scale, moved = [], []
     for axis, (at, size) in enumerate((("x", "cx"), ("y", "cy"))):
         inside = number(inner_extent.get(size))
