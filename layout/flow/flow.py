@@ -13,7 +13,7 @@ from typing import Literal
 from mm_megacontext.document import CellRole, HiddenReason, Script
 from mm_megacontext.errors import ErrorCode
 
-ParagraphKind = Literal["text", "heading", "list", "caption", "code"]
+ParagraphKind = Literal["text", "heading", "list", "caption", "code", "header", "footer"]
 
 WIDE_SPACE = "\u00a0" * 6
 """What stands for a tab: wide enough (``blocks.WIDE_GAP``) to part a name from its value, and never made one space."""
