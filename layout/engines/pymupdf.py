@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, HiddenReason
+from mm_megacontext.document import Box, HiddenReason, clean_text
 from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.layout.engines.passwords import spellings, wrong_password
 from mm_megacontext.layout.engines.protocol import (
@@ -26,7 +26,6 @@ from mm_megacontext.layout.engines.protocol import (
     RawPage,
     RawWord,
     Rgb,
-    clean_text,
     clip_box,
     is_outside,
     place_vector,

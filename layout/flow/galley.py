@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mm_megacontext.document import Box, Link, Script
-from mm_megacontext.layout.engines.protocol import clean_text
+from mm_megacontext.document import Box, Link, Script, clean_text
 from mm_megacontext.layout.engines.pymupdf import WHITE_SPACE, pymupdf
 from mm_megacontext.layout.flow.flow import FlowTable, Paragraph, Run, Runs, Unseen
 from mm_megacontext.layout.flow.pictures import ReadyPicture
