@@ -48,6 +48,9 @@ FieldKind = Literal["text", "password", "choice", "checkbox", "radio", "button",
 
 PageStatus = Literal["ok", "degraded", "failed"]
 
+Script = Literal["", "sup", "sub"]
+"""Whether text stands on the line, above it or below it."""
+
 Lines = Annotated[str, "lines"]
 """Text that may have line breaks; all other is of one line."""
 
@@ -63,12 +66,14 @@ class Word:
     """A run of characters without white space, and its box.
 
     ``span`` counts characters in a plain-text source; ``confidence`` is that of OCR, 0 to 1, None for text as it is.
+    ``script`` tells what stands above or below the line: marks of notes, powers, indices.
     """
 
     text: str
     bbox: Box
     span: tuple[int, int] | None = None
     confidence: float | None = None
+    script: Script = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mm_megacontext.document import Box, Link, clean_text
+from mm_megacontext.document import Box, Link, Script, clean_text
 from mm_megacontext.layout.engines.pymupdf import WHITE_SPACE, pymupdf
-from mm_megacontext.layout.flow.flow import FlowTable, Paragraph, Runs, Unseen
+from mm_megacontext.layout.flow.flow import FlowTable, Paragraph, Run, Runs, Unseen
 from mm_megacontext.layout.flow.pictures import ReadyPicture
 
 SetItem = Paragraph | FlowTable | Unseen | ReadyPicture
@@ -25,6 +25,10 @@ _LONG = 1e6  # points: longer than any strip of paragraphs
 _MOST_LETTERS = 24  # of a word that is kept in one piece: longer ones would make tables wider than the page
 _LONG_WORD = re.compile(rf"\S{{{_MOST_LETTERS + 1},}}")
 _BREAK = "\u200b"
+_SEAM = "\u2060"
+"""Stands, without width and without a place to break the line, where a word ends and a mark of another line begins."""
+_SMALL: dict[Script, str] = {"sup": "s", "sub": "u"}
+"""What the names of marks above and below the line begin with."""
 _STYLE = """
 body, p, h1, h2, h3, h4, h5, h6, div, table { margin: 0; padding: 0 }
 body { font-family: serif; color: black; overflow-wrap: break-word }
@@ -38,6 +42,7 @@ td.head { background-color: #eeeeee; font-weight: bold }
 p.list { margin-bottom: 2pt }
 p.caption { font-size: 10pt }
 p.code { font-family: monospace; font-size: 9pt; white-space: pre-wrap }
+sup, sub { font-size: 70% }
 p.unseen { margin: 0; font-size: 1pt }
 """
 _FLAGS = pymupdf.TEXTFLAGS_WORDS & ~pymupdf.TEXT_PRESERVE_LIGATURES & ~pymupdf.TEXT_MEDIABOX_CLIP
@@ -54,6 +59,7 @@ class SetWord:
     Attributes:
         line: Words of one line have one number.
         item, cell: What it is of; ``cell`` is -1 outside tables.
+        script: Whether it stands above or below the line.
     """
 
     text: str
@@ -61,6 +67,7 @@ class SetWord:
     line: int
     item: int
     cell: int
+    script: Script = ""
 
 
 @dataclass(slots=True)
@@ -98,8 +105,8 @@ def set_galley(items: Sequence[SetItem], width: float) -> Galley:
         story, filled, places = _placed(text, archive, filled[2])
     display = _drawn(story, filled)
     galley = Galley(display, max(width, filled[2]), filled[3], items, *_boxes(items, places))
-    galley.words = _words(galley)
-    galley.links = [Link(box, uri=hrefs[name]) for name, box in places if name in hrefs and box[2] > box[0]]
+    galley.words = _words(galley, places)
+    galley.links = [Link(box, uri=hrefs[name]) for name, box in places if hrefs.get(name) and box[2] > box[0]]
     return galley
 
 
@@ -174,17 +181,34 @@ def _table(table: FlowTable, name: str, hrefs: dict[str, str]) -> str:
 
 
 def _text(runs: Runs, hrefs: dict[str, str]) -> str:
-    parts = []
+    parts: list[str] = []
+    before = ""
     for run in runs:
-        text = _LONG_WORD.sub(_in_pieces, clean_lines(run.text))
+        text = _LONG_WORD.sub(_in_pieces, clean_lines(run.text).replace(_SEAM, ""))
+        script, before = script_of(run, before), run.text or before
         text = html.escape(text).replace("\n", "<br>")
         text = f"<b>{text}</b>" if run.bold else text
+        if run.script:
+            text = f"<{run.script}>{text}</{run.script}>"
+        if script:
+            name = f"{_SMALL[script]}{len(hrefs)}"
+            hrefs[name] = ""
+            text = f'{_SEAM}<span id="{name}">{text}</span>{_SEAM}'
         if run.href is not None:
             name = f"a{len(hrefs)}"
             hrefs[name] = clean_text(run.href)
             text = f'<a id="{name}">{text}</a>'
         parts.append(text)
     return "".join(parts)
+
+
+def script_of(run: Run, before: str) -> Script:
+    """What stands apart as a mark: all above the line, and below it what would make another number of digits.
+
+    >>> script_of(Run("3", script="sup"), "95"), script_of(Run("2", script="sub"), "H")
+    ('sup', '')
+    """
+    return run.script if run.script == "sup" or before[-1:].isdigit() else ""
 
 
 def clean_lines(text: str) -> str:
@@ -216,20 +240,22 @@ def _grown(box: Box) -> Box:
     return (x0 - CELL_PADDING, y0 - CELL_PADDING, x1 + CELL_PADDING, y1 + CELL_PADDING)
 
 
-def _words(galley: Galley) -> list[SetWord]:
+def _words(galley: Galley, named: Sequence[tuple[str, Box]]) -> list[SetWord]:
     """The words of the strip, each with what it is of: both are in the order of the items."""
+    marks = [(script, box) for name, box in named for script, first in _SMALL.items() if name[0] == first]
     page = pymupdf.TextPage(galley.display.get_textpage(_FLAGS))
     places = _text_places(galley)
     words, at = [], 0
     pictures = [box for item, box in zip(galley.items, galley.boxes, strict=True) if isinstance(item, ReadyPicture)]
-    for x0, y0, x1, y1, text, block, line, _ in page.extractWORDS(WHITE_SPACE):
+    for x0, y0, x1, y1, text, block, line, _ in page.extractWORDS(WHITE_SPACE + _SEAM):
         text = clean_text(text).strip()
         x, y = (x0 + x1) / 2, (y0 + y1) / 2
         if not text or not places or any(_holds(box, x, y) for box in pictures):
             continue
         at = next((i for i in _from(at, len(places)) if _holds(places[i][2], x, y)), at)
         index, cell, _ = places[at]
-        words.append(SetWord(text, (x0, y0, x1, y1), block << 20 | line, index, cell))
+        script: Script = next((script for script, box in marks if box[2] > box[0] and _holds(box, x, y)), "")
+        words.append(SetWord(text, (x0, y0, x1, y1), block << 20 | line, index, cell, script))
     return words
 
 

@@ -26,7 +26,7 @@ from mm_megacontext.layout.flow.html_source import decode_html, parse_html
 from mm_megacontext.layout.flow.typeset import TypesetFile
 from mm_megacontext.layout.flow.zip_container import ZipContainer, ZipKind
 
-_OFFICE = {"docx": "mammoth", "xlsx": "openpyxl", "pptx": "pptx"}
+_OFFICE = {"docx": "mammoth", "xlsx": "lxml", "pptx": "lxml"}
 """What each office format is read by."""
 _ENCODINGS = (
     "utf-8 utf-16 utf-16-le utf-16-be cp866 iso8859-2 iso8859-3 iso8859-4 iso8859-5 iso8859-6 iso8859-7 iso8859-8 "

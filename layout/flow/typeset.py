@@ -11,14 +11,17 @@ import numpy.typing as npt
 
 from mm_megacontext.document import Box, Cell, Line, Link, Page, Region, Table, Word, union
 from mm_megacontext.errors import ErrorCode, IngestError
+from mm_megacontext.invisible_text import WHY, told_apart
 from mm_megacontext.layout.engines.pymupdf import PyMuPdfEngine, pymupdf
 from mm_megacontext.layout.flow.flow import (
     Flow,
     FlowCell,
+    FlowItem,
     FlowTable,
     NewPage,
     Paragraph,
     Picture,
+    Runs,
     Unread,
     Unseen,
     length_of,
@@ -124,7 +127,7 @@ class TypesetFile:
         """The flow as strips of a limited number of items."""
         items: list[SetItem] = []
         n_letters = 0
-        for item in flow:
+        for item in (part for whole in flow for part in _told_apart(whole)):
             if isinstance(item, (NewPage, FlowTable, Unread)) or len(items) >= _MOST_ITEMS:
                 yield from self._strip(items)
                 items, n_letters = [], 0
@@ -165,6 +168,31 @@ class TypesetFile:
         if any(isinstance(item, ReadyPicture) and not galley.is_drawn(i) for i, item in enumerate(items)):
             yield Unread("a picture on it cannot be drawn", "corrupt")
         yield galley
+
+
+def _told_apart(item: FlowItem) -> Iterator[FlowItem]:
+    """An item without invisible characters, and what these say: setting the text would lose it."""
+    if isinstance(item, Paragraph):
+        runs, unseen = _seen_runs(item.runs)
+        if runs or not unseen:
+            yield replace(item, runs=runs)
+    elif isinstance(item, FlowTable):
+        found = [_seen_runs(cell.runs) for cell in item.cells]
+        yield replace(item, cells=tuple(replace(c, runs=r) for c, (r, _) in zip(item.cells, found, strict=True)))
+        unseen = [text for _, texts in found for text in texts]
+    else:
+        yield item
+        return
+    for text in unseen:
+        yield Unseen(text, WHY)
+
+
+def _seen_runs(runs: Runs) -> tuple[Runs, list[str]]:
+    found = [told_apart(run.text) for run in runs]
+    if not any(unseen for _, unseen in found):
+        return runs, []
+    seen = tuple(replace(run, text=text) for run, (text, _) in zip(runs, found, strict=True) if text)
+    return seen, [text for _, unseen in found for text in unseen]
 
 
 def _band(
@@ -230,7 +258,7 @@ def _unseen(item: Unseen, box: Box) -> Iterator[Region]:
 def _lines(words: Iterable[SetWord], piece: Slice) -> tuple[Line, ...]:
     lines: dict[int, list[Word]] = {}
     for word in words:
-        lines.setdefault(word.line, []).append(Word(word.text, _moved(word.bbox, piece)))
+        lines.setdefault(word.line, []).append(Word(word.text, _moved(word.bbox, piece), script=word.script))
     return tuple(Line(tuple(found)) for found in lines.values())
 
 

@@ -17,6 +17,7 @@ from typing import TextIO
 
 from mm_megacontext.document import Cell, Document, Line, Page, Region, SourceKind, Table, Word, union
 from mm_megacontext.layout.across_pages.continued_tables import name_tables
+from mm_megacontext.layout.text.delimited import DELIMITED_SUFFIXES, delimited_events
 from mm_megacontext.layout.text.markdown import Event, FormFeed, Gap, Rows, SourceText, markdown_events
 from mm_megacontext.source_file import SourceFile
 
@@ -71,12 +72,15 @@ def _utf16_without_mark(head: bytes) -> str | None:
 
 
 def read_text(file: SourceFile, encoding: str, *, is_markdown: bool) -> Document:
-    """A text or Markdown file as a document; ``encoding`` is what ``text_encoding`` found."""
+    """A text, table of text or Markdown file as a document; ``encoding`` is what ``text_encoding`` found."""
+    events_of = (
+        markdown_events if is_markdown else delimited_events if file.suffix in DELIMITED_SUFFIXES else _text_events
+    )
 
     def pages() -> Iterator[Page]:
         with file.path.open(encoding=encoding, newline="") as stream:
             lines = _source_lines(stream)
-            yield from name_tables(_pages(markdown_events(lines) if is_markdown else _text_events(lines)))
+            yield from name_tables(_pages(events_of(lines)))
 
     n_pages = sum(1 for _ in pages())
     kind: SourceKind = "markdown" if is_markdown else "text"
@@ -119,6 +123,7 @@ class _Grid:
     def __init__(self) -> None:
         self._number = 1
         self._row = 0
+        self._columns = 0  # that tables take which are wider than the page
         self._regions: list[Region] = []
         self._lines: list[Line] = []
         self._n_rows_before = 0  # of the table that is open, on pages before
@@ -141,8 +146,9 @@ class _Grid:
     def finish_page(self) -> Page:
         """The page so far; the next one starts empty."""
         self._close_region()
-        page = Page(self._number, PAGE_SIZE, tuple(self._regions), engine="text")
-        self._number, self._row, self._regions = self._number + 1, 0, []
+        size = (max(PAGE_SIZE[0], 2 * MARGIN + CELL[0] * self._columns), PAGE_SIZE[1])
+        page = Page(self._number, size, tuple(self._regions), engine="text")
+        self._number, self._row, self._columns, self._regions = self._number + 1, 0, 0, []
         return page
 
     def _put_text(self, text: SourceText) -> Iterator[Page]:
@@ -178,6 +184,7 @@ class _Grid:
                 self._close_table(cells, n_rows, len(widths))
                 cells, n_rows = [], 0
                 yield self.finish_page()
+            self._columns = max(self._columns, starts[-1] + widths[-1])
             height = min(height, ROWS)  # a cell taller than a page is cut
             for column, part in enumerate(parts):
                 lines = tuple(_line(pieces, self._row + i) for i, pieces in enumerate(part[:ROWS]))
@@ -265,9 +272,9 @@ def _box(column: int, row: int, width: int, height: int) -> tuple[float, float, 
 
 
 def _column_layout(table: Rows) -> tuple[list[int], list[int]]:
-    """Start and width of each column, in cells; a table wider than the page is squeezed in proportion."""
+    """Start and width of each column, in cells; a table wider than the page is squeezed, unless it widens the page."""
     wanted = [max(3, *(_width(row[i].text.strip(), 0) for row in table.rows)) for i in range(len(table.rows[0]))]
-    free = COLUMNS - _COLUMN_GAP * (len(wanted) - 1)
+    free = max(COLUMNS - _COLUMN_GAP * (len(wanted) - 1), sum(table.widths))
     widths = wanted
     if sum(wanted) > free:
         share = max(1, free // len(wanted))

@@ -27,7 +27,7 @@ import pptx.util
 
 from mm_megacontext.document import Page
 from mm_megacontext.errors import IngestError
-from mm_megacontext.layout.flow.xlsx import shown
+from mm_megacontext.layout.flow.number_format import shown
 from mm_megacontext.layout.reader import read
 from mm_megacontext.tree.blocks import WIDE_GAP
 from tests.layout.flow.test_html import png
@@ -79,7 +79,8 @@ def test_word(tmp_path: Path) -> None:
         ("text", None, "tiny", "smaller than 1 pt"),
         ("text", None, "The rent is 1,250 per month and due.", None),
         ("list", None, "\u2022 First\n\u2022 Second", None),
-        ("table", None, "Name Value North 10 both", None),
+        ("table", None, "Value North 10 both", None),
+        ("text", None, "Name", "no contrast"),
         ("figure", None, "", None),
         ("caption", None, "Figure 1: red", None),
         ("text", None, "Annex", None),
@@ -164,14 +165,14 @@ def test_workbook(tmp_path: Path) -> None:
         (0.1, "General", "0.1"),
         (-1234.5, "$#,##0.00", "-$1,234.50"),
         (0.256, "0%", "26%"),
-        (12345, '#,##0" km"', "12,345"),
+        (12345, '#,##0" km"', "12,345 km"),
         (12345.678, "0.00E+00", "1.23E+04"),
         (False, "General", "FALSE"),
         ("  text ", "@", "text"),
     ],
 )
 def test_numbers_as_they_are_shown(value: Any, number_format: str, text: str) -> None:
-    assert shown(value, number_format) == text
+    assert shown(value, number_format).text == text
 
 
 def test_slides(tmp_path: Path) -> None:
