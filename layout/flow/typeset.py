@@ -27,9 +27,10 @@ from mm_megacontext.layout.flow.flow import (
     length_of,
     parts_of,
 )
-from mm_megacontext.layout.flow.galley import Galley, SetItem, SetWord, StripTooLong, clean_lines, set_galley
+from mm_megacontext.layout.flow.galley import Galley, SetItem, StripTooLong, clean_lines, set_galley
 from mm_megacontext.layout.flow.pagination import MARGIN, PAGE_HEIGHT, PAGE_WIDTH, ROOM, Paginator, Slice
 from mm_megacontext.layout.flow.pictures import PictureUnread, ReadyPicture, make_ready
+from mm_megacontext.layout.flow.pieces import SetWord
 from mm_megacontext.layout.page.captions import bind_captions
 
 _WIDTH = PAGE_WIDTH - 2 * MARGIN
