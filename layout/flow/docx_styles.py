@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from mm_megacontext.errors import IngestError
-from mm_megacontext.layout.flow.html_source import Element, parse_xml
+from mm_megacontext.layout.flow.html_source import Element
 from mm_megacontext.layout.flow.office_colors import OFFICE_THEME, Rgb, Theme, hex_rgb, read_theme, tinted
-from mm_megacontext.layout.flow.office_xml import attribute, child, children, local
+from mm_megacontext.layout.flow.office_xml import attribute, child, children, local, parse_deep
 from mm_megacontext.layout.flow.zip_container import ZipContainer
 
 _MOST_BASED = 30  # styles that are based on each other
@@ -200,6 +200,6 @@ def _optional(container: ZipContainer, member: str) -> Element | None:
     if container.find("", member) is None:
         return None
     try:
-        return parse_xml(container.read(member))
+        return parse_deep(container.read(member))
     except (etree.XMLSyntaxError, IngestError):
         return None

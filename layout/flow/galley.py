@@ -188,12 +188,12 @@ def _text(runs: Runs, hrefs: dict[str, str]) -> str:
         script, before = script_of(run, before), run.text or before
         text = html.escape(text).replace("\n", "<br>")
         text = f"<b>{text}</b>" if run.bold else text
-        if run.script:
-            text = f"<{run.script}>{text}</{run.script}>"
         if script:
             name = f"{_SMALL[script]}{len(hrefs)}"
             hrefs[name] = ""
-            text = f'{_SEAM}<span id="{name}">{text}</span>{_SEAM}'
+            text = f'{_SEAM}<{script} id="{name}">{text}</{script}>{_SEAM}'
+        elif run.script:
+            text = f"<{run.script}>{text}</{run.script}>"
         if run.href is not None:
             name = f"a{len(hrefs)}"
             hrefs[name] = clean_text(run.href)
