@@ -115,8 +115,7 @@ class DocxStyles:
         if own is not None:
             return own
         row, table = cell.getparent(), next((e for e in cell.iterancestors() if local(e) == "tbl"), None)
-        rows = [] if table is None else list(children(table, "tr"))
-        is_first = bool(rows) and row is rows[0] and _header_is_styled(table)
+        is_first = row is not None and row is child(table, "tr") and _header_is_styled(table)
         of_table = self.shade(child(table, "tblPr"))
         if of_table is not None:
             return of_table
