@@ -5,6 +5,7 @@ Files of the strict kind of OOXML have other namespaces than those of the transi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from lxml import etree
@@ -52,6 +53,8 @@ def number(text: str | None, otherwise: float = 0.0) -> float:
     try:
         value = float((text or "").rstrip("%"))
     except ValueError:
+        return otherwise
+    if not math.isfinite(value):
         return otherwise
     return value * 1000 if (text or "").endswith("%") else value
 

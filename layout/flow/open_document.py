@@ -99,8 +99,7 @@ def _office_reader(kind: ZipKind, source: str) -> Callable[[ZipContainer, bytes]
             importlib.import_module(library)
     except ImportError as e:
         raise IngestError(
-            f"{kind.upper()} files are read by {library}, which is not installed: "
-            "pip install 'mm-megacontext[office]'",
+            f"{kind.upper()} files are read by {library}, which is not installed: pip install 'mm-megacontext[office]'",
             source=source,
             code="missing_extra",
         ) from e

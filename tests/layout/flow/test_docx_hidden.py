@@ -152,6 +152,20 @@ SHOWN = {
         anchored(word_box('<a:solidFill><a:schemeClr val="dk2"/></a:solidFill>', f"<w:rPr>{WHITE}</w:rPr>")),
         "",
     ),
+    "white over a picture that fills the page": (
+        '<w:p><w:r><w:drawing><wp:anchor behindDoc="1"><wp:extent cx="7772400" cy="10058400"/></wp:anchor></w:drawing>'
+        "</w:r></w:p>" + run(WHITE),
+        "",
+    ),
+    "white over a shape beside its own": (
+        anchored(
+            '<wpg:wgp xmlns:wpg="http://schemas.microsoft.com/office/word/2010/wordprocessingGroup"><wps:wsp><wps:spPr>'
+            '<a:solidFill><a:srgbClr val="102030"/></a:solidFill></wps:spPr></wps:wsp>'
+            + word_box("<a:noFill/>", f"<w:rPr>{WHITE}</w:rPr>")
+            + "</wpg:wgp>"
+        ),
+        "",
+    ),
     "result of a field": (
         '<w:p><w:r><w:fldChar w:fldCharType="begin"/></w:r><w:r><w:instrText>DATE</w:instrText></w:r><w:r><w:fldChar '
         'w:fldCharType="separate"/></w:r><w:r>' + SECRET + '</w:r><w:r><w:fldChar w:fldCharType="end"/></w:r></w:p>',

@@ -127,6 +127,10 @@ HIDDEN: dict[str, tuple[Change, str]] = {
     "made to fit": (shrunk, "smaller than 1 pt"),
     "in a group beside the slide": (moved_group, "outside the page"),
     "covered": (covered, "under an image"),
+    "covered by a picture": (
+        lambda slide, box: slide.shapes.add_picture(io.BytesIO(png(20, 10)), 0, 0, Inches(9), Inches(7)) and None,
+        "under an image",
+    ),
     "in a cell": (in_a_table, "no contrast"),
     "size": (lambda slide, box: setattr(run_of(box).font, "size", Pt(1)), "smaller than 1 pt"),
 }  # fmt: skip

@@ -76,6 +76,12 @@ def row(**look: Any) -> Change:
     return change
 
 
+def flat(sheet: Any) -> None:
+    sheet.sheet_format.defaultRowHeight = 0
+    for number_of_row in (1, 2):
+        sheet.row_dimensions[number_of_row].height = 15
+
+
 def column(sheet: Any, cell: Any) -> None:
     sheet["D5"], cell.value = cell.value, None
     sheet.column_dimensions["D"].width = 0.1
@@ -103,6 +109,7 @@ HIDDEN: dict[str, tuple[Change, str]] = {
     "grey on the same grey": (both(font(color="FF808080"), fill("FF848484")), "no contrast"),
     "colour of the format": (number(5777999, "[White]0"), "no contrast"),
     "size": (font(sz=1), "smaller than 1 pt"),
+    "flat rows": (lambda sheet, cell: flat(sheet), "not displayed"),
     "flat row": (row(height=0.5), "not displayed"),
     "narrow column": (column, "not displayed"),
     "in a merged cell": (merged, "not displayed"),
