@@ -9,7 +9,7 @@ from lxml import etree
 
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.flow.docx_parts import ready_part
-from mm_megacontext.layout.flow.docx_styles import DocxStyles, is_on
+from mm_megacontext.layout.flow.docx_styles import DocxStyles, is_on, optional_part
 from mm_megacontext.layout.flow.flow import WIDE_SPACE, FlowItem, Paragraph, Run, Unread
 from mm_megacontext.layout.flow.html_source import Element
 from mm_megacontext.layout.flow.office_xml import attribute, child, children, local, parse_deep, relations
@@ -53,8 +53,7 @@ def _pieces(paragraph: Element) -> Iterator[str]:
 
 def _shown(container: ZipContainer, kind: str) -> Iterator[str]:
     """The references to headers or footers that some page has."""
-    settings = parse_deep(container.read(_SETTINGS)) if container.find("", _SETTINGS) else None
-    has_even = is_on(child(settings, "evenAndOddHeaders"))
+    has_even = is_on(child(optional_part(container, _SETTINGS), "evenAndOddHeaders"))
     for section in (e for e in parse_deep(container.read(_DOCUMENT)).iter() if local(e) == "sectPr"):
         for reference in children(section, f"{kind}Reference"):
             on = {"first": is_on(child(section, "titlePg")), "even": has_even}

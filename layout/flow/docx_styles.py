@@ -182,20 +182,21 @@ def read_docx_styles(container: ZipContainer) -> DocxStyles:
         styles.theme = OFFICE_THEME if theme is None else read_theme(container.read(theme))
     except (etree.XMLSyntaxError, IngestError):
         styles.theme = OFFICE_THEME
-    root = _optional(container, "word/styles.xml")
+    root = optional_part(container, "word/styles.xml")
     styles.defaults = child(root, "docDefaults")
     for style in children(root, "style"):
         identity = attribute(style, "styleId") or ""
         styles.styles[identity] = style
         if attribute(style, "default") in ("1", "true"):
             styles.usual[attribute(style, "type") or ""] = identity
-    background = child(_optional(container, "word/document.xml"), "background")
-    if background is not None and is_on(child(_optional(container, "word/settings.xml"), "displayBackgroundShape")):
+    background = child(optional_part(container, "word/document.xml"), "background")
+    if background is not None and is_on(child(optional_part(container, "word/settings.xml"), "displayBackgroundShape")):
         styles.page = styles.color(background, "color", "theme")
     return styles
 
 
-def _optional(container: ZipContainer, member: str) -> Element | None:
+def optional_part(container: ZipContainer, member: str) -> Element | None:
+    """The root of a part that a document can do without; None where it has none that can be read."""
     if container.find("", member) is None:
         return None
     try:

@@ -36,7 +36,7 @@ class SlideLooks:
         self._background = self._of_background()
 
     def why_covered(self, shape: Shape) -> HiddenReason | None:
-        """Whether something opaque lies over all of a shape, on a slide where nothing moves; tables grow over their box."""
+        """Whether something opaque lies over all of a shape, on a slide where nothing moves. Tables grow."""
         if self._moves or shape.box is None or shape.kind != "sp":
             return None
         for other in self._painted[shape.depth + 1 :]:

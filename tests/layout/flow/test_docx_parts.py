@@ -10,7 +10,7 @@ pytest.importorskip("pymupdf")
 pytest.importorskip("mammoth")
 
 from mm_megacontext.layout.reader import read
-from tests.layout.flow.office_files import docx_file, link, told
+from tests.layout.flow.office_files import changed, docx_file, link, told
 
 
 def paragraph(*runs: str) -> str:
@@ -121,6 +121,14 @@ def test_what_lies_too_deep_costs_itself_alone(tmp_path: Path) -> None:
         read(docx_file(tmp_path / "a.docx", paragraph(text("before")) + deep + paragraph(text("after")))).pages()
     )
     assert [region.text for page in pages for region in page.regions] == ["before", "after"]
+
+
+@pytest.mark.parametrize("name", ["numbering", "footnotes", "styles", "settings"])
+def test_a_part_that_a_document_can_do_without_costs_what_it_gives(name: str, tmp_path: Path) -> None:
+    path = docx_file(tmp_path / "a.docx", paragraph(text("Body")), links=link("n", name, f"{name}.xml"))
+    (page,) = read(changed(path, {f"word/{name}.xml": "<w:broken"})).pages()
+    assert page.text == "Body"
+    assert (page.problem is not None) == (name != "settings")  # which give no text
 
 
 def test_a_new_box_is_read_once(tmp_path: Path) -> None:
