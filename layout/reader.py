@@ -59,7 +59,8 @@ def read(
 
 def _pages_told_apart(document: Document) -> Iterator[Page]:
     """The pages of a document of any kind, with what is written in invisible characters apart from what is seen."""
-    return map(page_told_apart, document.pages())
+    for page in document.pages():
+        yield page_told_apart(page)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ REQUIRED = {
 
 EXTRAS = {
     "pymupdf": ("pymupdf",),
-    "office": ("mammoth", "openpyxl", "pymupdf", "python-pptx"),
+    "office": ("mammoth", "pymupdf"),
     "hf": ("peft", "transformers"),
     "vision": ("open_clip_torch", "timm"),
     "vips": ("pyvips",),

@@ -16,7 +16,9 @@ from dataclasses import replace
 from itertools import chain
 from typing import Literal
 
-from mm_megacontext.errors import ErrorCode
+from lxml import etree
+
+from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.layout.flow.docx_margins import margin_items
 from mm_megacontext.layout.flow.docx_parts import (
     CLOSE,
@@ -35,7 +37,13 @@ from mm_megacontext.layout.flow.html_source import parse_html
 from mm_megacontext.layout.flow.office_xml import relations
 from mm_megacontext.layout.flow.zip_container import ZipContainer
 
-_PARTS = ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml")
+_DOCUMENT = "word/document.xml"
+_SPACE = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+_OTHERS = {
+    f"word/{name}.xml": f'<w:{name} xmlns:w="{_SPACE}"/>'.encode()
+    for name in ("footnotes", "endnotes", "comments", "numbering", "styles")
+}
+"""Parts that a document can do without, and what stands for them when they cannot be read."""
 _MARGINS: tuple[Literal["header", "footer"], ...] = ("header", "footer")
 _STYLES = """
 p[style-name='Title'] => h1:fresh
@@ -61,20 +69,31 @@ def docx_flow(container: ZipContainer, data: bytes) -> Flow:
 
     container.refuse_doctypes()
     styles = read_docx_styles(container)
-    converted = mammoth.convert_to_html(io.BytesIO(_made_ready(container, data, styles)), style_map=_STYLES)
+    problems: list[Unread] = []
+    converted = mammoth.convert_to_html(io.BytesIO(_made_ready(container, data, styles, problems)), style_map=_STYLES)
     root = parse_html(f"<html><body>{converted.value.replace(chr(9), WIDE_SPACE)}</body></html>")
     body = iter(()) if root is None else html_flow(root, lambda address: None)
     headers, footers = (margin_items(container, styles, kind) for kind in _MARGINS)
-    return _without_marks(chain(headers, body, footers))
+    return _without_marks(chain(problems, headers, body, footers))
 
 
-def _made_ready(container: ZipContainer, data: bytes, styles: DocxStyles) -> bytes:
-    """The same document with marks in its text, see ``docx_parts``."""
-    changed = {
-        name: ready_part(container.read(name), styles, relations(container, name))
-        for name in _PARTS
-        if container.find("", name)
-    }
+def _made_ready(container: ZipContainer, data: bytes, styles: DocxStyles, problems: list[Unread]) -> bytes:
+    """The same document with marks in its text, see ``docx_parts``, and without parts that cannot be read.
+
+    Args:
+        container: The document.
+        data: Its bytes.
+        styles: Of it.
+        problems: What cannot be read is added to these.
+    """
+    changed = {_DOCUMENT: ready_part(container.read(_DOCUMENT), styles, relations(container, _DOCUMENT))}
+    for name, empty in _OTHERS.items():
+        if container.find("", name):
+            try:
+                changed[name] = ready_part(container.read(name), styles, relations(container, name))
+            except (etree.XMLSyntaxError, IngestError):
+                problems.append(Unread(f"{name} in it cannot be read: what it gives is left out", "corrupt"))
+                changed[name] = empty
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as new:
         for member in dict.fromkeys(old.namelist()):

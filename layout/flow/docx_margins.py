@@ -9,10 +9,10 @@ from lxml import etree
 
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.flow.docx_parts import ready_part
-from mm_megacontext.layout.flow.docx_styles import DocxStyles, is_on
+from mm_megacontext.layout.flow.docx_styles import DocxStyles, is_on, optional_part
 from mm_megacontext.layout.flow.flow import WIDE_SPACE, FlowItem, Paragraph, Run, Unread
-from mm_megacontext.layout.flow.html_source import Element, parse_xml
-from mm_megacontext.layout.flow.office_xml import attribute, child, children, local, relations
+from mm_megacontext.layout.flow.html_source import Element
+from mm_megacontext.layout.flow.office_xml import attribute, child, children, local, parse_deep, relations
 from mm_megacontext.layout.flow.zip_container import ZipContainer
 
 _DOCUMENT, _SETTINGS = "word/document.xml", "word/settings.xml"
@@ -27,7 +27,7 @@ def margin_items(container: ZipContainer, styles: DocxStyles, kind: Literal["hea
         if part is None:
             continue
         try:
-            root = etree.fromstring(ready_part(container.read(part), styles, relations(container, part)))
+            root = parse_deep(ready_part(container.read(part), styles, relations(container, part)))
         except (etree.XMLSyntaxError, IngestError) as e:
             what = (str(e).splitlines() or [""])[0][:120]
             yield Unread(f"a {kind} of it cannot be read ({what}): save the file anew", "corrupt")
@@ -53,9 +53,8 @@ def _pieces(paragraph: Element) -> Iterator[str]:
 
 def _shown(container: ZipContainer, kind: str) -> Iterator[str]:
     """The references to headers or footers that some page has."""
-    settings = parse_xml(container.read(_SETTINGS)) if container.find("", _SETTINGS) else None
-    has_even = is_on(child(settings, "evenAndOddHeaders"))
-    for section in (e for e in parse_xml(container.read(_DOCUMENT)).iter() if local(e) == "sectPr"):
+    has_even = is_on(child(optional_part(container, _SETTINGS), "evenAndOddHeaders"))
+    for section in (e for e in parse_deep(container.read(_DOCUMENT)).iter() if local(e) == "sectPr"):
         for reference in children(section, f"{kind}Reference"):
             on = {"first": is_on(child(section, "titlePg")), "even": has_even}
             if on.get(attribute(reference, "type") or "default", True):

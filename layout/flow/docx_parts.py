@@ -16,7 +16,7 @@ from mm_megacontext.layout.flow.docx_styles import DocxStyles
 from mm_megacontext.layout.flow.docx_visibility import DocxLooks
 from mm_megacontext.layout.flow.html_source import Element
 from mm_megacontext.layout.flow.office_equations import linear
-from mm_megacontext.layout.flow.office_xml import attribute, child, children, chosen_alternative, local
+from mm_megacontext.layout.flow.office_xml import attribute, child, children, chosen_alternative, local, parse_deep
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 OPEN, CLOSE = "\ue0f0", "\ue0f1"
@@ -44,10 +44,7 @@ def ready_part(data: bytes, styles: DocxStyles, links: dict[str, tuple[str, str 
         styles: Of the document.
         links: What the part refers to, see ``office_xml.relations``.
     """
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, remove_pis=True
-    )
-    root = etree.fromstring(data, parser)
+    root = parse_deep(data)
     _choose_alternatives(root)
     _mark_texts(root, DocxLooks(styles, root))
     _write_equations(root)

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from mm_megacontext.errors import IngestError
-from mm_megacontext.layout.flow.html_source import Element, parse_xml
+from mm_megacontext.layout.flow.html_source import Element
 from mm_megacontext.layout.flow.office_colors import OFFICE_THEME, Rgb, Theme, hex_rgb, read_theme, tinted
-from mm_megacontext.layout.flow.office_xml import attribute, child, children, local
+from mm_megacontext.layout.flow.office_xml import attribute, child, children, local, parse_deep
 from mm_megacontext.layout.flow.zip_container import ZipContainer
 
 _MOST_BASED = 30  # styles that are based on each other
@@ -115,8 +115,7 @@ class DocxStyles:
         if own is not None:
             return own
         row, table = cell.getparent(), next((e for e in cell.iterancestors() if local(e) == "tbl"), None)
-        rows = [] if table is None else list(children(table, "tr"))
-        is_first = bool(rows) and row is rows[0] and _header_is_styled(table)
+        is_first = row is not None and row is child(table, "tr") and _header_is_styled(table)
         of_table = self.shade(child(table, "tblPr"))
         if of_table is not None:
             return of_table
@@ -183,23 +182,24 @@ def read_docx_styles(container: ZipContainer) -> DocxStyles:
         styles.theme = OFFICE_THEME if theme is None else read_theme(container.read(theme))
     except (etree.XMLSyntaxError, IngestError):
         styles.theme = OFFICE_THEME
-    root = _optional(container, "word/styles.xml")
+    root = optional_part(container, "word/styles.xml")
     styles.defaults = child(root, "docDefaults")
     for style in children(root, "style"):
         identity = attribute(style, "styleId") or ""
         styles.styles[identity] = style
         if attribute(style, "default") in ("1", "true"):
             styles.usual[attribute(style, "type") or ""] = identity
-    background = child(_optional(container, "word/document.xml"), "background")
-    if background is not None and is_on(child(_optional(container, "word/settings.xml"), "displayBackgroundShape")):
+    background = child(optional_part(container, "word/document.xml"), "background")
+    if background is not None and is_on(child(optional_part(container, "word/settings.xml"), "displayBackgroundShape")):
         styles.page = styles.color(background, "color", "theme")
     return styles
 
 
-def _optional(container: ZipContainer, member: str) -> Element | None:
+def optional_part(container: ZipContainer, member: str) -> Element | None:
+    """The root of a part that a document can do without; None where it has none that can be read."""
     if container.find("", member) is None:
         return None
     try:
-        return parse_xml(container.read(member))
+        return parse_deep(container.read(member))
     except (etree.XMLSyntaxError, IngestError):
         return None

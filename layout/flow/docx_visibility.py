@@ -29,6 +29,7 @@ _RAISED_HALF_POINTS = 4  # from here on text stands on a line of its own: a mark
 _NARROWEST_PERCENT = 5  # of the width of letters
 _EM_OF_LETTER = 0.5  # how wide a letter is, on the average
 _TINY_TWIPS = 20.0
+_LARGE = 0.2  # of the page
 _CSS_LENGTH = re.compile(r"(-?\d*\.?\d+)\s*(pt|px|in|cm|mm|pc|em|)", re.IGNORECASE)
 _PT_PER = {"pt": 1.0, "": 1.0, "px": 0.75, "in": 72.0, "cm": 28.35, "mm": 2.835, "pc": 12.0, "em": 12.0}
 
@@ -57,6 +58,8 @@ class DocxLooks:
         self._page = (number(attribute(size, "w"), _PAGE[0]), number(attribute(size, "h"), _PAGE[1]))
         self._margin = (number(attribute(margin, "left"), _MARGIN), number(attribute(margin, "top"), _MARGIN))
         self._places: dict[Element, HiddenReason | None] = {}
+        anchors = (e for e in root.iter() if isinstance(e.tag, str) and local(e) == "anchor")
+        self._has_background = any(self._is_background(anchor) for anchor in anchors)
 
     def of(self, run: Element) -> TextLook:
         """The look of a run."""
@@ -67,6 +70,14 @@ class DocxLooks:
         if not script and abs(position) >= _RAISED_HALF_POINTS:
             script = "sup" if position > 0 else "sub"
         return TextLook(self._of_looks(run, groups, position) or self._of_places(run, groups), script)
+
+    def _is_background(self, anchor: Element) -> bool:
+        """Whether a drawing lies behind the text of a good part of the page."""
+        if attribute(anchor, "behindDoc") not in ("1", "true"):
+            return False
+        extent = child(anchor, "extent")
+        width, height = (number(attribute(extent, name)) / _EMU_PER_TWIP for name in ("cx", "cy"))
+        return width * height >= _LARGE * self._page[0] * self._page[1]
 
     def _of_looks(self, run: Element, groups: Sequence[Sequence[Element]], position: float) -> HiddenReason | None:
         if toggled(groups, "vanish") or toggled(groups, "specVanish"):
@@ -123,7 +134,23 @@ class DocxLooks:
                 shade = self._of_shape(element)
             if shade is not None:
                 return shade.rgb
-        return self._styles.page or WHITE
+        return None if self._is_on_drawing(run) else self._styles.page or WHITE
+
+    def _is_on_drawing(self, run: Element) -> bool:
+        """Whether a run may stand on a picture or shape: a large one behind all text, or one beside its own."""
+        if self._has_background:
+            return True
+        around = [e for e in run.iterancestors() if local(e) in ("p", "wgp", "group", "wpc")]
+        return any(self._paints_beside(element, run) for element in around)
+
+    def _paints_beside(self, holder: Element, run: Element) -> bool:
+        """Whether a picture, or a shape with a fill, is painted in an element beside the shape that a run is in."""
+        own = set(run.iterancestors())
+        for part in holder.iter():
+            kind = local(part) if isinstance(part.tag, str) else ""
+            if kind in ("pic", "imagedata") or (kind in ("wsp", "rect") and part not in own and self._of_shape(part)):
+                return True
+        return False
 
     def _of_run_styles(self, run: Element) -> Shade | None:
         _, character, *_ = self._styles.of_run(run)

@@ -41,7 +41,7 @@ def date_text(value: Decimal, tokens: Sequence[NumberToken], date1904: bool) -> 
     is_duration = any(token.kind == "elapsed" for token in tokens)
     if date1904 and not is_duration:
         value += _OFFSET_1904
-    if value >= _LAST_DAY + 1 or (value < 0 and not is_duration):
+    if abs(value) >= _LAST_DAY + 1 or (value < 0 and not is_duration):
         return _TOO_NARROW
     places = _places_of_seconds(tokens)
     moment = _moment(abs(value), places)

@@ -5,7 +5,10 @@ Files of the strict kind of OOXML have other namespaces than those of the transi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+
+from lxml import etree
 
 from mm_megacontext.layout.flow.html_source import Element, parse_xml
 from mm_megacontext.layout.flow.zip_container import ZipContainer
@@ -51,7 +54,17 @@ def number(text: str | None, otherwise: float = 0.0) -> float:
         value = float((text or "").rstrip("%"))
     except ValueError:
         return otherwise
+    if not math.isfinite(value):
+        return otherwise
     return value * 1000 if (text or "").endswith("%") else value
+
+
+def parse_deep(data: bytes) -> Element:
+    """The root of a part that may nest elements as deep as it likes. Raises etree.XMLSyntaxError."""
+    parser = etree.XMLParser(
+        resolve_entities=False, no_network=True, load_dtd=False, huge_tree=True, remove_comments=True, remove_pis=True
+    )
+    return etree.fromstring(data, parser)
 
 
 def shown_children(element: Element) -> Iterator[Element]:

@@ -26,8 +26,8 @@ from mm_megacontext.layout.flow.html_source import decode_html, parse_html
 from mm_megacontext.layout.flow.typeset import TypesetFile
 from mm_megacontext.layout.flow.zip_container import ZipContainer, ZipKind
 
-_OFFICE = {"docx": "mammoth", "xlsx": "lxml", "pptx": "lxml"}
-"""What each office format is read by."""
+_OFFICE: dict[ZipKind, str | None] = {"docx": "mammoth", "xlsx": None, "pptx": None}
+"""The library that each office format needs beside those that everything needs."""
 _ENCODINGS = (
     "utf-8 utf-16 utf-16-le utf-16-be cp866 iso8859-2 iso8859-3 iso8859-4 iso8859-5 iso8859-6 iso8859-7 iso8859-8 "
     "iso8859-9 iso8859-10 iso8859-13 iso8859-14 iso8859-15 iso8859-16 koi8-r koi8-u mac-roman cp874 cp1250 cp1251 "
@@ -93,12 +93,13 @@ def _opened(data: bytes, source: str, file_format: FileFormat, max_pixels: int) 
 
 def _office_reader(kind: ZipKind, source: str) -> Callable[[ZipContainer, bytes], Flow]:
     """What makes a flow of an office file. Raises IngestError where its library is not installed."""
+    library = _OFFICE[kind]
     try:
-        importlib.import_module(_OFFICE[kind])
+        if library is not None:
+            importlib.import_module(library)
     except ImportError as e:
         raise IngestError(
-            f"{kind.upper()} files are read by {_OFFICE[kind]}, which is not installed: "
-            "pip install 'mm-megacontext[office]'",
+            f"{kind.upper()} files are read by {library}, which is not installed: pip install 'mm-megacontext[office]'",
             source=source,
             code="missing_extra",
         ) from e

@@ -62,6 +62,15 @@ def make_ready(picture: Picture, room: tuple[float, float], max_pixels: int) -> 
     return ReadyPicture(data, size[0] * scale, size[1] * scale, _is_svg(data))
 
 
+def is_opaque(data: bytes) -> bool:
+    """Whether nothing is seen through an image; False for one that cannot be read."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            return image.mode in ("1", "L", "RGB", "CMYK", "YCbCr", "P") and "transparency" not in image.info
+    except Exception:  # decoders raise anything on damaged data
+        return False
+
+
 def _checked(data: bytes, max_pixels: int) -> tuple[bytes, tuple[float, float]]:
     """The image in a format that MuPDF draws, and its own size in points."""
     try:

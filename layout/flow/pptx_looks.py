@@ -8,6 +8,7 @@ from mm_megacontext.document import Box, HiddenReason
 from mm_megacontext.layout.flow.html_source import Element
 from mm_megacontext.layout.flow.office_colors import BLACK, SMALLEST_PT, WHITE, Ink, Rgb, over, why_unseen
 from mm_megacontext.layout.flow.office_xml import attribute, child, children, local, number
+from mm_megacontext.layout.flow.pictures import is_opaque
 from mm_megacontext.layout.flow.pptx_parts import Slide
 from mm_megacontext.layout.flow.pptx_shapes import Shape
 
@@ -35,8 +36,8 @@ class SlideLooks:
         self._background = self._of_background()
 
     def why_covered(self, shape: Shape) -> HiddenReason | None:
-        """Whether something opaque lies over all of a shape, on a slide where nothing moves."""
-        if self._moves or shape.box is None:
+        """Whether something opaque lies over all of a shape, on a slide where nothing moves. Tables grow."""
+        if self._moves or shape.box is None or shape.kind != "sp":
             return None
         for other in self._painted[shape.depth + 1 :]:
             if (
@@ -168,6 +169,8 @@ class SlideLooks:
 
     def _is_solid(self, shape: Shape) -> bool:
         """Whether nothing is seen through a shape."""
+        if shape.kind == "pic":
+            return self._is_solid_picture(shape.element)
         if shape.kind != "sp":
             return False
         geometry = child(shape.element, "spPr", "prstGeom")
@@ -176,6 +179,14 @@ class SlideLooks:
             return False
         inks = list(self._inks(fill)) if local(fill) in ("solidFill", "gradFill", "fillRef") else []
         return bool(inks) and all(ink.alpha > _OPAQUE for ink in inks)
+
+    def _is_solid_picture(self, picture: Element) -> bool:
+        """Whether a picture in the file has no clear parts."""
+        reference = attribute(child(picture, "blipFill", "blip"), "embed")
+        part = self.slide.links.get(reference or "", ("", None))[1]
+        if part is None or child(picture, "blipFill", "blip", "alphaModFix") is not None:
+            return False
+        return is_opaque(self.slide.deck.container.read(part))
 
     def _of_background(self) -> Papers:
         for layer in self.slide.layers:

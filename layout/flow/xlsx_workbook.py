@@ -233,6 +233,8 @@ class _SheetReader:
     book: Workbook
     sheet: Sheet
     row: int = 0
+    is_flat: bool = False  # rows that say nothing of their height
+    narrow_from: int = 0  # the first column that says nothing of its width, where such are narrow
 
     def read(self, data: bytes) -> None:
         """Take everything in a part."""
@@ -247,17 +249,24 @@ class _SheetReader:
                 element.clear()
             elif name == "col":
                 self._take_column(element)
+            elif name == "sheetFormatPr":
+                self.is_flat = number(element.get("defaultRowHeight"), 15.0) < _LOWEST_PT
+                if number(element.get("defaultColWidth"), 8.0) < _NARROWEST:
+                    self.narrow_from = 1
             elif name == "mergeCell":
                 self.sheet.merged += areas_of(element.get("ref") or "")
             elif name == "sheetView":
                 self.sheet.shows_zeros = element.get("showZeros") not in ("0", "false")
             elif name == "conditionalFormatting":
                 self.sheet.rules += _rules(element, self.book.styles)
+        if self.narrow_from:
+            self.sheet.hidden_columns.append((self.narrow_from, LAST_COLUMN))
 
     def _take_row(self, element: Element) -> None:
         self.row = int(number(element.get("r"), self.row + 1))
         height = element.get("ht")
-        if element.get("hidden") in ("1", "true") or (height is not None and number(height, 15.0) < _LOWEST_PT):
+        is_flat = self.is_flat if height is None else number(height, 15.0) < _LOWEST_PT
+        if element.get("hidden") in ("1", "true") or is_flat:
             self.sheet.hidden_rows.add(self.row)
         column = 0
         for entry in children(element, "c"):
@@ -268,9 +277,13 @@ class _SheetReader:
                 self.sheet.cells[place] = cell
 
     def _take_column(self, element: Element) -> None:
+        """Columns come in order; those between them say nothing of their width."""
+        first, last = int(number(element.get("min"), 1)), int(number(element.get("max"), 1))
+        if self.narrow_from:
+            self.sheet.hidden_columns.append((self.narrow_from, first - 1))
+            self.narrow_from = last + 1
         width = element.get("width")
         if element.get("hidden") in ("1", "true") or (width is not None and number(width, 8.0) < _NARROWEST):
-            first, last = int(number(element.get("min"), 1)), int(number(element.get("max"), 1))
             self.sheet.hidden_columns.append((first, last))
 
     def _cell(self, element: Element) -> Cell | None:

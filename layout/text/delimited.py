@@ -126,7 +126,7 @@ def _block(records: Sequence[Record], is_first: bool) -> Iterator[Event]:
     """A table without blank records in it, and what stands above it."""
     rows = list(records)
     n_columns = max((len(row) for row in rows), default=0)
-    while is_first and rows and n_columns > 1 and sum(bool(cell.text) for cell in rows[0]) == 1:
+    while rows and (n_columns == 1 or (is_first and sum(bool(cell.text) for cell in rows[0]) == 1)):
         yield next(cell for cell in rows.pop(0) if cell.text)
     if not rows:
         return

@@ -273,3 +273,20 @@ def test_what_a_document_names_elsewhere_is_not_fetched(
 
 
 _TEMPLATE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/attachedTemplate"
+
+
+def test_an_office_file_under_a_password_says_so(tmp_path: Path) -> None:
+    """A compound file as [MS-CFB] and [MS-OFFCRYPTO] describe it: its list of parts names the encrypted package."""
+    header = bytearray(512)
+    header[:8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+    header[0x1E:0x20] = (9).to_bytes(2, "little")
+    header[0x30:0x34] = (7).to_bytes(4, "little")
+    entries = b"".join(name.encode("utf-16-le").ljust(128, b"\x00") for name in ("Root Entry", "EncryptedPackage"))
+    path = tmp_path / "a.xlsx"
+    path.write_bytes(bytes(header) + b"\x00" * 512 * 7 + entries)
+    with pytest.raises(IngestError, match="protected by a password") as caught:
+        read(path)
+    assert caught.value.code == "password_required"
+    path.write_bytes(bytes(header) + b"\x00" * 512 * 8)
+    with pytest.raises(IngestError, match="old office document"):
+        read(path)
