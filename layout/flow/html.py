@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from lxml import etree
 
-from mm_megacontext.document import HiddenReason
+from mm_megacontext.document import HiddenReason, Script
 from mm_megacontext.layout.flow.flow import (
     Flow,
     FlowItem,
+    FlowTable,
     NewPage,
     Paragraph,
     ParagraphKind,
@@ -24,7 +25,7 @@ from mm_megacontext.layout.flow.flow import (
 )
 from mm_megacontext.layout.flow.html_source import Element, address_of, embedded_image
 from mm_megacontext.layout.flow.html_style import Look, Styles
-from mm_megacontext.layout.flow.html_tables import TableTooLarge, is_data_table, table_rows, to_flow_table
+from mm_megacontext.layout.flow.html_tables import TableTooLarge, inner_table, is_data_table, table_rows, to_flow_table
 
 FetchImage = Callable[[str], bytes | None]
 """The bytes of an image that comes with the page, by its address there; None for every other address."""
@@ -56,6 +57,7 @@ class _State:
     bold: bool = False
     href: str | None = None
     in_cell: bool = False
+    script: Script = ""
 
 
 _Step = tuple[Literal["enter", "leave", "tail"], Element, _State]
@@ -90,7 +92,7 @@ class _Writer:
             return
         if not self.runs:
             self.state = state
-        self.runs.append(Run(text, state.bold, state.href))
+        self.runs.append(Run(text, state.bold, state.href, state.script))
 
     def line_break(self, state: _State) -> None:
         """End a line but not the paragraph."""
@@ -210,15 +212,25 @@ class _Walk:
             depth += 1
         elif tag == "a":
             href = (element.get("href") or "")[:_MAX_HREF] or None
-        return _State(look, kind, level, depth, outer.bold or tag in _BOLD, href, outer.in_cell)
+        script: Script = "sup" if tag == "sup" else "sub" if tag == "sub" else outer.script
+        return _State(look, kind, level, depth, outer.bold or tag in _BOLD, href, outer.in_cell, script)
 
     def _table(self, element: Element, state: _State, out: _Writer) -> None:
         """A table with its caption before it."""
         unseen: list[Unseen] = []
 
-        def runs_of(cell: Element, row_state: object) -> Runs:
+        def contents_of(cell: Element, row_state: object) -> Runs | FlowTable:
             assert isinstance(row_state, _State)
-            items = self.through(cell, _State(row_state.look, in_cell=True))
+            inner = inner_table(cell)
+            state = _State(row_state.look, in_cell=True)
+            if inner is not None:
+                around = [cell, *(e for e in inner.iterancestors() if cell in e.iterancestors())]
+                for element in (*around[:1], *reversed(around[1:]), inner):
+                    state = self._state(element, state)
+                if state.look.hidden is None:
+                    table = to_flow_table(table_rows(inner, state, self._state), contents_of)
+                    return () if table is None else table
+            items = self.through(cell, state if inner is None else _State(row_state.look, in_cell=True))
             unseen.extend(item for item in items if isinstance(item, Unseen))
             return _joined(items)
 
@@ -227,7 +239,7 @@ class _Walk:
                 out.add(item)
         rows = table_rows(element, state, self._state)
         try:
-            table = to_flow_table(rows, runs_of)
+            table = to_flow_table(rows, contents_of)
         except TableTooLarge as e:
             out.add(Unread(str(e), "limit_size"))
             return
@@ -311,7 +323,7 @@ def _trimmed(runs: list[Run]) -> Runs:
     while kept and not kept[-1].text.strip():
         kept.pop()
     if kept:
-        kept[-1] = Run(kept[-1].text.rstrip(), kept[-1].bold, kept[-1].href)
+        kept[-1] = replace(kept[-1], text=kept[-1].text.rstrip())
     return tuple(kept)
 
 

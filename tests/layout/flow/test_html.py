@@ -169,7 +169,7 @@ UNSEEN = {
     '<div style="background:linear-gradient(#112233,#112236)"><p style="color:#123">SECRET</p></div>': "no contrast",
     # what is not followed, or would need the page to be set
     '<div style="background:url(x.png)"><p style="color:white">SECRET</p></div>': "visibility_unsure",
-    "<style>p:nth-child(n of .x){display:none}</style><p class=x>SECRET</p>": "visibility_unsure",
+    "<style>p:read-only{display:none}</style><p>SECRET</p>": "visibility_unsure",
     "<style>@container (width > 1px){.x{display:none}}</style><p class=x>SECRET</p>": "visibility_unsure",
     "<style>.x::first-line{color:#fff}</style><p class=x>SECRET</p>": "visibility_unsure",
     '<p style="filter:contrast(0) brightness(9)">SECRET</p>': "visibility_unsure",
