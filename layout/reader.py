@@ -108,7 +108,7 @@ def _text(file: SourceFile, how: _How) -> Document | None:
         return None
     check_name(file, "text", "plain text", "txt")
     file.check_size(how.limits)
-    return read_text(file, encoding, is_markdown=file.suffix in SUFFIXES["markdown"])
+    return read_text(file, encoding, how.limits, is_markdown=file.suffix in SUFFIXES["markdown"])
 
 
 def _image_without_signature(file: SourceFile, how: _How) -> Document | None:

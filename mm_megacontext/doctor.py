@@ -32,6 +32,7 @@ REQUIRED = {
     "lxml": "lxml",
     "tinycss2": "tinycss2",
     "cssselect2": "cssselect2",
+    "charset-normalizer": "charset_normalizer",
 }
 """Distributions that everything needs, and the module each of them brings."""
 

@@ -232,9 +232,8 @@ def _font(tokens: list[Any]) -> _Longhands:
         is_size = token.type in ("dimension", "percentage", "function") or (
             token.type == "ident" and token.lower_value in FONT_SIZES
         )
-        if not is_size and not (token.type == "number" and token.value == 0 and i == len(tokens) - 2):
-            if not (token.type == "number" and token.value == 0):
-                continue
+        if not is_size and not (token.type == "number" and token.value == 0):
+            continue
         yield "font-size", [token]
         rest = tokens[i + 1 :]
         if rest and rest[0].type == "literal" and rest[0].value == "/":

@@ -75,6 +75,7 @@ class Sheets:
         frames: The last frame of each animation, as declarations.
         registered: Values that custom properties have from the start.
         tiny_fonts: Families of fonts in the page that are too small to hold letters.
+        is_broken: Whether there is a sheet that could not be taken apart.
     """
 
     matcher: Any = field(default_factory=cssselect2.Matcher)
@@ -82,13 +83,17 @@ class Sheets:
     frames: dict[str, tuple[Declaration, ...]] = field(default_factory=dict)
     registered: dict[str, list[Any]] = field(default_factory=dict)
     tiny_fonts: set[str] = field(default_factory=set)
+    is_broken: bool = False
     layers: list[str] = field(default_factory=list)
     _found: list[tuple[Any, tuple[Declaration, ...], str | None, bool]] = field(default_factory=list)
 
     def add(self, text: str, condition: Answer = True, depth: int = 0) -> None:
         """Take the rules of a style sheet, if ``condition`` may hold."""
-        rules = tinycss2.parse_stylesheet(text, skip_comments=True, skip_whitespace=True)
-        self._take(rules, _Context(doubtful=condition is None), depth)
+        try:
+            rules = tinycss2.parse_stylesheet(text, skip_comments=True, skip_whitespace=True)
+            self._take(rules, _Context(doubtful=condition is None), depth)
+        except RecursionError:  # nested deeper than the parser goes
+            self.is_broken = True
 
     def close(self) -> None:
         """All sheets were added: rules get their places."""
@@ -149,8 +154,10 @@ class Sheets:
         if not prelude or prelude[0].type not in ("url", "string", "function"):
             return
         address = prelude[0]
-        value = address.value if address.type != "function" else next(
-            (t.value for t in address.arguments if t.type == "string"), ""
+        value = (
+            address.value
+            if address.type != "function"
+            else next((t.value for t in address.arguments if t.type == "string"), "")
         )
         text = sheet_of_data(value)
         rest, layered = prelude[1:], context
@@ -183,7 +190,9 @@ class Sheets:
                 self.frames[name] = tuple(Declaration(_name(d), significant(d.value), False) for d in found)
 
     def _take_font(self, rule: Any) -> None:
-        values = {d.lower_name: d.value for d in tinycss2.parse_blocks_contents(rule.content) if d.type == "declaration"}
+        values = {
+            d.lower_name: d.value for d in tinycss2.parse_blocks_contents(rule.content) if d.type == "declaration"
+        }
         family = tinycss2.serialize(values.get("font-family", [])).strip(" \"'").lower()
         source = tinycss2.serialize(values.get("src", []))
         if family and "data:" in source and len(source) < 3000:

@@ -276,7 +276,5 @@ def _mixed(function: Any, current: Color) -> Color:
     if alpha <= 0:
         return Color(BLACK, 0.0)
     weights = a * colors[0].alpha / alpha, b * colors[1].alpha / alpha
-    red, green, blue = (
-        weights[0] * x + weights[1] * y for x, y in zip(colors[0].rgb, colors[1].rgb, strict=True)
-    )
+    red, green, blue = (weights[0] * x + weights[1] * y for x, y in zip(colors[0].rgb, colors[1].rgb, strict=True))
     return Color((red, green, blue), alpha * min(1.0, total))

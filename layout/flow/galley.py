@@ -43,6 +43,7 @@ sup, sub { font-size: 70% }
 p.unseen { margin: 0; font-size: 1pt }
 """
 
+
 class StripTooLong(Exception):
     """What was to be set takes more than a strip; the message says how long that is."""
 

@@ -23,8 +23,9 @@ from mm_megacontext.layout.flow.flow import (
     Unread,
     Unseen,
 )
-from mm_megacontext.layout.flow.html_source import Element, address_of, embedded_image
-from mm_megacontext.layout.flow.html_style import Look, Styles
+from mm_megacontext.layout.flow.html_look import Look
+from mm_megacontext.layout.flow.html_source import Element, address_of, embedded_image, parse_html, without_depths
+from mm_megacontext.layout.flow.html_style import Styles
 from mm_megacontext.layout.flow.html_tables import TableTooLarge, inner_table, is_data_table, table_rows, to_flow_table
 
 FetchImage = Callable[[str], bytes | None]
@@ -128,6 +129,24 @@ class _Writer:
             self.items.append(Unseen(_SPACES.sub(" ", " ".join(self.unseen)), self.why))
             self.unseen = []
         self.why = why or self.why
+
+
+def page_flow(text: str, fetch: FetchImage, sheets_of: Callable[[Element], Iterable[str]] = lambda root: ()) -> Flow:
+    """The contents of a page from its text; what is nested too deep is left out, and said to be.
+
+    Args:
+        text: The page.
+        fetch: Gives images that come with the page.
+        sheets_of: The style sheets that come with the page, from its root.
+    """
+    text, n_left_out = without_depths(text)
+    root = parse_html(text)
+    if root is not None:
+        yield from html_flow(root, fetch, sheets_of(root))
+    if n_left_out:
+        yield Unread(
+            "parts of it stand in more than 500 elements and are left out: save it from a browser", "limit_size"
+        )
 
 
 def html_flow(root: Element, fetch: FetchImage, sheets: Iterable[str] = ()) -> Flow:
@@ -353,7 +372,11 @@ def _field_text(element: Element) -> str:
     kind = (element.get("type") or "text").lower()
     if kind in ("checkbox", "radio"):
         return " \u2611 " if element.get("checked") is not None else " \u2610 "
-    return "" if kind in ("hidden", "password", "image", "file") else f" {element.get('value') or element.get('placeholder') or ''} "
+    return (
+        ""
+        if kind in ("hidden", "password", "image", "file")
+        else f" {element.get('value') or element.get('placeholder') or ''} "
+    )
 
 
 def _size(element: Element) -> tuple[float, float] | None:

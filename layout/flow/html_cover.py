@@ -165,7 +165,9 @@ def _before(element: Element, one: Shown, shown: Mapping[Any, Shown]) -> Iterato
     if other is not None:
         if (other.z or 0) > (one.z or 0):
             return
-        room = max(_length(other.declared, name, VIEW_HEIGHT) or 0.0 for name in ("padding-bottom", "height", "min-height"))
+        room = max(
+            _length(other.declared, name, VIEW_HEIGHT) or 0.0 for name in ("padding-bottom", "height", "min-height")
+        )
     if room < up:
         yield from before.iter()
 

@@ -13,8 +13,6 @@ from mm_megacontext.layout.flow.css_values import (
     BLACK,
     PX_PER_PT,
     ROOT_PX,
-    VIEW_HEIGHT,
-    VIEW_WIDTH,
     WHITE,
     Color,
     Rgb,
@@ -94,9 +92,7 @@ class Look:
             return "transparent"
         if self.paper is None:
             return None
-        shown = any(
-            contrast(c.over(paper), paper) * self.opacity >= MIN_CONTRAST for c in inks for paper in self.paper
-        )
+        shown = any(contrast(c.over(paper), paper) * self.opacity >= MIN_CONTRAST for c in inks for paper in self.paper)
         if shown:
             return None
         return "visibility_unsure" if self.paper_doubt else "no contrast"
@@ -247,7 +243,9 @@ def _with_paper(look: Look, declared: Declared, kind: Kind) -> Look:
 def _image_colors(token: Any, look: Look, kind: Kind) -> tuple[Rgb, ...] | None:
     """All colours of an image that are known; ``()`` where they are not, None where the image is not there."""
     if token.type == "url" or (token.type == "function" and token.lower_name == "url"):
-        address = token.value if token.type == "url" else "".join(t.value for t in token.arguments if t.type == "string")
+        address = (
+            token.value if token.type == "url" else "".join(t.value for t in token.arguments if t.type == "string")
+        )
         return kind.image_colors(address)
     if not token.lower_name.endswith("gradient"):
         return ()
@@ -313,9 +311,9 @@ def _is_doubtful(declared: Declared) -> bool:
     for token in declared.get("filter", ()):
         if token.type == "url":
             return True
-        if token.type == "function" and token.lower_name not in (*_HARMLESS_FILTERS, "opacity"):
-            if not _is_mild(token):
-                return True
+        is_known = token.type != "function" or token.lower_name in (*_HARMLESS_FILTERS, "opacity")
+        if not is_known and not _is_mild(token):
+            return True
     masks = [t for t in declared.get("mask-image", ()) if is_image(t)]
     if masks and not all(_is_opaque(t) for t in masks):
         return True
@@ -324,20 +322,20 @@ def _is_doubtful(declared: Declared) -> bool:
     if any(t.type == "function" or t.type == "url" for t in declared.get("offset-path", ())):
         return True
     tracks = [*declared.get("grid-template-rows", ()), *declared.get("grid-template-columns", ())]
-    return bool(tracks) and all(t.type in ("dimension", "number") and t.value == 0 for t in tracks)
+    return bool(tracks) and all(bool(t.type in ("dimension", "number") and t.value == 0) for t in tracks)
 
 
 def _is_mild(token: Any) -> bool:
     """Whether a filter leaves text as it is, or nearly."""
     if not token.arguments:
-        return token.lower_name == "blur"
+        return bool(token.lower_name == "blur")
     if token.lower_name == "blur":
         radius = length(token.arguments[0], ROOT_PX, None)
         return radius is not None and radius <= 2
     share = number(token.arguments[0])
     if token.lower_name in ("brightness", "contrast"):
         return share is not None and 0.5 <= share <= 1.5
-    return token.lower_name == "invert" and share == 0
+    return bool(token.lower_name == "invert" and share == 0)
 
 
 def _is_opaque(token: Any) -> bool:
@@ -346,6 +344,3 @@ def _is_opaque(token: Any) -> bool:
         return False
     stops = [color(t, Color(BLACK)) for t in token.arguments if t.type in ("hash", "ident", "function")]
     return all(c is None or c.alpha > 0.9 for c in stops) and any(c is not None for c in stops)
-
-
-VIEW = (VIEW_WIDTH, VIEW_HEIGHT)

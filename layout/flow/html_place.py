@@ -149,7 +149,7 @@ def _side(declared: Declared, name: str, font_px: float, whole: float | None) ->
 
 def is_without_room(declared: Declared, font_px: float) -> bool:
     """Whether an element has no room and nothing may stick out. Raises Unclear where it has hardly any."""
-    for axis, sides, whole in (("x", ("left", "right"), VIEW_WIDTH), ("y", ("top", "bottom"), None)):
+    for axis, sides, _whole in (("x", ("left", "right"), VIEW_WIDTH), ("y", ("top", "bottom"), None)):
         if keyword(declared.get(f"overflow-{axis}")) not in _HIDES:
             other = keyword(declared.get("overflow-y" if axis == "x" else "overflow-x"))
             if other not in _HIDES or other == "clip":  # one axis that hides makes the other one scroll
@@ -246,7 +246,7 @@ def _is_empty_inset(arguments: list[Any], font_px: float) -> bool:
             sides.append(1000.0 if size >= 2 * VIEW_WIDTH else -1.0 if size > 30 else 0.0)
     if not sides:
         return False
-    top, right, bottom, left = ((sides * 4)[:4] if len(sides) < 3 else (*sides, sides[1])[:4])
+    top, right, bottom, left = (sides * 4)[:4] if len(sides) < 3 else (*sides, sides[1])[:4]
     if top + bottom >= 99 or left + right >= 99:
         return True
     if min(sides) < 0 or top + bottom > 60 or left + right > 60:

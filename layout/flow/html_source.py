@@ -45,6 +45,34 @@ def decode_html(data: bytes) -> str:
         return data.decode("cp1252", "replace")
 
 
+_MOST_DEEP = 500
+_NESTING = re.compile(
+    r"<!--.*?-->|<(script|style|textarea|title)\b.*?</\1\s*>|<(/?)([A-Za-z][\w:-]*)((?:\"[^\"]*\"|'[^']*'|[^'\">])*)>",
+    re.DOTALL | re.IGNORECASE,
+)
+_EMPTY = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+_CLOSED_BY_THEMSELVES = frozenset("p li dt dd tr td th thead tbody tfoot option optgroup rp rt colgroup".split())
+
+
+def without_depths(text: str) -> tuple[str, int]:
+    """A page without what is in more than 500 elements, which no parser of HTML keeps, and how many parts that is."""
+    parts, n_left_out, depth, at, cut = [], 0, 0, 0, -1
+    for match in _NESTING.finditer(text):
+        name = (match.group(3) or "").lower()
+        if not name or name in _EMPTY or name in _CLOSED_BY_THEMSELVES or match.group(4).endswith("/"):
+            continue
+        if match.group(2):
+            depth = max(0, depth - 1)
+            if cut >= 0 and depth < _MOST_DEEP:
+                at, cut = match.start(), -1
+        else:
+            depth += 1
+            if depth > _MOST_DEEP and cut < 0:
+                parts.append(text[at : match.start()])
+                cut, n_left_out = match.start(), n_left_out + 1
+    return ("".join(parts) + (text[at:] if cut < 0 else "")), n_left_out
+
+
 def parse_html(text: str) -> Element | None:
     """The root of an HTML or XHTML text, its tags in lower case and without namespaces; None where there is none.
 

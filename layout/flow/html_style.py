@@ -33,8 +33,8 @@ UNSEEN_BY_NATURE = {
 
 _INLINE = {
     "a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn", "em", "font", "i", "ins",
-    "kbd", "label", "mark", "nobr", "output", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup", "time",
-    "tt", "u", "var",
+    "kbd", "label", "mark", "nobr", "output", "q", "s", "samp", "small", "span", "strike", "strong", "sub", "sup",
+    "time", "tt", "u", "var",
 }  # fmt: skip
 _NATURE = {
     "mark": {"background-color": "mark", "color": "marktext"},
@@ -74,7 +74,7 @@ class Styles:
         shown: dict[Any, Shown] = {}
         for element in root.iter():
             if isinstance(element.tag, str):
-                parent = self._looks.get(element.getparent()) or Look()
+                parent = self._looks.get(element.getparent()) or Look(doubt=found.is_broken)
                 look, declared = self._found(element, parent)
                 self._looks[element] = look
                 if declared or element.tag in ("img", "svg"):
@@ -87,6 +87,12 @@ class Styles:
         return self._looks[element]
 
     def _found(self, element: Element, parent: Look) -> tuple[Look, Declared]:
+        try:
+            return self._set(element, parent)
+        except RecursionError:  # a value nested deeper than the parser goes
+            return replace(parent, doubt=True), {}
+
+    def _set(self, element: Element, parent: Look) -> tuple[Look, Declared]:
         if parent.gone is not None:
             return parent, {}
         if element.tag in UNSEEN_BY_NATURE:
@@ -151,7 +157,7 @@ def _image_colors(fetch: Callable[[str], bytes | None], address: str) -> tuple[R
             small = image.convert("RGBA").resize((_SAMPLE_PX, _SAMPLE_PX))
     except Exception:  # a drawing, or damaged: decoders raise anything
         return ()
-    colors = {pixel for _, pixel in small.getcolors(_SAMPLE_PX**2) or ()}
+    colors: set[Any] = {pixel for _, pixel in small.getcolors(_SAMPLE_PX**2) or ()}
     if any(color[3] < 230 for color in colors):
         return ()
     first, *rest = ((float(red), float(green), float(blue)) for red, green, blue, _ in colors)

@@ -76,9 +76,7 @@ def table_rows(table: Element, state: State, state_of: Callable[[Element, State]
     return [*parts[0], *parts[1], *parts[2]]
 
 
-def to_flow_table(
-    rows: Iterable[Row], contents_of: Callable[[Element, Any], Runs | FlowTable]
-) -> FlowTable | None:
+def to_flow_table(rows: Iterable[Row], contents_of: Callable[[Element, Any], Runs | FlowTable]) -> FlowTable | None:
     """The table of ``rows``; None where it has no text. Spans that overlap or stick out are cut.
 
     Args:
@@ -122,9 +120,9 @@ def _opened(table: FlowTable, inner: dict[tuple[int, int], FlowTable]) -> FlowTa
     cells: list[FlowCell] = []
     for cell in table.cells:
         top, left = tops[cell.row], lefts[cell.column]
-        one = inner.get((cell.row, cell.column))
-        if one is not None:
-            cells += [replace(c, row=top + c.row, column=left + c.column) for c in one.cells]
+        own = inner.get((cell.row, cell.column))
+        if own is not None:
+            cells += [replace(c, row=top + c.row, column=left + c.column) for c in own.cells]
             continue
         height, width = tops[cell.row + cell.row_span] - top, lefts[cell.column + cell.column_span] - left
         cells.append(replace(cell, row=top, column=left, row_span=height, column_span=width))

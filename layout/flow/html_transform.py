@@ -68,15 +68,13 @@ def transform_of(declared: Declared, font_px: float) -> Transform:
 
 
 def _steps(declared: Declared, font_px: float) -> Iterator[tuple[str, list[float]]]:
-    if value := declared.get("translate"):
-        if keyword(value) != "none":
-            yield "move", _move(value, font_px)
+    if (value := declared.get("translate")) and keyword(value) != "none":
+        yield "move", _move(value, font_px)
     if value := declared.get("rotate"):
         yield from _turn(value)
-    if value := declared.get("scale"):
-        if keyword(value) != "none":
-            factors = [_factor(t) for t in value]
-            yield "scale", [factors[0], factors[1] if len(factors) > 1 else factors[0]]
+    if (value := declared.get("scale")) and keyword(value) != "none":
+        factors = [_factor(t) for t in value]
+        yield "scale", [factors[0], factors[1] if len(factors) > 1 else factors[0]]
     for token in declared.get("transform", ()):
         if token.type == "function":
             yield _step(token, font_px)

@@ -21,8 +21,8 @@ from mm_megacontext.layout.engines.pymupdf import pymupdf
 from mm_megacontext.layout.flow.book import BookFile
 from mm_megacontext.layout.flow.epub import epub_flow
 from mm_megacontext.layout.flow.flow import Flow
-from mm_megacontext.layout.flow.html import html_flow
-from mm_megacontext.layout.flow.html_source import decode_html, parse_html
+from mm_megacontext.layout.flow.html import page_flow
+from mm_megacontext.layout.flow.html_source import decode_html
 from mm_megacontext.layout.flow.typeset import TypesetFile
 from mm_megacontext.layout.flow.zip_container import ZipContainer, ZipKind
 
@@ -78,8 +78,7 @@ def _opened(data: bytes, source: str, file_format: FileFormat, max_pixels: int) 
         return DocumentFile(BookFile(data, file_format, source), file_format)
     if file_format == "html":
         _close_the_door()
-        root = parse_html(decode_html(data))
-        flow = iter(()) if root is None else html_flow(root, lambda address: None)
+        flow = page_flow(decode_html(data), lambda address: None)
         return DocumentFile(TypesetFile(flow, source, max_pixels), "html")
     container = ZipContainer(data, source)
     kind = container.kind

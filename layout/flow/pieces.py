@@ -1,7 +1,7 @@
 """Texts cut into the pieces that are set: each has a name on the strip, by which its place is found again.
 
-So a word of a page is what the file says, letter by letter, and only its box comes from what was set. A piece is a word;
-of words longer than lines, and of scripts whose lines may end anywhere, it is a part of one.
+So a word of a page is what the file says, letter by letter, and only its box comes from what was set. A piece is a
+word; of words longer than lines, and of scripts whose lines may end anywhere, it is a part of one.
 """
 
 from __future__ import annotations

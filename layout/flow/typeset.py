@@ -83,7 +83,7 @@ class TypesetFile:
             return Page(number, (0.0, 0.0), (), PyMuPdfEngine.name, problem=problem, code="limit_pixels")
         regions = [region for piece in slices for region in _regions(piece)]
         links = [link for piece in slices for link in _links(piece)]
-        message, code = self._problems.get(number, (None, None))
+        message, code = self._problems.get(number) or _doubt(regions)
         return Page(
             number,
             size,
@@ -194,6 +194,13 @@ def _seen_runs(runs: Runs) -> tuple[Runs, list[str]]:
         return runs, []
     seen = tuple(replace(run, text=text) for run, (text, _) in zip(runs, found, strict=True) if text)
     return seen, [text for _, unseen in found for text in unseen]
+
+
+def _doubt(regions: Iterable[Region]) -> _Problem | tuple[None, None]:
+    """The problem of a page with a text of which nobody can say whether it is seen."""
+    if not any(region.hidden == "visibility_unsure" for region in regions):
+        return None, None
+    return "a text on it may be hidden from people, and is not read: look at it in a browser", "visibility_unsure"
 
 
 def _band(

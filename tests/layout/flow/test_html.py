@@ -148,7 +148,7 @@ UNSEEN = {
     "<style>.a{color:red;.x{display:none}}</style><div class=a><p class=x>SECRET</p></div>": "not displayed",
     "<style>@layer a{p.x{opacity:0}}@layer b,a;</style><p class=x>SECRET</p>": "transparent",
     "<style>@layer a{#i{display:none!important}}p{display:block!important}</style><p id=i>SECRET</p>": "not displayed",
-    "<style>@media (width >= 300px) and (not (height < 9px)){.x{display:none}}</style><p class=x>SECRET</p>": "not displayed",
+    "<style>@media (width >= 3px) and (not (height < 9px)){b{display:none}}</style><b>SECRET</b>": "not displayed",
     "<style>@supports not (nosuch:1){.x{display:none}}</style><p class=x>SECRET</p>": "not displayed",
     "<style>@import 'data:text/css,.x{display:none}';</style><p class=x>SECRET</p>": "not displayed",
     "<style>@keyframes k{to{opacity:0}}.x{animation:k 0s both}</style><p class=x>SECRET</p>": "transparent",
@@ -169,7 +169,7 @@ UNSEEN = {
     '<div style="background:linear-gradient(#112233,#112236)"><p style="color:#123">SECRET</p></div>': "no contrast",
     # what is not followed, or would need the page to be set
     '<div style="background:url(x.png)"><p style="color:white">SECRET</p></div>': "visibility_unsure",
-    "<style>p:read-only{display:none}</style><p>SECRET</p>": "visibility_unsure",
+    "<style>.x:read-only{display:none}</style><p class=x>SECRET</p>": "visibility_unsure",
     "<style>@container (width > 1px){.x{display:none}}</style><p class=x>SECRET</p>": "visibility_unsure",
     "<style>.x::first-line{color:#fff}</style><p class=x>SECRET</p>": "visibility_unsure",
     '<p style="filter:contrast(0) brightness(9)">SECRET</p>': "visibility_unsure",
@@ -431,3 +431,54 @@ def test_links_have_boxes_and_fields_their_values() -> None:
 
 def test_list_of_a_list_and_no_page_of_nothing() -> None:
     assert pages_of("<p> \n </p>") == []
+
+
+def test_a_text_in_doubt_is_a_problem_of_its_page() -> None:
+    (page,) = pages_of("<p>Total 485,000</p><style>.x:defined{display:none}</style><p class=x>Total 1</p>")
+    assert (page.text, page.status, page.code) == ("Total 485,000", "degraded", "visibility_unsure")
+    assert [(r.text, r.hidden) for r in page.regions if r.hidden] == [("Total 1", "visibility_unsure")]
+
+
+def test_marks_are_never_part_of_a_number() -> None:
+    (region,) = regions_of(
+        "<p>1,234<sup>2</sup> tons, 95<sup><a href=#n>3</a></sup>, H<sub>2</sub>O, 7<sub>8</sub></p>"
+    )
+    found = [(word.text, word.script) for word in region.lines[0].words]
+    assert found == [
+        ("1,234", ""), ("2", "sup"), ("tons,", ""), ("95", ""), ("3", "sup"), (",", ""), ("H2O,", ""), ("7", ""),
+        ("8", "sub"),
+    ]  # fmt: skip
+
+
+def test_tables_in_cells_are_rows_and_columns() -> None:
+    def inner(draught: str) -> str:
+        return f"<table><tr><td>Draught<td>{draught}<tr><td>Crew<td>11</table>"
+
+    rows = "".join(f"<tr><td>{name}<td>{inner(n)}" for name, n in (("Tern", "4.2 m"), ("Petrel", "3.1 m")))
+    (region,) = regions_of(f"<table><tr><th>Ship<th>Data{rows}</table>")
+    table = region.table
+    assert table is not None
+    assert (table.n_rows, table.n_columns) == (5, 3)
+    assert [(c.row, c.column, c.row_span, c.column_span, c.text) for c in table.cells if c.row in (0, 3)] == [
+        (0, 0, 1, 1, "Ship"),
+        (0, 1, 1, 2, "Data"),
+        (3, 0, 2, 1, "Petrel"),
+        (3, 1, 1, 1, "Draught"),
+        (3, 2, 1, 1, "3.1 m"),
+    ]
+
+
+def test_what_is_nested_too_deep_costs_itself_alone() -> None:
+    from mm_megacontext.layout.flow.html import page_flow
+
+    text = f"<p>before</p>{'<div>' * 3000}<p>deep</p>{'</div>' * 3000}<p>after</p>"
+    file = TypesetFile(page_flow(text, lambda address: None), "test.html", MAX_PIXELS)
+    page = file.read_page(1)
+    assert (page.text.split(), page.status, page.code) == (["before", "after"], "degraded", "limit_size")
+
+
+@pytest.mark.parametrize(
+    "sheet", ["p{" * 3000, "p{color:" + "calc(" * 3000, "@media " + "(not " * 3000 + "{p{color:red}}"]
+)
+def test_sheets_nested_without_end_do_no_harm(sheet: str) -> None:
+    assert "SECRET" not in " ".join(words_of(pages_of(f"<style>{sheet}</style><p style=display:none>SECRET</p>")))

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from playwright.sync_api import sync_playwright
 
 from mm_megacontext.document import Box
-from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.layout.page.visibility import MIN_CONTRAST, MIN_SIZE_PT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
@@ -51,34 +51,14 @@ class SeenText:
     is_seen: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A page as the browser has it.
-
-    Attributes:
-        xhtml: Its tree, as XML; elements with texts that nobody sees say so in the attribute ``mark``.
-        mark: The name of that attribute, which the page could not know: numbers of its child nodes, and "own" for a
-            field's value.
-        texts: All texts, in order.
-    """
-
-    xhtml: str
-    mark: str
-    texts: tuple[SeenText, ...]
-
-
 class Browser:
     """A running browser."""
 
     def __init__(self, browser: Any) -> None:
         self._browser = browser
 
-    def judge(self, data: bytes) -> Judged:
-        """Set a page and say what is seen of it.
-
-        Raises:
-            IngestError: The browser could not set it.
-        """
+    def judge(self, data: bytes) -> list[SeenText]:
+        """Set a page and say which of its texts are seen, in order."""
         context = self._browser.new_context(
             java_script_enabled=False,
             viewport={"width": _WIDTH, "height": _HEIGHT},
@@ -88,55 +68,30 @@ class Browser:
         )
         try:
             return _judged(context.new_page(), data)
-        except IngestError:
-            raise
-        except Exception as e:  # the driver raises what it likes, where a page brings the browser down
-            what = (str(e).splitlines() or [""])[0][:120]
-            raise IngestError(f"the browser could not set the page ({what}): read it without --browser") from e
         finally:
             context.close()
 
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """A browser for as long as the block lasts.
-
-    Raises:
-        MissingExtra: Playwright or a browser is not installed.
-    """
-    try:
-        from playwright.sync_api import Error, sync_playwright
-    except ImportError as e:
-        raise MissingExtra("a browser is driven by Playwright: pip install 'mm-megacontext[browser]'") from e
+    """A browser for as long as the block lasts. Needs Playwright, and a browser of it or on the path of programs."""
     with sync_playwright() as playwright:
-        try:
-            browser = playwright.chromium.launch(
-                executable_path=_program(),
-                args=list(_ARGUMENTS),
-                chromium_sandbox=os.geteuid() != 0,  # Chromium has no sandbox for root
-            )
-        except Error as e:
-            raise MissingExtra(
-                "no browser was found: install Chromium (apt install chromium, or playwright install chromium)"
-            ) from e
+        browser = playwright.chromium.launch(
+            executable_path=_program(),
+            args=list(_ARGUMENTS),
+            chromium_sandbox=os.geteuid() != 0,  # Chromium has no sandbox for root
+        )
         try:
             yield Browser(browser)
         finally:
             browser.close()
 
 
-def has_browser() -> bool:
-    """Whether Playwright and a browser on the path of programs are there."""
-    from importlib.util import find_spec
-
-    return find_spec("playwright") is not None and _program() is not None
-
-
 def _program() -> str | None:
     return next((found for name in NAMES if (found := shutil.which(name)) is not None), None)
 
 
-def _judged(page: Any, data: bytes) -> Judged:
+def _judged(page: Any, data: bytes) -> list[SeenText]:
     def answer(route: Any) -> None:
         if route.request.url == _ADDRESS and route.request.is_navigation_request():
             route.fulfill(status=200, body=data, headers={"content-type": "text/html"})
@@ -145,12 +100,9 @@ def _judged(page: Any, data: bytes) -> Judged:
 
     page.route("**/*", answer)
     page.goto(_ADDRESS, wait_until="load", timeout=_TIMEOUT_MS)
-    mark = f"unseen-{os.urandom(8).hex()}"
     found = page.evaluate(_COLLECT)
     seen = _seen(page, found["texts"], min(_MAX_HEIGHT, found["height"]))
-    xhtml = page.evaluate("([mark, seen]) => window.mmctx.marked(mark, seen)", [mark, seen])
-    texts = tuple(SeenText(t["text"], is_seen) for t, is_seen in zip(found["texts"], seen, strict=True))
-    return Judged(xhtml, mark, texts)
+    return [SeenText(t["text"], is_seen) for t, is_seen in zip(found["texts"], seen, strict=True)]
 
 
 def _seen(page: Any, texts: list[Any], height: int) -> list[bool]:

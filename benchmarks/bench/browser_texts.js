@@ -1,4 +1,4 @@
-// Run by browser.py in a page whose own scripts are off: lists its texts, blanks some of them, marks the unseen ones.
+// Run by browser.py in a page whose own scripts are off: lists its texts, and blanks some of them.
 () => {
   const NO_TEXT = new Set(["SCRIPT", "STYLE", "HEAD", "TITLE", "TEMPLATE", "DATALIST", "META", "LINK"]);
   const FIELDS = new Set(["INPUT", "TEXTAREA", "SELECT"]);
@@ -59,17 +59,6 @@
                    element.style.setProperty("stroke", "none", "important"); }
       }
       CSS.highlights.set("mmctx", new Highlight(...ranges));
-    },
-    marked(mark, seen) {
-      const unseen = new Map();
-      found.forEach(({ node, range }, i) => {
-        if (seen[i]) return;
-        const element = range === null ? node : node.parentElement;
-        const own = range === null ? "own" : String([...element.childNodes].indexOf(node));
-        unseen.set(element, unseen.has(element) ? `${unseen.get(element)} ${own}` : own);
-      });
-      for (const [element, numbers] of unseen) element.setAttribute(mark, numbers);
-      return new XMLSerializer().serializeToString(document.documentElement);
     },
   };
   return {
