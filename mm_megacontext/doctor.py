@@ -34,12 +34,13 @@ REQUIRED = {
     "lxml": "lxml",
     "tinycss2": "tinycss2",
     "cssselect2": "cssselect2",
+    "charset-normalizer": "charset_normalizer",
 }
 """Distributions that everything needs, and the module each of them brings."""
 
 EXTRAS = {
     "pymupdf": ("pymupdf",),
-    "office": ("mammoth", "openpyxl", "pymupdf", "python-pptx"),
+    "office": ("mammoth", "pymupdf"),
     "hf": ("peft", "transformers"),
     "vision": ("open_clip_torch", "timm"),
     "vips": ("pyvips",),

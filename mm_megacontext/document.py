@@ -40,12 +40,16 @@ HiddenReason = Literal[
     "in a layer that is off",
     "only in ActualText",
     "not displayed",
+    "visibility_unsure",
 ]
-"""Why a person who looks at the page does not see a text that is in the file."""
+"""Why a person who looks at the page does not see a text that is in the file; "visibility_unsure": or might not."""
 
 FieldKind = Literal["text", "password", "choice", "checkbox", "radio", "button", "signature"]
 
 PageStatus = Literal["ok", "degraded", "failed"]
+
+Script = Literal["", "sup", "sub"]
+"""Whether text stands on the line, above it or below it."""
 
 Lines = Annotated[str, "lines"]
 """Text that may have line breaks; all other is of one line."""
@@ -62,12 +66,14 @@ class Word:
     """A run of characters without white space, and its box.
 
     ``span`` counts characters in a plain-text source; ``confidence`` is that of OCR, 0 to 1, None for text as it is.
+    ``script`` tells what stands above or below the line: marks of notes, powers, indices.
     """
 
     text: str
     bbox: Box
     span: tuple[int, int] | None = None
     confidence: float | None = None
+    script: Script = ""
 
 
 @dataclass(frozen=True, slots=True)

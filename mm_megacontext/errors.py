@@ -26,6 +26,7 @@ ErrorCode = Literal[
     "layout_failed",
     "layout_model_failed",
     "visibility_unknown",
+    "visibility_unsure",
     "marks_unread",
     "text_layer_disagrees",
     "text_illegible",

@@ -239,6 +239,7 @@ class MegaContext:
         store = self._store
         if store is None or not store.sources():
             raise StoreError(f"{self.directory} holds no source yet; ingest a file first")
+        question = _whole_characters(question)
         prompt = self.prompt_cost(question, budget)
         within = None if source is None else [self._number(source)]
         tree = self._tree_of(within)
@@ -251,7 +252,7 @@ class MegaContext:
         Raises:
             BudgetTooSmall: Nothing of ``budget`` would be left for the memory.
         """
-        cost = self.base.prompt_cost(question)
+        cost = self.base.prompt_cost(_whole_characters(question))
         if budget <= cost:
             raise BudgetTooSmall(
                 f"the budget is {budget}, the question alone takes {cost} and the roots of the tree at least 1; "
@@ -327,3 +328,8 @@ def _progress(
             on_progress(ProgressEvent(uri, file, n_files, page.number, n_pages))
 
     return note
+
+
+def _whole_characters(question: str) -> str:
+    """The same with "?" for halves of characters, as terminals that send other bytes than UTF-8 make them."""
+    return question.encode("utf-8", "replace").decode()

@@ -1,6 +1,8 @@
-"""A Word document as a flow, through mammoth: headings by their styles, lists, tables, pictures, notes.
+"""A Word document as a flow, through mammoth: headings by their styles, lists, tables, pictures, notes, equations.
 
-Headers, footers and comments are left out. Text that Word does not show, or that is white or tiny, is kept apart.
+Headers and footers are read once, comments are left out. Text that Word does not show, or that cannot be seen where it
+stands, is kept apart; what stands above or below the line is kept as a mark. A picture that is not in the file is
+reported.
 """
 
 from __future__ import annotations
@@ -9,15 +11,40 @@ import io
 import re
 import xml.dom.expatbuilder  # noqa: F401  # mammoth needs it when no file can be opened any more
 import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+from typing import Literal
 
-from mm_megacontext.document import HiddenReason
-from mm_megacontext.layout.flow.flow import WIDE_SPACE, Flow
+from lxml import etree
+
+from mm_megacontext.errors import ErrorCode, IngestError
+from mm_megacontext.layout.flow.docx_margins import margin_items
+from mm_megacontext.layout.flow.docx_parts import (
+    CLOSE,
+    HIDDEN_MARKS,
+    NO_PICTURE,
+    OPEN,
+    PICTURE_OUTSIDE,
+    SCRIPT_MARKS,
+    TOO_DEEP,
+    ready_part,
+)
+from mm_megacontext.layout.flow.docx_styles import DocxStyles, read_docx_styles
+from mm_megacontext.layout.flow.flow import WIDE_SPACE, Flow, FlowItem, FlowTable, Paragraph, Run, Runs, Unread, Unseen
 from mm_megacontext.layout.flow.html import html_flow
-from mm_megacontext.layout.flow.html_source import Element, parse_html, parse_xml
+from mm_megacontext.layout.flow.html_source import parse_html
+from mm_megacontext.layout.flow.office_xml import relations
 from mm_megacontext.layout.flow.zip_container import ZipContainer
 
-_W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_PARTS = ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml")
+_DOCUMENT = "word/document.xml"
+_SPACE = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+_OTHERS = {
+    f"word/{name}.xml": f'<w:{name} xmlns:w="{_SPACE}"/>'.encode()
+    for name in ("footnotes", "endnotes", "comments", "numbering", "styles")
+}
+"""Parts that a document can do without, and what stands for them when they cannot be read."""
+_MARGINS: tuple[Literal["header", "footer"], ...] = ("header", "footer")
 _STYLES = """
 p[style-name='Title'] => h1:fresh
 p[style-name='Subtitle'] => h2:fresh
@@ -28,16 +55,12 @@ p[style-name='caption'] => figcaption:fresh
 p[style-name='Caption'] => figcaption:fresh
 br[type='page'] => hr.new-page
 """
-# Marks around hidden text that come through mammoth as they are, and what they become in HTML.
-_OPEN, _CLOSE = "\ue0f0", "\ue0f4"
-_LOOKS: dict[HiddenReason, tuple[str, str]] = {
-    "not displayed": ("\ue0f1", "display:none"),
-    "no contrast": ("\ue0f2", "color:white"),
-    "smaller than 1 pt": ("\ue0f3", "font-size:0"),
+_MARKED = re.compile(f"{OPEN}(.)([^{CLOSE}]*){CLOSE}", re.DOTALL)
+_PROBLEMS: dict[str, tuple[str, ErrorCode]] = {
+    NO_PICTURE: ("a picture on it is not in the file: put it into the file", "corrupt"),
+    PICTURE_OUTSIDE: ("a picture on it is outside the file, and is not fetched: put it into the file", "unsupported"),
+    TOO_DEEP: ("a part of it lies in too many others: save the file anew", "limit_size"),
 }
-_MARKED = re.compile(f"{_OPEN}([\ue0f1-\ue0f3])([^{_CLOSE}]*){_CLOSE}")
-_OWN_MARKS = dict.fromkeys(range(0xE0F0, 0xE0F5))
-_STYLE_OF = {mark: style for mark, style in _LOOKS.values()}
 
 
 def docx_flow(container: ZipContainer, data: bytes) -> Flow:
@@ -45,16 +68,32 @@ def docx_flow(container: ZipContainer, data: bytes) -> Flow:
     import mammoth
 
     container.refuse_doctypes()
-    converted = mammoth.convert_to_html(io.BytesIO(_with_hidden_marked(container, data)), style_map=_STYLES)
-    text = converted.value.replace("\t", WIDE_SPACE)
-    text = _MARKED.sub(lambda m: f'<span style="{_STYLE_OF[m[1]]}">{m[2]}</span>', text)
-    root = parse_html(f"<html><body>{text}</body></html>")
-    return iter(()) if root is None else html_flow(root, lambda address: None)
+    styles = read_docx_styles(container)
+    problems: list[Unread] = []
+    converted = mammoth.convert_to_html(io.BytesIO(_made_ready(container, data, styles, problems)), style_map=_STYLES)
+    root = parse_html(f"<html><body>{converted.value.replace(chr(9), WIDE_SPACE)}</body></html>")
+    body = iter(()) if root is None else html_flow(root, lambda address: None)
+    headers, footers = (margin_items(container, styles, kind) for kind in _MARGINS)
+    return _without_marks(chain(problems, headers, body, footers))
 
 
-def _with_hidden_marked(container: ZipContainer, data: bytes) -> bytes:
-    """The same document with marks around text that nobody sees."""
-    changed = {name: _marked(container.read(name), container) for name in _PARTS if container.find("", name)}
+def _made_ready(container: ZipContainer, data: bytes, styles: DocxStyles, problems: list[Unread]) -> bytes:
+    """The same document with marks in its text, see ``docx_parts``, and without parts that cannot be read.
+
+    Args:
+        container: The document.
+        data: Its bytes.
+        styles: Of it.
+        problems: What cannot be read is added to these.
+    """
+    changed = {_DOCUMENT: ready_part(container.read(_DOCUMENT), styles, relations(container, _DOCUMENT))}
+    for name, empty in _OTHERS.items():
+        if container.find("", name):
+            try:
+                changed[name] = ready_part(container.read(name), styles, relations(container, name))
+            except (etree.XMLSyntaxError, IngestError):
+                problems.append(Unread(f"{name} in it cannot be read: what it gives is left out", "corrupt"))
+                changed[name] = empty
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as new:
         for member in dict.fromkeys(old.namelist()):
@@ -62,53 +101,50 @@ def _with_hidden_marked(container: ZipContainer, data: bytes) -> bytes:
     return out.getvalue()
 
 
-def _marked(part: bytes, container: ZipContainer) -> bytes:
-    from lxml import etree
-
-    root = parse_xml(part)
-    vanishing = _vanishing_styles(container)
-    for run in root.iter(f"{_W}r"):
-        why = _why_hidden(run, vanishing)
-        for text in run.iter(f"{_W}t"):
-            own = (text.text or "").translate(_OWN_MARKS)
-            text.text = own if why is None else f"{_OPEN}{_LOOKS[why][0]}{own}{_CLOSE}"
-    return bytes(etree.tostring(root, encoding="utf-8", xml_declaration=True))
-
-
-def _why_hidden(run: Element, vanishing: set[str]) -> HiddenReason | None:
-    look = run.find(f"{_W}rPr")
-    if look is None:
-        return None
-    style = look.find(f"{_W}rStyle")
-    if _is_on(look.find(f"{_W}vanish")) or (style is not None and style.get(f"{_W}val") in vanishing):
-        return "not displayed"
-    size = look.find(f"{_W}sz")
-    if size is not None and (size.get(f"{_W}val") or "2") in ("0", "1"):  # half points
-        return "smaller than 1 pt"
-    color = look.find(f"{_W}color")
-    if color is not None and (color.get(f"{_W}val") or "").upper() == "FFFFFF" and not _may_be_shaded(run):
-        return "no contrast"
-    return None
+def _without_marks(flow: Flow) -> Iterator[FlowItem]:
+    for item in flow:
+        if isinstance(item, Paragraph):
+            runs, unseen, problems = _read_marks(item.runs)
+            yield from unseen
+            if any(run.text.strip() for run in runs):
+                yield replace(item, runs=runs)
+            yield from problems
+        elif isinstance(item, FlowTable):
+            found = [_read_marks(cell.runs) for cell in item.cells]
+            cells = [replace(cell, runs=runs) for cell, (runs, _, _) in zip(item.cells, found, strict=True)]
+            yield replace(item, cells=tuple(cells))
+            for _, unseen, problems in found:
+                yield from unseen
+                yield from problems
+        else:
+            yield item
 
 
-def _may_be_shaded(run: Element) -> bool:
-    """Whether something dark may be behind a run: a shade of its own, or of a table, whose style is not looked into."""
-    for element in (run, *run.iterancestors()):
-        if element.tag in (f"{_W}tbl", f"{_W}txbxContent"):
-            return True
-        for look in ("rPr", "pPr"):
-            if element.find(f"{_W}{look}/{_W}shd") is not None or element.find(f"{_W}{look}/{_W}highlight") is not None:
-                return True
-    return False
+def _read_marks(runs: Runs) -> tuple[Runs, list[Unseen], list[Unread]]:
+    """Runs without marks; what nobody sees of them; and what could not be read."""
+    seen: list[Run] = []
+    unseen: list[Unseen] = []
+    problems = [Unread(*_PROBLEMS[c]) for run in runs for c in run.text if c in _PROBLEMS]
+    for run in runs:
+        at = 0
+        text = run.text.translate(dict.fromkeys(map(ord, _PROBLEMS)))
+        for match in _MARKED.finditer(text):
+            seen.append(replace(run, text=text[at : match.start()]))
+            at = match.end()
+            if match[1] in SCRIPT_MARKS:
+                seen.append(replace(run, text=match[2], script=SCRIPT_MARKS[match[1]]))
+            elif match[2].strip():
+                unseen.append(Unseen(match[2].strip(), HIDDEN_MARKS[match[1]]))
+        seen.append(replace(run, text=text[at:]))
+    return _trimmed([run for run in seen if run.text]), unseen, problems
 
 
-def _vanishing_styles(container: ZipContainer) -> set[str]:
-    """The ids of character styles that hide text."""
-    if container.find("", "word/styles.xml") is None:
-        return set()
-    styles = parse_xml(container.read("word/styles.xml")).iter(f"{_W}style")
-    return {s.get(f"{_W}styleId") or "" for s in styles if _is_on(s.find(f"{_W}rPr/{_W}vanish"))}
-
-
-def _is_on(switch: Element | None) -> bool:
-    return switch is not None and (switch.get(f"{_W}val") or "true").lower() not in ("0", "false", "off")
+def _trimmed(runs: list[Run]) -> Runs:
+    """Runs with one space where a text that nobody sees stood between two."""
+    kept: list[Run] = []
+    for run in runs:
+        ends_white = not kept or kept[-1].text.endswith((" ", "\n"))
+        text = run.text[1:] if ends_white and run.text.startswith(" ") else run.text
+        if text:
+            kept.append(replace(run, text=text))
+    return tuple(kept)

@@ -9,7 +9,14 @@ from lxml import etree
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.flow.flow import Flow, FlowItem, NewPage, Picture, Unread
 from mm_megacontext.layout.flow.html import html_flow
-from mm_megacontext.layout.flow.html_source import Element, address_of, decode_html, parse_html, parse_xml
+from mm_megacontext.layout.flow.html_source import (
+    Element,
+    address_of,
+    decode_html,
+    parse_html,
+    parse_xml,
+    without_depths,
+)
 from mm_megacontext.layout.flow.zip_container import ZipContainer
 
 _CONTAINER, _ENCRYPTION = "META-INF/container.xml", "META-INF/encryption.xml"
@@ -40,19 +47,23 @@ def _contents(book: ZipContainer, names: list[str | None]) -> Iterator[FlowItem]
 
 
 def _chapter(book: ZipContainer, name: str, data: bytes) -> Flow:
-    root = parse_html(decode_html(data))
+    text, n_left_out = without_depths(decode_html(data))
+    if n_left_out:
+        yield Unread("parts of a chapter stand in more than 500 elements and are left out", "limit_size")
+    root = parse_html(text)
     if root is None:
-        return iter(())
+        return
     if root.tag == "svg":
-        return iter(_pictures_of(book, name, root))
+        yield from _pictures_of(book, name, root)
+        return
 
     def fetch(address: str) -> bytes | None:
         member = book.find(name, address)
         return None if member is None else book.read(member)
 
     sheets = [link.get("href") or "" for link in root.iter("link") if "stylesheet" in (link.get("rel") or "").lower()]
-    texts = [text.decode("utf-8", "replace") for href in sheets[:_MOST_SHEETS] if (text := fetch(href)) is not None]
-    return html_flow(root, fetch, texts)
+    texts = [sheet.decode("utf-8", "replace") for href in sheets[:_MOST_SHEETS] if (sheet := fetch(href)) is not None]
+    yield from html_flow(root, fetch, texts)
 
 
 def _pictures_of(book: ZipContainer, name: str, root: Element) -> Iterator[FlowItem]:

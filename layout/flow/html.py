@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
-from urllib.parse import unquote_to_bytes
 
 from lxml import etree
 
-from mm_megacontext.document import HiddenReason
+from mm_megacontext.document import HiddenReason, Script
 from mm_megacontext.layout.flow.flow import (
     Flow,
     FlowItem,
+    FlowTable,
     NewPage,
     Paragraph,
     ParagraphKind,
@@ -25,9 +23,10 @@ from mm_megacontext.layout.flow.flow import (
     Unread,
     Unseen,
 )
-from mm_megacontext.layout.flow.html_source import Element, address_of
-from mm_megacontext.layout.flow.html_style import Look, Styles
-from mm_megacontext.layout.flow.html_tables import TableTooLarge, is_data_table, table_rows, to_flow_table
+from mm_megacontext.layout.flow.html_look import Look
+from mm_megacontext.layout.flow.html_source import Element, address_of, embedded_image, parse_html, without_depths
+from mm_megacontext.layout.flow.html_style import Styles
+from mm_megacontext.layout.flow.html_tables import TableTooLarge, inner_table, is_data_table, table_rows, to_flow_table
 
 FetchImage = Callable[[str], bytes | None]
 """The bytes of an image that comes with the page, by its address there; None for every other address."""
@@ -43,7 +42,6 @@ _LISTS = {"ul", "ol", "menu", "dir"}
 _BOLD = {"b", "strong", "th", "dt"}
 _CODE = {"pre", "listing", "xmp"}
 _SPACES = re.compile(r"[ \t\n\r\f]+")
-_DATA = re.compile(r"data:image/[\w.+-]+((?:;[\w=.+-]+)*),(.*)", re.DOTALL | re.IGNORECASE)
 _PT_PER_PX = 0.75
 _SVG_PT = (225.0, 112.5)  # 300 x 150 px, where a drawing does not say
 _MAX_HREF = 2000
@@ -60,6 +58,7 @@ class _State:
     bold: bool = False
     href: str | None = None
     in_cell: bool = False
+    script: Script = ""
 
 
 _Step = tuple[Literal["enter", "leave", "tail"], Element, _State]
@@ -94,7 +93,7 @@ class _Writer:
             return
         if not self.runs:
             self.state = state
-        self.runs.append(Run(text, state.bold, state.href))
+        self.runs.append(Run(text, state.bold, state.href, state.script))
 
     def line_break(self, state: _State) -> None:
         """End a line but not the paragraph."""
@@ -132,6 +131,24 @@ class _Writer:
         self.why = why or self.why
 
 
+def page_flow(text: str, fetch: FetchImage, sheets_of: Callable[[Element], Iterable[str]] = lambda root: ()) -> Flow:
+    """The contents of a page from its text; what is nested too deep is left out, and said to be.
+
+    Args:
+        text: The page.
+        fetch: Gives images that come with the page.
+        sheets_of: The style sheets that come with the page, from its root.
+    """
+    text, n_left_out = without_depths(text)
+    root = parse_html(text)
+    if root is not None:
+        yield from html_flow(root, fetch, sheets_of(root))
+    if n_left_out:
+        yield Unread(
+            "parts of it stand in more than 500 elements and are left out: save it from a browser", "limit_size"
+        )
+
+
 def html_flow(root: Element, fetch: FetchImage, sheets: Iterable[str] = ()) -> Flow:
     """The contents of a page.
 
@@ -140,7 +157,7 @@ def html_flow(root: Element, fetch: FetchImage, sheets: Iterable[str] = ()) -> F
         fetch: Gives images that come with the page; images written into it are read here.
         sheets: Style sheets that come with the page.
     """
-    return iter(_Walk(fetch, Styles(root, sheets)).through(root, _State(Look())))
+    return iter(_Walk(fetch, Styles(root, sheets, fetch)).through(root, _State(Look())))
 
 
 @dataclass(slots=True)
@@ -199,7 +216,7 @@ class _Walk:
 
     def _state(self, element: Element, outer: _State) -> _State:
         tag = element.tag
-        look = self.styles.look(element, outer.look)
+        look = self.styles.look(element)
         kind, level, depth, href = outer.kind, outer.level, outer.depth, outer.href
         if tag in _HEADINGS:
             kind, level = "heading", _HEADINGS[tag]
@@ -214,15 +231,25 @@ class _Walk:
             depth += 1
         elif tag == "a":
             href = (element.get("href") or "")[:_MAX_HREF] or None
-        return _State(look, kind, level, depth, outer.bold or tag in _BOLD, href, outer.in_cell)
+        script: Script = "sup" if tag == "sup" else "sub" if tag == "sub" else outer.script
+        return _State(look, kind, level, depth, outer.bold or tag in _BOLD, href, outer.in_cell, script)
 
     def _table(self, element: Element, state: _State, out: _Writer) -> None:
         """A table with its caption before it."""
         unseen: list[Unseen] = []
 
-        def runs_of(cell: Element, row_state: object) -> Runs:
+        def contents_of(cell: Element, row_state: object) -> Runs | FlowTable:
             assert isinstance(row_state, _State)
-            items = self.through(cell, _State(row_state.look, in_cell=True))
+            inner = inner_table(cell)
+            state = _State(row_state.look, in_cell=True)
+            if inner is not None:
+                around = [cell, *(e for e in inner.iterancestors() if cell in e.iterancestors())]
+                for element in (*around[:1], *reversed(around[1:]), inner):
+                    state = self._state(element, state)
+                if state.look.hidden is None:
+                    table = to_flow_table(table_rows(inner, state, self._state), contents_of)
+                    return () if table is None else table
+            items = self.through(cell, state if inner is None else _State(row_state.look, in_cell=True))
             unseen.extend(item for item in items if isinstance(item, Unseen))
             return _joined(items)
 
@@ -231,7 +258,7 @@ class _Walk:
                 out.add(item)
         rows = table_rows(element, state, self._state)
         try:
-            table = to_flow_table(rows, runs_of)
+            table = to_flow_table(rows, contents_of)
         except TableTooLarge as e:
             out.add(Unread(str(e), "limit_size"))
             return
@@ -299,20 +326,6 @@ def _own_text(element: Element) -> str:
     return " ".join(texts)
 
 
-def embedded_image(address: str) -> bytes | None:
-    """The image that an address of the scheme ``data:`` holds."""
-    found = _DATA.match(address)
-    if found is None:
-        return None
-    data = unquote_to_bytes(found.group(2))
-    if ";base64" not in found.group(1).lower():
-        return data
-    try:
-        return base64.b64decode(data)
-    except binascii.Error:
-        return None
-
-
 def _joined(items: list[FlowItem]) -> Runs:
     """The paragraphs of a cell as one text with line breaks."""
     runs: list[Run] = []
@@ -329,7 +342,7 @@ def _trimmed(runs: list[Run]) -> Runs:
     while kept and not kept[-1].text.strip():
         kept.pop()
     if kept:
-        kept[-1] = Run(kept[-1].text.rstrip(), kept[-1].bold, kept[-1].href)
+        kept[-1] = replace(kept[-1], text=kept[-1].text.rstrip())
     return tuple(kept)
 
 
@@ -354,11 +367,16 @@ def _field_text(element: Element) -> str:
     if element.tag == "select":
         options = list(element.iter("option"))
         chosen = [o for o in options if o.get("selected") is not None] or options[:1]
+        chosen = [o for o in chosen if o.get("hidden") is None]
         return f" {', '.join(''.join(o.itertext()).strip() for o in chosen)} "
     kind = (element.get("type") or "text").lower()
     if kind in ("checkbox", "radio"):
         return " \u2611 " if element.get("checked") is not None else " \u2610 "
-    return "" if kind in ("hidden", "password", "image", "file") else f" {element.get('value') or ''} "
+    return (
+        ""
+        if kind in ("hidden", "password", "image", "file")
+        else f" {element.get('value') or element.get('placeholder') or ''} "
+    )
 
 
 def _size(element: Element) -> tuple[float, float] | None:

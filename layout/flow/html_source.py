@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import codecs
 import html
 import re
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from lxml import etree
 
@@ -40,6 +43,34 @@ def decode_html(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return data.decode("cp1252", "replace")
+
+
+_MOST_DEEP = 500
+_NESTING = re.compile(
+    r"<!--.*?-->|<(script|style|textarea|title)\b.*?</\1\s*>|<(/?)([A-Za-z][\w:-]*)((?:\"[^\"]*\"|'[^']*'|[^'\">])*)>",
+    re.DOTALL | re.IGNORECASE,
+)
+_EMPTY = frozenset("area base br col embed hr img input link meta param source track wbr".split())
+_CLOSED_BY_THEMSELVES = frozenset("p li dt dd tr td th thead tbody tfoot option optgroup rp rt colgroup".split())
+
+
+def without_depths(text: str) -> tuple[str, int]:
+    """A page without what is in more than 500 elements, which no parser of HTML keeps, and how many parts that is."""
+    parts, n_left_out, depth, at, cut = [], 0, 0, 0, -1
+    for match in _NESTING.finditer(text):
+        name = (match.group(3) or "").lower()
+        if not name or name in _EMPTY or name in _CLOSED_BY_THEMSELVES or match.group(4).endswith("/"):
+            continue
+        if match.group(2):
+            depth = max(0, depth - 1)
+            if cut >= 0 and depth < _MOST_DEEP:
+                at, cut = match.start(), -1
+        else:
+            depth += 1
+            if depth > _MOST_DEEP and cut < 0:
+                parts.append(text[at : match.start()])
+                cut, n_left_out = match.start(), n_left_out + 1
+    return ("".join(parts) + (text[at:] if cut < 0 else "")), n_left_out
 
 
 def parse_html(text: str) -> Element | None:
@@ -94,6 +125,38 @@ def _character(match: re.Match[str]) -> str:
 
 def _without_nul(text: str) -> str:
     return text.replace("\x00", "\ufffd")
+
+
+_DATA = re.compile(r"data:image/[\w.+-]+((?:;[\w=.+-]+)*),(.*)", re.DOTALL | re.IGNORECASE)
+_SHEET = re.compile(r"\s*data:text/css((?:;[\w=.+-]+)*),(.*)", re.DOTALL | re.IGNORECASE)
+
+
+def embedded_image(address: str) -> bytes | None:
+    """The image that an address of the scheme ``data:`` holds."""
+    found = _DATA.match(address)
+    if found is None:
+        return None
+    data = unquote_to_bytes(found.group(2))
+    if ";base64" not in found.group(1).lower():
+        return data
+    try:
+        return base64.b64decode(data)
+    except binascii.Error:
+        return None
+
+
+def sheet_of_data(address: str) -> str | None:
+    """The style sheet that an address of the scheme ``data:`` holds."""
+    found = _SHEET.match(address)
+    if found is None:
+        return None
+    data = unquote_to_bytes(found.group(2))
+    if ";base64" in found.group(1).lower():
+        try:
+            data = base64.b64decode(data + b"==")
+        except binascii.Error:
+            return None
+    return data.decode("utf-8", "replace")
 
 
 def address_of(element: Element) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, TypeVar
 
 from mm_megacontext.document import CellRole
@@ -30,16 +31,36 @@ Row = tuple[Element, Any, bool]
 def is_data_table(table: Element) -> bool:
     """Whether a table is one, and not a way to lay a page out.
 
-    Such a one has another table in it, or headings, or is one row of columns with paragraphs in them.
+    Such a one has another table in it beside other text, or headings, or is one row of columns with paragraphs in them.
     """
     if table.get("role") in ("presentation", "none"):
         return False
-    if next((e for e in table.iterdescendants("table", "h1", "h2", "h3")), None) is not None:
+    if next((e for e in table.iterdescendants("h1", "h2", "h3")), None) is not None:
+        return False
+    nested = list(table.iterdescendants("table"))
+    if nested and not _holds_data_tables(table, nested):
         return False
     rows = list(table.iterdescendants("tr"))
     if len(rows) == 1 and any(_n_paragraphs(cell) > 1 for cell in _cells(rows[0])):
         return False
     return any(sum(1 for _ in _cells(row)) > 1 for row in rows)
+
+
+def _holds_data_tables(table: Element, nested: Sequence[Element]) -> bool:
+    """Whether tables in a table say more of its rows: it has headers, and each is all that is in its cell."""
+    own_rows = [row for row in table.iterdescendants("tr") if next(row.iterancestors("table")) is table]
+    if len(own_rows) < 2 or not any(cell.tag == "th" for row in own_rows for cell in _cells(row)):
+        return False
+    inner = [found for row in own_rows for cell in _cells(row) if (found := inner_table(cell)) is not None]
+    return len(inner) == len(nested) and all(is_data_table(one) for one in inner)
+
+
+def inner_table(cell: Element) -> Element | None:
+    """The table that is all that is in a cell, and has no other one in it."""
+    found = list(cell.iterdescendants("table"))
+    if len(found) != 1 or "".join(cell.itertext()).strip() != "".join(found[0].itertext()).strip():
+        return None
+    return found[0]
 
 
 def table_rows(table: Element, state: State, state_of: Callable[[Element, State], State]) -> list[Row]:
@@ -55,10 +76,15 @@ def table_rows(table: Element, state: State, state_of: Callable[[Element, State]
     return [*parts[0], *parts[1], *parts[2]]
 
 
-def to_flow_table(rows: Iterable[Row], runs_of: Callable[[Element, Any], Runs]) -> FlowTable | None:
+def to_flow_table(rows: Iterable[Row], contents_of: Callable[[Element, Any], Runs | FlowTable]) -> FlowTable | None:
     """The table of ``rows``; None where it has no text. Spans that overlap or stick out are cut.
 
-    Raises TableTooLarge.
+    Args:
+        rows: See ``table_rows``.
+        contents_of: What is in a cell; of a table its cells take the place of the one that it is in.
+
+    Raises:
+        TableTooLarge: It has more cells than are read.
     """
     rows = list(rows)
     placed = _placed(rows)
@@ -68,12 +94,40 @@ def to_flow_table(rows: Iterable[Row], runs_of: Callable[[Element, Any], Runs]) 
     head = _head(rows, placed)
     has_headers = any(cell.element.tag == "th" for cell in placed) or bool(head)
     n_header = n_header_rows_unmarked([cell.place for cell in placed], len(rows), n_columns)
-    cells = []
+    cells: list[FlowCell] = []
+    inner: dict[tuple[int, int], FlowTable] = {}
     for cell in placed:
         role = _marked_role(cell, head) if has_headers else role_of(cell.row, cell.column, n_header)
-        runs = runs_of(cell.element, cell.state)
-        cells.append(FlowCell(cell.row, cell.column, runs, role, cell.row_span, cell.column_span))
-    return FlowTable(tuple(cells), len(rows), n_columns) if any(cell.runs for cell in cells) else None
+        contents = contents_of(cell.element, cell.state)
+        if isinstance(contents, FlowTable):
+            inner[cell.row, cell.column] = contents
+            contents = ()
+        cells.append(FlowCell(cell.row, cell.column, contents, role, cell.row_span, cell.column_span))
+    table = FlowTable(tuple(cells), len(rows), n_columns)
+    table = _opened(table, inner) if inner else table
+    return table if any(cell.runs for cell in table.cells) else None
+
+
+def _opened(table: FlowTable, inner: dict[tuple[int, int], FlowTable]) -> FlowTable:
+    """A table with those in its cells made rows and columns of its own. Raises TableTooLarge."""
+    heights, widths = [1] * table.n_rows, [1] * table.n_columns
+    for (row, column), one in inner.items():
+        heights[row] = max(heights[row], one.n_rows)
+        widths[column] = max(widths[column], one.n_columns)
+    tops, lefts = [0, *accumulate(heights)], [0, *accumulate(widths)]
+    if tops[-1] * lefts[-1] > _MAX_CELLS:
+        raise TableTooLarge(f"a table of more than {_MAX_CELLS} cells is left out: split it")
+    cells: list[FlowCell] = []
+    for cell in table.cells:
+        top, left = tops[cell.row], lefts[cell.column]
+        own = inner.get((cell.row, cell.column))
+        if own is not None:
+            cells += [replace(c, row=top + c.row, column=left + c.column) for c in own.cells]
+            continue
+        height, width = tops[cell.row + cell.row_span] - top, lefts[cell.column + cell.column_span] - left
+        cells.append(replace(cell, row=top, column=left, row_span=height, column_span=width))
+    cells.sort(key=lambda cell: (cell.row, cell.column))
+    return FlowTable(tuple(cells), tops[-1], lefts[-1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,13 @@ from mm_megacontext.layout.engines.pymupdf import pymupdf
 from mm_megacontext.layout.flow.book import BookFile
 from mm_megacontext.layout.flow.epub import epub_flow
 from mm_megacontext.layout.flow.flow import Flow
-from mm_megacontext.layout.flow.html import html_flow
-from mm_megacontext.layout.flow.html_source import decode_html, parse_html
+from mm_megacontext.layout.flow.html import page_flow
+from mm_megacontext.layout.flow.html_source import decode_html
 from mm_megacontext.layout.flow.typeset import TypesetFile
 from mm_megacontext.layout.flow.zip_container import ZipContainer, ZipKind
 
-_OFFICE = {"docx": "mammoth", "xlsx": "openpyxl", "pptx": "pptx"}
-"""What each office format is read by."""
+_OFFICE: dict[ZipKind, str | None] = {"docx": "mammoth", "xlsx": None, "pptx": None}
+"""The library that each office format needs beside those that everything needs."""
 _ENCODINGS = (
     "utf-8 utf-16 utf-16-le utf-16-be cp866 iso8859-2 iso8859-3 iso8859-4 iso8859-5 iso8859-6 iso8859-7 iso8859-8 "
     "iso8859-9 iso8859-10 iso8859-13 iso8859-14 iso8859-15 iso8859-16 koi8-r koi8-u mac-roman cp874 cp1250 cp1251 "
@@ -78,8 +78,7 @@ def _opened(data: bytes, source: str, file_format: FileFormat, max_pixels: int) 
         return DocumentFile(BookFile(data, file_format, source), file_format)
     if file_format == "html":
         _close_the_door()
-        root = parse_html(decode_html(data))
-        flow = iter(()) if root is None else html_flow(root, lambda address: None)
+        flow = page_flow(decode_html(data), lambda address: None)
         return DocumentFile(TypesetFile(flow, source, max_pixels), "html")
     container = ZipContainer(data, source)
     kind = container.kind
@@ -93,12 +92,13 @@ def _opened(data: bytes, source: str, file_format: FileFormat, max_pixels: int) 
 
 def _office_reader(kind: ZipKind, source: str) -> Callable[[ZipContainer, bytes], Flow]:
     """What makes a flow of an office file. Raises IngestError where its library is not installed."""
+    library = _OFFICE[kind]
     try:
-        importlib.import_module(_OFFICE[kind])
+        if library is not None:
+            importlib.import_module(library)
     except ImportError as e:
         raise IngestError(
-            f"{kind.upper()} files are read by {_OFFICE[kind]}, which is not installed: "
-            "pip install 'mm-megacontext[office]'",
+            f"{kind.upper()} files are read by {library}, which is not installed: pip install 'mm-megacontext[office]'",
             source=source,
             code="missing_extra",
         ) from e

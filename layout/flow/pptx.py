@@ -1,16 +1,18 @@
-"""Slides as a flow, through python-pptx: each slide on pages of its own, shapes in the order of the file.
+"""Slides as a flow: each slide on pages of its own, the title first, then shapes by where they lie.
 
-Speaker's notes, diagrams of SmartArt and what stands on layouts and masters are left out. Slides that are not shown and
-shapes beside the slide are kept apart.
+Speaker's notes, diagrams of SmartArt and what stands on layouts and masters are left out. What nobody sees is kept
+apart: slides that are not shown, shapes that are switched off, beside the slide or covered, text without contrast. A
+chart, picture or slide that cannot be read is reported, and the rest is read.
 """
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-from mm_megacontext.document import HiddenReason
+from lxml import etree
+
+from mm_megacontext.document import HiddenReason, Script
+from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.flow.flow import (
     WIDE_SPACE,
     Flow,
@@ -21,163 +23,216 @@ from mm_megacontext.layout.flow.flow import (
     Paragraph,
     Picture,
     Run,
+    Runs,
+    Unread,
     Unseen,
     text_of,
 )
+from mm_megacontext.layout.flow.html_source import Element
+from mm_megacontext.layout.flow.office_charts import chart_items
+from mm_megacontext.layout.flow.office_equations import linear
+from mm_megacontext.layout.flow.office_xml import attribute, child, children, local, number, shown_children
+from mm_megacontext.layout.flow.pptx_looks import Papers, SlideLooks
+from mm_megacontext.layout.flow.pptx_parts import EMU_PER_PT, Deck, Slide, open_deck
+from mm_megacontext.layout.flow.pptx_shapes import Shape, shapes_of
 from mm_megacontext.layout.flow.zip_container import ZipContainer
 from mm_megacontext.layout.tables.cells import Place, n_header_rows, role_of
 
-_EMU_PER_PT = 12_700
-_TITLES = (1, 3, 4)  # title, centred title, subtitle: kinds of placeholders
-_BODIES = (2, 7)  # body, object
-_SLIDE_NUMBER = 13
-_MOST_GROUPS = 20  # inside each other
+_LEVELS = {"title": 1, "ctrTitle": 1, "subTitle": 2}
+_LISTS = ("body", "obj")
+_NOT_READ = ("sldNum",)
+_UNREADABLE = (etree.XMLSyntaxError, IngestError, KeyError, ValueError)
+_MOST_CELLS = 100_000
+
+Hidden = list[tuple[str, HiddenReason]]
 
 
 def pptx_flow(container: ZipContainer, data: bytes) -> Flow:
-    """The contents of slides. Raises ImportError where python-pptx is not installed."""
-    import pptx
-
+    """The contents of slides."""
     container.refuse_doctypes()
-    return _slides(pptx.Presentation(io.BytesIO(data)))
+    return _slides(open_deck(container))
 
 
-def _slides(deck: Any) -> Iterator[FlowItem]:
-    for slide in deck.slides:
+def _slides(deck: Deck) -> Iterator[FlowItem]:
+    for number_of_slide, part in enumerate(deck.parts, 1):
         yield NewPage()
-        is_shown = slide._element.get("show") not in ("0", "false")
-        for shape in _in_order(slide.shapes):
-            why: HiddenReason | None = None if is_shown else "not displayed"
-            if why is None and _is_beside(shape, deck):
-                why = "outside the page"
-            for item in _items(shape):
-                if why is None:
-                    yield item
-                elif text := _text_of(item):
-                    yield Unseen(text, why)
-
-
-def _in_order(shapes: Iterable[Any]) -> list[Any]:
-    """Shapes as they stand in the file, the slide's title first, groups opened."""
-    opened = list(_opened(shapes, 0))
-    return sorted(opened, key=lambda shape: _placeholder(shape) not in _TITLES[:2])
-
-
-def _opened(shapes: Iterable[Any], depth: int) -> Iterator[Any]:
-    for shape in shapes:
-        if hasattr(shape, "shapes") and depth < _MOST_GROUPS:
-            yield from _opened(shape.shapes, depth + 1)
-        else:
-            yield shape
-
-
-def _placeholder(shape: Any) -> int | None:
-    """The kind of placeholder that a shape is in, or None."""
-    if not shape.is_placeholder:
-        return None
-    kind = shape.placeholder_format.type
-    return None if kind is None else int(kind)
-
-
-def _is_beside(shape: Any, deck: Any) -> bool:
-    """Whether a shape lies where no slide is. One without a place of its own has that of its layout."""
-    places = (shape.left, shape.top, shape.width, shape.height)
-    if any(place is None for place in places):
-        return False
-    left, top, width, height = places
-    return bool(left >= deck.slide_width or top >= deck.slide_height or left + width <= 0 or top + height <= 0)
-
-
-def _items(shape: Any) -> Iterator[FlowItem]:
-    if getattr(shape, "has_table", False):
-        yield _table(shape.table)
-    elif getattr(shape, "has_chart", False):
-        yield from _chart(shape.chart)
-    elif shape.has_text_frame and _placeholder(shape) != _SLIDE_NUMBER:
-        yield from _paragraphs(shape)
-    elif data := _image(shape):
-        yield Picture(data, (max(1.0, shape.width / _EMU_PER_PT), max(1.0, shape.height / _EMU_PER_PT)))
-
-
-def _image(shape: Any) -> bytes | None:
-    """The bytes of a picture that is in the file; None of one that is elsewhere, and of other shapes."""
-    try:
-        return bytes(shape.image.blob)
-    except (AttributeError, ValueError, KeyError):
-        return None
-
-
-def _paragraphs(shape: Any) -> Iterator[FlowItem]:
-    kind = _placeholder(shape)
-    for paragraph in shape.text_frame.paragraphs:
-        runs = tuple(_runs(paragraph))
-        if not any(run.text.strip() for run in runs):
+        try:
+            slide = deck.slide(part)
+            ordered, painted = shapes_of(slide)
+        except _UNREADABLE as e:
+            yield Unread(f"slide {number_of_slide} cannot be read ({_first(e)}): save the file anew", "corrupt")
             continue
-        if kind in _TITLES:
-            yield Paragraph(runs, "heading", 2 if kind == _TITLES[2] else 1)
-        elif kind in _BODIES:
-            yield Paragraph((Run("\u2022 "), *runs), "list", depth=paragraph.level)
+        looks = SlideLooks(slide, painted)
+        for shape in ordered:
+            try:
+                yield from _seen_items(shape, slide, looks)
+            except _UNREADABLE as e:
+                yield Unread(f"a {_name(shape)} on it cannot be read ({_first(e)}): save the file anew", "corrupt")
+
+
+def _first(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+
+
+def _name(shape: Shape) -> str:
+    return {"pic": "picture", "graphicFrame": "table or chart"}.get(shape.kind, "shape")
+
+
+def _seen_items(shape: Shape, slide: Slide, looks: SlideLooks) -> Iterator[FlowItem]:
+    """What is in a shape; all of it unseen where the shape is."""
+    why: HiddenReason | None = None if slide.is_shown else "not displayed"
+    why = why or shape.hidden or looks.why_covered(shape)
+    for item in _items(shape, slide, looks):
+        if why is None or isinstance(item, (Unseen, Unread)):
+            yield item
+        elif text := _text_of(item):
+            yield Unseen(text, why)
+
+
+def _items(shape: Shape, slide: Slide, looks: SlideLooks) -> Iterator[FlowItem]:
+    if shape.kind == "pic":
+        yield from _picture(shape, slide)
+    elif shape.kind == "graphicFrame":
+        data = child(shape.element, "graphic", "graphicData")
+        table, chart = child(data, "tbl"), child(data, "chart")
+        if table is not None:
+            yield from _table(table, shape, looks)
+        elif chart is not None:
+            kind, part = slide.links.get(attribute(chart, "id") or "", ("", None))
+            if part is None:
+                raise KeyError("it is not in the file")
+            if kind == "chart":
+                yield from chart_items(slide.deck.container.read(part))
+    elif shape.placeholder is None or shape.placeholder.kind not in _NOT_READ:
+        yield from _paragraphs(shape, slide, looks)
+
+
+def _picture(shape: Shape, slide: Slide) -> Iterator[FlowItem]:
+    blip = child(shape.element, "blipFill", "blip")
+    reference = attribute(blip, "embed")
+    if not reference:
+        if attribute(blip, "link"):
+            yield Unread("a picture on it is outside the file, and is not fetched: put it into the file", "unsupported")
+        return
+    part = slide.links.get(reference, ("", None))[1]
+    if part is None:
+        yield Unread("a picture on it is not in the file: put it into the file", "corrupt")
+        return
+    box = shape.box or (0.0, 0.0, 0.0, 0.0)
+    size = (max(1.0, abs(box[2] - box[0]) / EMU_PER_PT), max(1.0, abs(box[3] - box[1]) / EMU_PER_PT))
+    yield Picture(slide.deck.container.read(part), None if shape.box is None else size)
+
+
+def _paragraphs(shape: Shape, slide: Slide, looks: SlideLooks) -> Iterator[FlowItem]:
+    body = child(shape.element, "txBody")
+    kind = "" if shape.placeholder is None else shape.placeholder.kind
+    paper = looks.paper(shape) if body is not None else None
+    for paragraph in children(body, "p"):
+        runs, unseen = _runs(paragraph, shape, slide, looks, body, paper)
+        for text, why in unseen:
+            yield Unseen(text, why)
+        if not text_of(runs).strip():
+            continue
+        if kind in _LEVELS:
+            yield Paragraph(runs, "heading", _LEVELS[kind])
+        elif kind in _LISTS:
+            depth = int(number(attribute(child(paragraph, "pPr"), "lvl")))
+            yield Paragraph((Run("\u2022 "), *runs), "list", depth=max(0, depth))
         else:
             yield Paragraph(runs)
 
 
-def _runs(paragraph: Any) -> Iterator[Run]:
-    """The text of a paragraph, with the line breaks and fields that are no runs to python-pptx."""
-    runs = {run._r: run for run in paragraph.runs}
-    for part in paragraph._p.content_children:
-        run = runs.get(part)
-        if run is None:
-            yield Run(_plain(part.text))
-        elif run.text:
-            yield Run(_plain(run.text), bool(run.font.bold), _address(run))
+def _runs(
+    paragraph: Element, shape: Shape, slide: Slide, looks: SlideLooks, body: Element | None, paper: Papers
+) -> tuple[Runs, Hidden]:
+    """The text of a paragraph that is seen, and what is not."""
+    styles = looks.styles(shape, paragraph, body)
+    shrunk = number(attribute(child(body, "bodyPr", "normAutofit"), "fontScale"), 100_000) / 100_000
+    runs: list[Run] = []
+    unseen: Hidden = []
+    for part in shown_children(paragraph):
+        kind = local(part)
+        if kind == "br":
+            runs.append(Run("\n"))
+        elif kind == "m" or kind.startswith("oMath"):
+            runs.append(Run(f" {linear(part)} "))
+        elif kind in ("r", "fld"):
+            text = "".join(t.text or "" for t in children(part, "t"))
+            look = child(part, "rPr")
+            why = looks.why_unseen(look, styles, shrunk, paper)
+            if why is None:
+                runs.append(Run(_plain(text), _is_bold(look), _address(look, slide), _script(look)))
+            elif text.strip():
+                unseen.append((text.strip(), why))
+    return tuple(runs), unseen
 
 
 def _plain(text: str) -> str:
-    """Text of python-pptx with its line breaks and tabs as a flow has them."""
-    return text.replace("\v", "\n").replace("\t", WIDE_SPACE)
+    """Text with its line breaks and tabs as a flow has them."""
+    return text.replace("\v", "\n").replace("_x000B_", "\n").replace("\t", WIDE_SPACE)
 
 
-def _address(run: Any) -> str | None:
-    try:
-        return run.hyperlink.address or None
-    except KeyError:  # a link to a part that is not there
-        return None
+def _is_bold(look: Element | None) -> bool:
+    return (attribute(look, "b") or "0") in ("1", "true")
 
 
-def _table(table: Any) -> FlowTable:
-    n_rows, n_columns = len(table.rows), len(table.columns)
-    found = [(y, x, cell) for y, row in enumerate(table.rows) for x, cell in enumerate(row.cells)]
-    placed = [(_place(y, x, cell), _plain(cell.text).strip()) for y, x, cell in found if not cell.is_spanned]
-    n_header = n_header_rows([place for place, _ in placed], n_rows) if table.first_row else 0
-    cells = [
-        FlowCell(y, x, (Run(text),) if text else (), role_of(y, x, n_header), height, width)
-        for (y, x, height, width), text in placed
+def _script(look: Element | None) -> Script:
+    baseline = number(attribute(look, "baseline"))
+    return "sup" if baseline > 0 else "sub" if baseline < 0 else ""
+
+
+def _address(look: Element | None, slide: Slide) -> str | None:
+    """Where a link leads that goes out of the file."""
+    reference = attribute(child(look, "hlinkClick"), "id")
+    return slide.outside.get(reference or "")
+
+
+def _table(table: Element, shape: Shape, looks: SlideLooks) -> Iterator[FlowItem]:
+    rows = [list(children(row, "tc")) for row in children(table, "tr")]
+    n_columns = max((len(row) for row in rows), default=0)
+    if not n_columns:
+        return
+    if (n_cells := len(rows) * n_columns) > _MOST_CELLS:
+        yield Unread(f"a table on it has {n_cells} cells, more than {_MOST_CELLS}: split it", "limit_size")
+        return
+    has_header = (attribute(child(table, "tblPr"), "firstRow") or "0") in ("1", "true")
+    placed = [
+        (_place(y, x, cell, len(rows), n_columns), cell)
+        for y, row in enumerate(rows)
+        for x, cell in enumerate(row)
+        if not _is_spanned(cell)
     ]
-    return FlowTable(tuple(cells), n_rows, n_columns)
+    n_header = n_header_rows([place for place, _ in placed], len(rows)) if has_header else 0
+    cells, unseen = [], list[tuple[str, HiddenReason]]()
+    for (y, x, height, width), cell in placed:
+        runs, hidden = _cell_runs(cell, shape, looks, looks.cell_paper(table, cell, has_header and y == 0, shape))
+        unseen += hidden
+        cells.append(FlowCell(y, x, runs, role_of(y, x, n_header), height, width))
+    yield FlowTable(tuple(cells), len(rows), n_columns)
+    for text, why in unseen:
+        yield Unseen(text, why)
 
 
-def _place(row: int, column: int, cell: Any) -> Place:
-    height, width = (cell.span_height, cell.span_width) if cell.is_merge_origin else (1, 1)
-    return row, column, height, width
+def _cell_runs(cell: Element, shape: Shape, looks: SlideLooks, paper: Papers) -> tuple[Runs, Hidden]:
+    body = child(cell, "txBody")
+    runs: list[Run] = []
+    unseen: Hidden = []
+    for paragraph in children(body, "p"):
+        own, hidden = _runs(paragraph, shape, looks.slide, looks, body, paper)
+        runs += [Run("\n")] if runs and own else []
+        runs += own
+        unseen += hidden
+    return tuple(runs) if text_of(tuple(runs)).strip() else (), unseen
 
 
-def _chart(chart: Any) -> Iterator[FlowItem]:
-    """The title of a chart, and its numbers as a table."""
-    if chart.has_title and chart.chart_title.has_text_frame and (title := chart.chart_title.text_frame.text.strip()):
-        yield Paragraph((Run(title),), "caption")
-    for plot in chart.plots:
-        names = [str(category) for category in plot.categories]
-        series = [(str(s.name), list(s.values)) for s in plot.series]
-        rows = [["", *(name for name, _ in series)]]
-        for i, name in enumerate(names):
-            rows.append([name, *("" if i >= len(v) or v[i] is None else f"{v[i]:.15g}" for _, v in series)])
-        cells = [
-            FlowCell(y, x, (Run(text),) if text else (), role_of(y, x))
-            for y, row in enumerate(rows)
-            for x, text in enumerate(row)
-        ]
-        if names and series:
-            yield FlowTable(tuple(cells), len(rows), len(rows[0]))
+def _place(row: int, column: int, cell: Element, n_rows: int, n_columns: int) -> Place:
+    """Where a cell stands, and what it spans within the table."""
+    height, width = (max(1, int(number(cell.get(name), 1))) for name in ("rowSpan", "gridSpan"))
+    return row, column, min(height, n_rows - row), min(width, n_columns - column)
+
+
+def _is_spanned(cell: Element) -> bool:
+    return any(cell.get(name) in ("1", "true") for name in ("hMerge", "vMerge"))
 
 
 def _text_of(item: FlowItem) -> str:

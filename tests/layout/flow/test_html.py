@@ -143,6 +143,42 @@ UNSEEN = {
     "<template>SECRET</template>": "not displayed",
     "<dialog>SECRET</dialog>": "not displayed",
     "<table><tr><td>seen</td><td style='display:none'>SECRET</td></tr></table>": "not displayed",
+    # through variables, nesting, layers, conditions and sheets in addresses
+    "<style>:root{--a:var(--b);--b:none}p.x{display:var(--a)}</style><p class=x>SECRET</p>": "not displayed",
+    "<style>.a{color:red;.x{display:none}}</style><div class=a><p class=x>SECRET</p></div>": "not displayed",
+    "<style>@layer a{p.x{opacity:0}}@layer b,a;</style><p class=x>SECRET</p>": "transparent",
+    "<style>@layer a{#i{display:none!important}}p{display:block!important}</style><p id=i>SECRET</p>": "not displayed",
+    "<style>@media (width >= 3px) and (not (height < 9px)){b{display:none}}</style><b>SECRET</b>": "not displayed",
+    "<style>@supports not (nosuch:1){.x{display:none}}</style><p class=x>SECRET</p>": "not displayed",
+    "<style>@import 'data:text/css,.x{display:none}';</style><p class=x>SECRET</p>": "not displayed",
+    "<style>@keyframes k{to{opacity:0}}.x{animation:k 0s both}</style><p class=x>SECRET</p>": "transparent",
+    # shorthands, units, calculations, moves that add up
+    '<p style="font:0/1 serif">SECRET</p>': "smaller than 1 pt",
+    '<p style="position:fixed;inset:250% auto auto 0">SECRET</p>': "outside the page",
+    '<p style="margin:0 0 0 calc(-100vw - 10em)">SECRET</p>': "outside the page",
+    '<div style="position:relative;left:-600px"><p style="translate:-600px">SECRET</p></div>': "outside the page",
+    '<p style="transform:rotateY(.25turn)">SECRET</p>': "not displayed",
+    '<p style="transform:rotateX(180deg);backface-visibility:hidden">SECRET</p>': "not displayed",
+    '<p style="clip-path:polygon(0 0, 100% 0, 50% 0)">SECRET</p>': "not displayed",
+    '<p style="max-height:0;overflow:scroll">SECRET</p>': "not displayed",
+    # ink
+    '<div style="opacity:.2"><p style="opacity:.2">SECRET</p></div>': "transparent",
+    '<p style="-webkit-text-fill-color:#fff">SECRET</p>': "no contrast",
+    '<p style="color:oklch(100% 0 0)">SECRET</p>': "no contrast",
+    '<p style="color:color-mix(in srgb, white 99%, black)">SECRET</p>': "no contrast",
+    '<div style="background:linear-gradient(#112233,#112236)"><p style="color:#123">SECRET</p></div>': "no contrast",
+    # what is not followed, or would need the page to be set
+    '<div style="background:url(x.png)"><p style="color:white">SECRET</p></div>': "visibility_unsure",
+    "<style>.x:read-only{display:none}</style><p class=x>SECRET</p>": "visibility_unsure",
+    "<style>@container (width > 1px){.x{display:none}}</style><p class=x>SECRET</p>": "visibility_unsure",
+    "<style>.x::first-line{color:#fff}</style><p class=x>SECRET</p>": "visibility_unsure",
+    '<p style="filter:contrast(0) brightness(9)">SECRET</p>': "visibility_unsure",
+    '<p style="clip-path:url(#c)">SECRET</p>': "visibility_unsure",
+    '<p style="color:rgb(from white r g b)">SECRET</p>': "visibility_unsure",
+    '<div style="background:#fff"><p style="position:relative;z-index:-1">SECRET</p></div>': "visibility_unsure",
+    '<div style="position:relative"><p>SECRET</p><div style="position:absolute;inset:0;background:#fff"></div></div>': (
+        "visibility_unsure"
+    ),
 }
 
 
@@ -170,7 +206,6 @@ SEEN = [
     "<style>@media (max-width:10px){p{display:none}}</style><p>SEEN</p>",
     "<style>p::before{display:none}</style><p>SEEN</p>",
     '<div style="background:black"><p style="color:white">SEEN</p></div>',
-    '<div style="background:url(x.png)"><p style="color:white">SEEN</p></div>',
     '<div style="overflow:hidden;height:100px">SEEN</div>',
     '<div style="visibility:hidden"><p style="visibility:visible">SEEN</p></div>',
     "<details><summary>more</summary>SEEN</details>",
@@ -178,6 +213,21 @@ SEEN = [
     '<p style="color:nosuchcolour">SEEN</p>',
     "<style>} p{display:none</style></style><p style='display:block'>SEEN</p>",
     '<p style="left:-9999px">SEEN</p>',
+    "<style>@layer a{p{display:none}}p{display:block}</style><p>SEEN</p>",
+    "<style>@supports not (display:grid){p{display:none}}</style><p>SEEN</p>",
+    "<style>p,b:::x{display:none}</style><p>SEEN</p>",
+    "<style>:root{--a:var(--a)}p{display:var(--a)}</style><p>SEEN</p>",
+    "<style>[hidden]{display:block}</style><p hidden>SEEN</p>",
+    "<style>p{opacity:0}</style><p style='all:unset'>SEEN</p>",
+    '<div style="position:relative;left:-2000px"><p style="position:relative;left:2000px">SEEN</p></div>',
+    '<span style="width:0;height:0;overflow:hidden">SEEN</span>',
+    '<p style="height:0;padding:20px;overflow:hidden">SEEN</p>',
+    '<p style="color:#fff;text-shadow:0 0 2px #000">SEEN</p>',
+    '<p style="color:#fff;-webkit-text-fill-color:#000">SEEN</p>',
+    '<p style="color:transparent;background:linear-gradient(red,blue);background-clip:text">SEEN</p>',
+    '<div style="position:absolute;top:0;left:0;width:100%;height:60px;background:#fff"></div><p>SEEN</p>',
+    "<object data=x.bin><p>SEEN</p></object>",
+    "<input placeholder=SEEN>",
 ]
 
 
@@ -290,7 +340,19 @@ def test_a_wide_table_makes_the_page_wider() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["office ffi \ufb01n", "שלום עולם טוב", "مرحبا بالعالم", "中文 字你好", "na\u0308he \u00e9t\u00e9"]
+    "text",
+    [
+        "office ffi \ufb01n",
+        "שלום עולם: טוב",
+        "الإيجار الشهري: 1480 يورو",
+        "中文 字你好",
+        "合同编号：LA-2025-0417",
+        "na\u0308he \u00e9t\u00e9",
+        "मासिक किराया: 14,800 रुपये",
+        "ค่าเช่ารายเดือน: 5,000 บาท",
+        "Ở Việt Nam: 300.000 ₫",
+        "👩‍👩‍👧 🇳🇴 ok ✍🏽",
+    ],
 )
 def test_scripts(text: str) -> None:
     (page,) = pages_of(f"<p>{text}</p>")
@@ -369,3 +431,54 @@ def test_links_have_boxes_and_fields_their_values() -> None:
 
 def test_list_of_a_list_and_no_page_of_nothing() -> None:
     assert pages_of("<p> \n </p>") == []
+
+
+def test_a_text_in_doubt_is_a_problem_of_its_page() -> None:
+    (page,) = pages_of("<p>Total 485,000</p><style>.x:defined{display:none}</style><p class=x>Total 1</p>")
+    assert (page.text, page.status, page.code) == ("Total 485,000", "degraded", "visibility_unsure")
+    assert [(r.text, r.hidden) for r in page.regions if r.hidden] == [("Total 1", "visibility_unsure")]
+
+
+def test_marks_are_never_part_of_a_number() -> None:
+    (region,) = regions_of(
+        "<p>1,234<sup>2</sup> tons, 95<sup><a href=#n>3</a></sup>, H<sub>2</sub>O, 7<sub>8</sub></p>"
+    )
+    found = [(word.text, word.script) for word in region.lines[0].words]
+    assert found == [
+        ("1,234", ""), ("2", "sup"), ("tons,", ""), ("95", ""), ("3", "sup"), (",", ""), ("H2O,", ""), ("7", ""),
+        ("8", "sub"),
+    ]  # fmt: skip
+
+
+def test_tables_in_cells_are_rows_and_columns() -> None:
+    def inner(draught: str) -> str:
+        return f"<table><tr><td>Draught<td>{draught}<tr><td>Crew<td>11</table>"
+
+    rows = "".join(f"<tr><td>{name}<td>{inner(n)}" for name, n in (("Tern", "4.2 m"), ("Petrel", "3.1 m")))
+    (region,) = regions_of(f"<table><tr><th>Ship<th>Data{rows}</table>")
+    table = region.table
+    assert table is not None
+    assert (table.n_rows, table.n_columns) == (5, 3)
+    assert [(c.row, c.column, c.row_span, c.column_span, c.text) for c in table.cells if c.row in (0, 3)] == [
+        (0, 0, 1, 1, "Ship"),
+        (0, 1, 1, 2, "Data"),
+        (3, 0, 2, 1, "Petrel"),
+        (3, 1, 1, 1, "Draught"),
+        (3, 2, 1, 1, "3.1 m"),
+    ]
+
+
+def test_what_is_nested_too_deep_costs_itself_alone() -> None:
+    from mm_megacontext.layout.flow.html import page_flow
+
+    text = f"<p>before</p>{'<div>' * 3000}<p>deep</p>{'</div>' * 3000}<p>after</p>"
+    file = TypesetFile(page_flow(text, lambda address: None), "test.html", MAX_PIXELS)
+    page = file.read_page(1)
+    assert (page.text.split(), page.status, page.code) == (["before", "after"], "degraded", "limit_size")
+
+
+@pytest.mark.parametrize(
+    "sheet", ["p{" * 3000, "p{color:" + "calc(" * 3000, "@media " + "(not " * 3000 + "{p{color:red}}"]
+)
+def test_sheets_nested_without_end_do_no_harm(sheet: str) -> None:
+    assert "SECRET" not in " ".join(words_of(pages_of(f"<style>{sheet}</style><p style=display:none>SECRET</p>")))
