@@ -176,7 +176,7 @@ def read_catalogue(table: pa.Table, dim: int, slots: int) -> Catalogue:
 
 
 def read_identity_copy(table: pa.Table) -> str:
-    """Whose gists there are, as JSON, of a catalogue whose vectors nobody knows the size of; empty if it has no copy."""
+    """Whose gists there are, as JSON, of a catalogue whose vectors have any size; empty without a copy."""
     with decoding("the catalogue of the sources"):
         copies = table.filter(pc.equal(table.column("uri"), COUNTER_URI)).column("engine").to_pylist()
         return str(copies[0] or "") if copies else ""

@@ -219,6 +219,11 @@ class Journals:
             if not is_of_use:
                 _remove(path)
 
+    @property
+    def are_there(self) -> bool:
+        """Whether there is any."""
+        return bool(self._paths())
+
     def remove_all(self) -> None:
         """Remove all of them."""
         for path in self._paths():

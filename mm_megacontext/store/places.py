@@ -9,7 +9,7 @@ NODES, SOURCES = "nodes", "sources"
 UNFINISHED = "unfinished"
 """The journals of sources that are not whole yet."""
 LOCK_FILE = "write.lock"
-CHECKSUM_FILE = "checksums.txt"
+CHECKSUM_FILE = "checksums"
 ALL = frozenset({MEMORY_FILE, NODES, SOURCES, UNFINISHED, LOCK_FILE, CHECKSUM_FILE})
 DRAFT = ".tmp"
 """Ends the name of a file that is being written."""

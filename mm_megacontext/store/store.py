@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeVar
@@ -16,7 +17,7 @@ from typing import Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.errors import CorruptStore, IncompatibleGists, StoreError
+from mm_megacontext.errors import IncompatibleGists, StoreError
 from mm_megacontext.store.cache import RowCache
 from mm_megacontext.store.catalogue import SourceInfo as SourceInfo
 from mm_megacontext.store.catalogue import SourceRecord as SourceRecord
@@ -27,7 +28,7 @@ from mm_megacontext.store.identity import FORMAT as FORMAT
 from mm_megacontext.store.identity import Identity as Identity
 from mm_megacontext.store.identity import read_identity, was_in_use, write_identity
 from mm_megacontext.store.lock import WriteLock
-from mm_megacontext.store.places import ALL, DRAFT, NODES, SOURCES, UNFINISHED
+from mm_megacontext.store.places import ALL, CHECKSUM_FILE, DRAFT, LOCK_FILE, NODES, SOURCES, UNFINISHED
 from mm_megacontext.store.places import MEMORY_FILE as MEMORY_FILE
 from mm_megacontext.store.snapshot import Snapshot
 from mm_megacontext.store.verify import verify
@@ -149,6 +150,30 @@ class Store:
         finally:
             self._snapshot = writer.snapshot
             writer.close()
+
+    def discard_if_empty(self) -> bool:
+        """Remove a memory without sources and journals, and its directory if nothing else is in it; ends the store.
+
+        Returns whether it was empty.
+
+        Raises:
+            StoreError: It is open for reading, or the disk refuses.
+        """
+        writer = self._writing()
+        if writer.snapshot.records or writer.has_journals:
+            return False
+        self._writer = None
+        try:
+            with translated(f"cannot remove {self.path}"):
+                _remove_leftovers(self.path)
+                for name in (MEMORY_FILE, CHECKSUM_FILE):
+                    (self.path / name).unlink(missing_ok=True)
+        finally:
+            writer.close()
+        with suppress(OSError):  # somebody else has begun one, or there are other things
+            (self.path / LOCK_FILE).unlink(missing_ok=True)
+            self.path.rmdir()
+        return True
 
     def refresh(self) -> None:
         """See what has been written since."""

@@ -121,6 +121,11 @@ class Writer:
         except StoreError:
             return False  # damaged: will be built anew
 
+    @property
+    def has_journals(self) -> bool:
+        """Whether something is left of a source that is not whole."""
+        return self._journals.are_there
+
     def close(self) -> None:
         """Give the lock back."""
         self._lock.release()

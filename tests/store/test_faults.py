@@ -71,7 +71,7 @@ def check_is_refused_until_repaired(memory: Path) -> list[str]:
     before = {file: file.read_bytes() for file in memory.rglob("*") if file.is_file()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StoreWarning)
-        with pytest.raises(CorruptStore, match="is not written to; save what is left with: mmctx verify .* --repair"):
+        with pytest.raises(CorruptStore, match=r"is not written to; save what is left with: mmctx verify .* --repair"):
             Store.open(memory, mode="w")
     assert {file: file.read_bytes() for file in memory.rglob("*") if file.is_file()} == before
     return [lost.partition(" (")[0] for lost in repair(memory).lost]
