@@ -31,6 +31,7 @@ def check_files(path: Path) -> None:
 
     ``path`` itself may be a link: that is the user's word.
     """
+    tables = {os.path.join(path, table) for table in (NODES, SOURCES)}
     with translated(f"cannot read {path}"):
         for entry in _entries(path) if path.is_dir() else ():
             is_directory = entry.is_dir(follow_symlinks=False)
