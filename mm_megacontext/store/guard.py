@@ -38,8 +38,7 @@ def check_files(path: Path) -> None:
             if not is_directory and not entry.is_file(follow_symlinks=False):
                 what = "a symbolic link" if entry.is_symlink() else "no regular file"
                 raise ForeignFiles(f"{entry.path!r} is {what}, and a memory has only files of its own; remove it")
-            parent = os.path.basename(os.path.dirname(entry.path))
-            if is_directory and parent in (NODES, SOURCES) and entry.name not in _TABLE_PARTS:
+            if is_directory and os.path.dirname(entry.path) in tables and entry.name not in _TABLE_PARTS:
                 raise ForeignFiles(f"{entry.path!r} belongs to no memory; remove it")
         lock = path / LOCK_FILE
         if lock.exists() and lock.stat().st_size:

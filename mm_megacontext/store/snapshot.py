@@ -223,8 +223,12 @@ class Snapshot:
         records = sorted(self.records.values(), key=attrgetter("row_start"))
         rows = table.column("_rowid").to_numpy().astype(np.int64)
         at = np.searchsorted([record.row_start for record in records], rows, "right") - 1
-        ids = [NodeId(records[i].number, row - records[i].row_start) for i, row in zip(at, rows.tolist(), strict=True)]
-        return sorted(zip(ids, scores.tolist(), strict=True), key=lambda hit: (-hit[1], hit[0]))
+        hits = []
+        for i, row, score in zip(at.tolist(), rows.tolist(), scores.tolist(), strict=True):
+            index = row - records[i].row_start
+            if 0 <= index < records[i].n_nodes:  # the rows of what is damaged and left out may be found, too
+                hits.append((NodeId(records[i].number, index), score))
+        return sorted(hits, key=lambda hit: (-hit[1], hit[0]))
 
     def _visible(self, within: Sequence[int] | None = None) -> str | None:
         """A filter on the rows: the given sources, or all but the hidden ones."""

@@ -81,13 +81,13 @@ class Store:
         path = Path(path)
         with translated(f"cannot create a memory in {path}"):
             path.mkdir(parents=True, exist_ok=True)
+        check_files(path)
         if cls.exists(path):
             read_identity(path)  # or it says how to repair it
             raise StoreError(f"{path} is a memory already; open it for writing instead")
         foreign = cls.foreign(path)
         if foreign:
             raise StoreError(f"{path} holds other things ({foreign[0]}); give an empty or new directory")
-        check_files(path)
         lock = WriteLock(path)
         try:
             _remove_leftovers(path)
@@ -118,6 +118,7 @@ class Store:
         check_files(path)
         found, format = read_identity(path)
         if identity is not None and identity != found:
+            Snapshot.take(path, found)  # or it is damaged, and holds no such gists
             raise IncompatibleGists(
                 f"{path} holds gists of {found}; asked for {identity}; "
                 "open it with what made it, or ingest its sources into a new memory"

@@ -116,9 +116,7 @@ def verifies(memory: Path) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_no_damage_loses_a_source_in_silence_and_verify_finds_it(
-    whole: Path, tmp_path: Path, way: str
-) -> None:
+def test_no_damage_loses_a_source_in_silence_and_verify_finds_it(whole: Path, tmp_path: Path, way: str) -> None:
     before = everything(whole)
     assert set(before) - {"search"} == LEFT
     names = files_of(whole)[WAYS.index(way) :: len(WAYS)]
