@@ -18,7 +18,12 @@ def test_a_file_is_read_once_and_again_when_it_was_written_to(tmp_path: Path, mo
     path.write_bytes(b"one")
     first = look_at(path).content_hash
     looks: list[Any] = []
-    monkeypatch.setattr(source_file, "look_at", lambda path: looks.append(path) or look_at(path))
+
+    def counted(path: str) -> source_file.SourceFile:
+        looks.append(path)
+        return look_at(path)
+
+    monkeypatch.setattr(source_file, "look_at", counted)
     files = UnchangedFiles()
     for _ in range(5):
         files.check(str(path), first)
