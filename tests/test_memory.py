@@ -27,6 +27,8 @@ from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.working_context import Entry
 from mm_megacontext.store.repair import repair
 from mm_megacontext.store.store import Store
+from mm_megacontext.tile_pixels import StoredPixels
+from mm_megacontext.tree.nodes import NodeId
 from mm_megacontext.vision.gists.tile_gister import MaxPool
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 from tests.tiny import ALWAYS_COPIES, CONFIG, NEVER_COPIES, random_base, random_lens, random_model, tokenizer
@@ -318,7 +320,15 @@ def test_a_file_that_is_not_the_one_ingested_is_not_drawn(tmp_path: Path, base: 
         memory.ingest(photo)
         answer = memory.ask("What is on it?", budget=100)
         assert min(answer.show().size) > 100
+        store = Store.open(tmp_path / "memory")
+        (source,) = store.sources()
+        nodes = store.nodes([NodeId(source.number, index) for index in range(source.n_nodes)])
+        tile = next(node for node in nodes if node.lod == 1 and node.pixels is not None)
+        leaves = store.leaves([tile.id])
+        assert StoredPixels({source.number: source}, {}).with_pixels([tile], leaves)[0].pixels is not None
         other.replace(photo)
+        with pytest.raises(IngestError, match="the file has changed since it was ingested"):
+            StoredPixels({source.number: source}, {}).with_pixels([tile], leaves)
         for refused in (answer.show, lambda: memory.ask("What is on it?", budget=100).show()):
             with pytest.raises(IngestError, match="the file has changed since it was ingested") as caught:
                 refused()

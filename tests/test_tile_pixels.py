@@ -30,8 +30,9 @@ def test_a_file_is_read_once_and_again_when_it_was_written_to(tmp_path: Path, mo
     assert len(looks) == 1
     path.write_bytes(b"two")
     os.utime(path, ns=(1, 1))
-    with pytest.raises(IngestError, match="the file has changed since it was ingested: ingest it again"):
+    with pytest.raises(IngestError, match="the file has changed since it was ingested: ingest it again") as caught:
         files.check(str(path), first)
+    assert caught.value.code == "source_changed"
     path.write_bytes(b"one")
     files.check(str(path), first)
     path.unlink()
