@@ -244,6 +244,7 @@ class MegaContext:
             StoreError: The memory is empty or cannot be read.
         """
         begun = time.perf_counter()
+        question = _encodable(question)
         store = self._store
         if store is None or not store.sources():
             raise StoreError(f"{self.directory} holds no source yet; ingest a file first")
@@ -259,7 +260,7 @@ class MegaContext:
         Raises:
             BudgetTooSmall: Nothing of ``budget`` would be left for the memory.
         """
-        cost = self.base.prompt_cost(question)
+        cost = self.base.prompt_cost(_encodable(question))
         if budget <= cost:
             raise BudgetTooSmall(
                 f"the budget is {budget}, the question alone takes {cost} and the roots of the tree at least 1; "
@@ -325,6 +326,11 @@ class MegaContext:
     def verify(self) -> list[str]:
         """Read everything and check it; returns the problems, none if all is well."""
         return [] if self._store is None else self._store.verify()
+
+
+def _encodable(question: str) -> str:
+    """``question`` with "?" for lone surrogates, which stand for bytes of a command line that are no UTF-8."""
+    return question.encode("utf-8", "replace").decode()
 
 
 def _progress(

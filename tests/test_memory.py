@@ -496,6 +496,14 @@ def test_a_killed_creation_can_be_begun_anew(tmp_path: Path, base: NativeBase, l
         assert memory.ask("The passphrase is", budget=600).text == "Quorl-77"
 
 
+def test_a_question_of_bytes_that_are_no_text_is_asked(tmp_path: Path, base: NativeBase, lens: Lens) -> None:
+    with opened(tmp_path / "memory", base, lens) as memory:
+        memory.ingest(a_text(tmp_path / "notes.txt"))
+        answer = memory.ask("\udcff \ud800 The passphrase is", budget=600)
+    assert answer.text == "Quorl-77"
+    assert json.loads(json.dumps(answer.to_json()).encode())["answer"] == "Quorl-77"
+
+
 def test_a_memory_without_its_file_is_not_begun_anew(tmp_path: Path, base: NativeBase, lens: Lens) -> None:
     file = a_text(tmp_path / "notes.txt")
     with opened(tmp_path / "memory", base, lens) as memory:
