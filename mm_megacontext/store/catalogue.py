@@ -14,6 +14,8 @@ import pyarrow.compute as pc
 from mm_megacontext.document import SourceKind, Unit
 from mm_megacontext.errors import CorruptStore
 from mm_megacontext.store.durable import decoding
+from mm_megacontext.store.identity import GistShape
+from mm_megacontext.store.rows import padded
 from mm_megacontext.tree.nodes import Node, NodeId
 
 COUNTER_URI = ""
@@ -53,7 +55,8 @@ class SourceRecord:
         page_sizes: (pages, 2) float64, width and height in ``unit``.
         root: Post-order index of the root; ``n_nodes - 1``.
         t_length: Units of its timeline, which starts at 0.
-        gist: float16 (slots, dim), of the root; likewise ``mu`` and ``sigma``, float64 (3,).
+        gist: float16 (slots, dim), of the root, with zeros where it has fewer slots than others of the memory;
+            likewise ``mu`` and ``sigma``, float64 (3,).
         bytes: Size of its rows on disk when it was written.
         row_start: Id of its first row in the ``nodes`` table; the others follow.
     """
@@ -85,7 +88,7 @@ class SourceRecord:
         return NodeId(self.number, self.root)
 
 
-def sources_schema(dim: int, slots: int) -> pa.Schema:
+def sources_schema(shape: GistShape) -> pa.Schema:
     """Schema of the ``sources`` table."""
     triple = pa.list_(pa.float64(), 3)
     return pa.schema(
@@ -103,7 +106,7 @@ def sources_schema(dim: int, slots: int) -> pa.Schema:
             pa.field("n_nodes", pa.int32()),
             pa.field("n_leaves", pa.int64()),
             pa.field("t_length", pa.int64()),
-            pa.field("gist", pa.list_(pa.float16(), dim * slots)),
+            pa.field("gist", pa.list_(pa.float16(), shape.width)),
             pa.field("mu", triple),
             pa.field("sigma", triple),
             pa.field("bytes", pa.int64()),
@@ -117,7 +120,7 @@ def counter_row(last_number: int, identity: str) -> dict[str, Any]:
     return {"uri": COUNTER_URI, "number": last_number, "engine": identity}
 
 
-def source_row(info: SourceInfo, root: Node, *, n_bytes: int, row_start: int) -> dict[str, Any]:
+def source_row(info: SourceInfo, root: Node, shape: GistShape, *, n_bytes: int, row_start: int) -> dict[str, Any]:
     """The catalogue row of a source whose nodes are written; ``root`` is the last of them."""
     return {
         "uri": info.uri,
@@ -133,7 +136,7 @@ def source_row(info: SourceInfo, root: Node, *, n_bytes: int, row_start: int) ->
         "n_nodes": root.id.index + 1,
         "n_leaves": root.n_leaves,
         "t_length": root.t_span[1],
-        "gist": root.gist.reshape(-1),
+        "gist": padded(root.gist, shape).reshape(-1),
         "mu": root.mu,
         "sigma": root.sigma,
         "bytes": n_bytes,
@@ -162,14 +165,14 @@ class Catalogue:
     records: list[SourceRecord]
 
 
-def read_catalogue(table: pa.Table, dim: int, slots: int) -> Catalogue:
+def read_catalogue(table: pa.Table, shape: GistShape) -> Catalogue:
     """The catalogue in a table. Raises CorruptStore where it says what cannot be."""
     with decoding("the catalogue of the sources"):
         is_counter = pc.equal(table.column("uri"), COUNTER_URI)
         counters = table.filter(is_counter).select(["number", "engine"]).to_pylist()
         if len(counters) != 1 or not isinstance(counters[0]["number"], int):
             raise CorruptStore(f"the catalogue of the sources is damaged: it has {len(counters)} counters instead of 1")
-        records = _records(table.filter(pc.invert(is_counter)), dim, slots)
+        records = _records(table.filter(pc.invert(is_counter)), shape)
         last, identity = counters[0]["number"], counters[0]["engine"] or ""
         _check_numbers(records, last)
         return Catalogue(last, identity, records)
@@ -182,10 +185,10 @@ def read_identity_copy(table: pa.Table) -> str:
         return str(copies[0] or "") if copies else ""
 
 
-def _records(table: pa.Table, dim: int, slots: int) -> list[SourceRecord]:
+def _records(table: pa.Table, shape: GistShape) -> list[SourceRecord]:
     table = table.sort_by("number").combine_chunks()
     # Vectors go through numpy: as Python objects they would make opening a memory of many sources slow.
-    gists = _vectors(table, "gist", dim * slots).reshape(-1, slots, dim)
+    gists = _vectors(table, "gist", shape.width).reshape(-1, shape.slots, shape.dim)
     mus, sigmas = _vectors(table, "mu", 3), _vectors(table, "sigma", 3)
     sizes = table.column("page_sizes")
     rows = table.drop_columns(["gist", "mu", "sigma", "page_sizes"]).to_pylist()

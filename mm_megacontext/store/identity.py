@@ -1,15 +1,19 @@
-"""Whose gists a memory holds, and ``memory.json``, which says so; the catalogue has a copy to rebuild it from."""
+"""Whose gists a memory holds, how large they are, and ``memory.json``, which says so.
+
+The catalogue has a copy to rebuild it from.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 
 from mm_megacontext.errors import CorruptStore, StoreError
 from mm_megacontext.store.durable import write_whole
 from mm_megacontext.store.places import MEMORY_FILE, NODES, SOURCES
 from mm_megacontext.store.versions import hinted_version, table_versions
+from mm_megacontext.tree.nodes import Modality
 
 FORMAT = 2
 """Of the memory directory; a later one cannot be opened. 1 had no uniform nodes and listed the patches of every tile: a
@@ -21,15 +25,55 @@ _MOST_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
+class GistShape:
+    """How large gists are.
+
+    Attributes:
+        dim: Numbers in a vector.
+        text_slots: Vectors per gist of text, and of what holds text.
+        image_slots: Vectors per gist of images alone.
+    """
+
+    dim: int
+    text_slots: int
+    image_slots: int
+
+    def __post_init__(self) -> None:
+        if min(self.dim, self.text_slots, self.image_slots) < 1:
+            raise ValueError(f"a gist needs at least one slot of one dimension, got {self}")
+
+    @property
+    def slots(self) -> int:
+        """Vectors that there must be room for."""
+        return max(self.text_slots, self.image_slots)
+
+    @property
+    def width(self) -> int:
+        """Numbers that there must be room for."""
+        return self.dim * self.slots
+
+    def slots_of(self, modality: Modality) -> int:
+        """Vectors of a gist."""
+        return self.image_slots if modality == "image" else self.text_slots
+
+    def __str__(self) -> str:
+        if self.text_slots == self.image_slots:
+            return f"{self.text_slots} × {self.dim}"
+        return f"{self.text_slots} × {self.dim}, of images {self.image_slots} × {self.dim}"
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose gists a memory holds; they mean nothing to another base or gistnet.
+    """Whose gists a memory holds; they mean nothing to another base or gister.
 
     Attributes:
         base: Id of the base model.
-        gistnet: Id of the network that made the gists.
+        gistnet: Id of what made the gists of text.
         encoder: Id of the vision encoder.
         dim: Dimensions of a gist vector.
-        slots: Vectors per gist.
+        slots: Vectors per gist of text.
+        image_gistnet: Id of what made the gists of images; empty for the same.
+        image_slots: Vectors per gist of images; 0 for as many as of text.
     """
 
     base: str
@@ -37,13 +81,31 @@ class Identity:
     encoder: str
     dim: int
     slots: int
+    image_gistnet: str = ""
+    image_slots: int = 0
 
     def __post_init__(self) -> None:
-        if self.dim < 1 or self.slots < 1:
-            raise ValueError(f"a gist needs at least one slot of one dimension, got {self.slots} of {self.dim}")
+        object.__setattr__(self, "image_gistnet", self.image_gistnet or self.gistnet)
+        object.__setattr__(self, "image_slots", self.image_slots or self.slots)
+        _ = self.shape  # refuses sizes that cannot be
+
+    @property
+    def shape(self) -> GistShape:
+        return GistShape(self.dim, self.slots, self.image_slots)
+
+    def differences(self, other: Identity) -> list[str]:
+        """What is not the same, one text each, ours first.
+
+        Example:
+            >>> Identity("a", "mean", "dct", 8, 1).differences(Identity("b", "mean", "dct", 8, 1))
+            ['base a, not b']
+        """
+        pairs = {f.name.replace("_", " "): (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        return [f"{name} {ours}, not {theirs}" for name, (ours, theirs) in pairs.items() if ours != theirs]
 
     def __str__(self) -> str:
-        return f"base {self.base}, gistnet {self.gistnet}, encoder {self.encoder}, {self.slots} × {self.dim}"
+        of_images = "" if self.image_gistnet == self.gistnet else f", of images {self.image_gistnet}"
+        return f"base {self.base}, gistnet {self.gistnet}{of_images}, encoder {self.encoder}, {self.shape}"
 
     def to_json(self) -> str:
         """As one line, for ``from_json``."""
@@ -55,13 +117,14 @@ class Identity:
         return cls._of(_object(content))
 
     @classmethod
-    def _of(cls, fields: dict[str, object]) -> Identity:
-        names, sizes = ("base", "gistnet", "encoder"), ("dim", "slots")
-        if set(fields) != {*names, *sizes}:
-            raise ValueError(f"must hold {', '.join((*names, *sizes))}, holds {', '.join(fields) or 'nothing'}")
-        if not all(isinstance(fields[name], str) for name in names) or not all(type(fields[n]) is int for n in sizes):
+    def _of(cls, content: dict[str, object]) -> Identity:
+        kinds = {field.name: int if field.type == "int" else str for field in fields(cls)}
+        needed = {field.name for field in fields(cls) if field.default is MISSING}
+        if not needed <= set(content) <= set(kinds):
+            raise ValueError(f"must hold {', '.join(kinds)}, holds {', '.join(content) or 'nothing'}")
+        if not all(type(value) is kinds[name] for name, value in content.items()):
             raise ValueError("a name is no text or a size is no whole number")
-        return cls(**fields)  # type: ignore[arg-type]  # just checked
+        return cls(**content)  # type: ignore[arg-type]  # just checked
 
 
 def write_identity(path: Path, identity: Identity) -> None:

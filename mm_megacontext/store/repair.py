@@ -175,7 +175,7 @@ class _Repair:
             last = max(pc.max(rows.column("number")).as_py() or 0, pc.max(nodes.column("source")).as_py() or 0)
             table = self._sources.open()
             merge = table.merge_insert("uri").when_not_matched_insert_all()
-            schema = sources_schema(identity.dim, identity.slots)
+            schema = sources_schema(identity.shape)
             transaction, _ = merge.execute_uncommitted(rows_table([counter_row(last, identity.to_json())], schema))
             self._sources.commit(transaction)
             self.repairs.done.append(f"{self._sources.path}: the counter of sources is set to {last}")

@@ -21,7 +21,7 @@ from mm_megacontext.errors import CorruptStore, NodeNotFound, StoreError
 from mm_megacontext.store.cache import MOST_RUNS, RowCache, Run, Span, rows_per_run, split_runs
 from mm_megacontext.store.catalogue import SourceRecord, read_catalogue
 from mm_megacontext.store.durable import StoreWarning, decoding, translated
-from mm_megacontext.store.identity import Identity
+from mm_megacontext.store.identity import GistShape, Identity
 from mm_megacontext.store.places import MEMORY_FILE, NODES, SOURCES
 from mm_megacontext.store.rows import LEAF_COLUMNS, NODE_COLUMNS, at_lod1, nodes_schema
 from mm_megacontext.store.versions import Fallback, open_newest, table_versions
@@ -47,7 +47,7 @@ class Snapshot:
     """
 
     path: Path
-    shape: tuple[int, int]
+    shape: GistShape
     nodes_table: lance.LanceDataset
     sources_table: lance.LanceDataset
     records: dict[int, SourceRecord]
@@ -75,7 +75,7 @@ class Snapshot:
                 break
         _check_shape(path, nodes, identity)
         with decoding(str(path)):
-            catalogue = read_catalogue(table, identity.dim, identity.slots)
+            catalogue = read_catalogue(table, identity.shape)
         if catalogue.identity not in ("", identity.to_json()):
             raise CorruptStore(
                 f"{path / MEMORY_FILE} is damaged (the catalogue has {catalogue.identity}); "
@@ -90,7 +90,7 @@ class Snapshot:
             warnings.warn(f"{path}: damaged and left out, ingest again: {names}", StoreWarning, stacklevel=2)
         return cls(
             path=path,
-            shape=(identity.slots, identity.dim),
+            shape=identity.shape,
             nodes_table=nodes,
             sources_table=sources,
             records={record.number: record for record in whole},
@@ -141,15 +141,14 @@ class Snapshot:
 
     def _span(self, id: NodeId) -> Span:
         """The run in which a node is read."""
-        length = rows_per_run(*self.shape)
+        length = rows_per_run(self.shape)
         begin = id.index - id.index % length
         return Span(id.source, begin, min(begin + length, self.records[id.source].n_nodes))
 
     def _read_runs(self, spans: Sequence[Span]) -> dict[Span, Run]:
         starts = [self.records[span.source].row_start for span in spans]
         rows = [start + i for start, span in zip(starts, spans, strict=True) for i in range(span.begin, span.end)]
-        slots, dim = self.shape
-        return split_runs(self.take_rows(rows, [*NODE_COLUMNS, *LEAF_COLUMNS]), spans, dim, slots)
+        return split_runs(self.take_rows(rows, [*NODE_COLUMNS, *LEAF_COLUMNS]), spans, self.shape)
 
     def row_ids(self, ids: Iterable[NodeId]) -> list[int]:
         """Where nodes are in the nodes table. Raises NodeNotFound."""
@@ -190,7 +189,7 @@ class Snapshot:
         self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None, modality: Modality
     ) -> list[tuple[NodeId, float]]:
         """Blocks or tiles by cosine to the mean of their gist slots, up to the length of that mean; best first."""
-        slots, dim = self.shape
+        dim = self.shape.dim
         query = np.asarray(vector, dtype=np.float32).reshape(-1)
         if query.shape != (dim,):
             raise ValueError(f"the memory holds gists of {dim} dimensions, the vector has {len(query)}")
@@ -200,7 +199,7 @@ class Snapshot:
         if length == 0 or k < 1 or not self.records:
             return []
         # Repeated over the slots, the product with a whole gist is that with the sum of its slots.
-        tiled = np.tile(query / length, slots).astype(np.float16)
+        tiled = np.tile(query / length, self.shape.slots).astype(np.float16)
         nearest = {"column": "gist", "q": tiled, "k": k, "metric": "cosine", "nprobes": PROBES}
         with translated(f"cannot search {self.path} (if its index is damaged, vacuum builds it anew)"):
             table = self.nodes_table.scanner(
@@ -289,6 +288,6 @@ def _sources_of_fragment(fragment: lance.LanceFragment, directory: Path) -> Coun
 def _check_shape(path: Path, nodes: lance.LanceDataset, identity: Identity) -> None:
     """Refuse a table without our columns, or with gists of another size than ``identity`` says."""
     with decoding(str(path)):
-        for field in nodes_schema(identity.dim, identity.slots):
+        for field in nodes_schema(identity.shape):
             if nodes.schema.field(field.name).type != field.type:
                 raise ValueError(f"column {field.name} of its nodes is {nodes.schema.field(field.name).type}")

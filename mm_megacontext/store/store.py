@@ -83,7 +83,7 @@ class Store:
             path.mkdir(parents=True, exist_ok=True)
         check_files(path)
         if cls.exists(path):
-            read_identity(path)  # or it says how to repair it
+            Snapshot.take(path, read_identity(path)[0])  # or it says how to repair it
             raise StoreError(f"{path} is a memory already; open it for writing instead")
         foreign = cls.foreign(path)
         if foreign:
@@ -121,7 +121,8 @@ class Store:
             Snapshot.take(path, found)  # or it is damaged, and holds no such gists
             raise IncompatibleGists(
                 f"{path} holds gists of {found}; asked for {identity}; "
-                "open it with what made it, or ingest its sources into a new memory"
+                f"it has {', '.join(found.differences(identity))}; open it with what made it, or "
+                "ingest its sources into a new memory"
             )
         cache = RowCache()
         writer = None
