@@ -34,6 +34,7 @@ ErrorCode = Literal[
     "ocr_failed",
     "missing_extra",
     "nothing_readable",
+    "source_changed",
 ]
 """What is wrong with a source or a page, for programs: messages may change, these do not. See docs/errors.md."""
 

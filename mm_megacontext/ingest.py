@@ -88,11 +88,18 @@ class IngestReport:
 
 
 def find_files(path: Path) -> list[Path]:
-    """The file itself, or all supported files below a directory, in a stable order; hidden ones are left out."""
+    """The file itself, or all supported files below a directory, in a stable order; hidden ones are left out.
+
+    A link that leads nowhere is among them: that is for whoever opens it to say.
+    """
     if not path.is_dir():
         return [path]
-    found = (p for p in sorted(path.rglob("*")) if p.is_file() and is_supported_name(p))
+    found = (p for p in sorted(path.rglob("*")) if is_supported_name(p) and (p.is_file() or _is_broken_link(p)))
     return [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]
+
+
+def _is_broken_link(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ from mm_megacontext.pictures.answer_picture import draw_answer
 from mm_megacontext.reading.base import Base
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.runtime import ReadContext, ReadingConfig, Runtime
-from mm_megacontext.source_file import SourceFile, look_at
+from mm_megacontext.source_file import SourceFile, UnchangedFiles, locate, look_at
 from mm_megacontext.store.catalogue import SourceRecord
 from mm_megacontext.store.inspection import inspect_store
 from mm_megacontext.store.store import Identity, Store
@@ -81,10 +81,11 @@ class MegaContext:
         self._tiles = TileGister(self.model.encoder, self.model.visual_gister)
         self._runtime = Runtime(self.model.reader, self.model.lens, config)
         self._store: Store | None = None
-        self._is_writing = False
+        self._is_writing = self._is_new = False
         self._tree: tuple[list[int], CollectionTree] | None = None
         self._passwords: dict[str, str] = {}
         self._limits = limits or IngestLimits()
+        self._files = UnchangedFiles()
 
     @classmethod
     def open(
@@ -185,14 +186,30 @@ class MegaContext:
             StoreError: The memory cannot be written. What was committed before stays.
             MemoryLocked: Another process is writing it.
         """
-        files = find_files(Path(path))
         report = IngestReport()
+        try:
+            self._ingest(find_files(Path(path)), report, engine, layout, password, ocr, running_titles, on_progress)
+        finally:
+            self._remove_if_nothing_came()
+        return report
+
+    def _ingest(
+        self,
+        files: Sequence[Path],
+        report: IngestReport,
+        engine: str,
+        layout: Layout,
+        password: str | None,
+        ocr: str,
+        running_titles: bool,
+        on_progress: OnProgress | None,
+    ) -> None:
         ingester = Ingester(
             self.base.tokenizer, self.model.text_gister, self._tiles, self._writable, self._limits, running_titles
         )
         for number, path in enumerate(files, 1):
             try:
-                file = look_at(path.resolve())
+                file = look_at(locate(path))
                 if self._is_known(file, layout):
                     report.unchanged.append(str(file.path))
                     continue
@@ -204,7 +221,12 @@ class MegaContext:
                 continue
             if password is not None:
                 self._passwords[document.uri] = password
-        return report
+
+    def _remove_if_nothing_came(self) -> None:
+        """Leave no memory behind that was made for a file of which nothing could be taken up."""
+        if self._is_new and self._store is not None and self._store.discard_if_empty():
+            self._store, self._is_writing = None, False
+        self._is_new = False
 
     def _is_known(self, file: SourceFile, layout: Layout) -> bool:
         """Whether the memory holds a file as it is, told by its bytes and layout alone."""
@@ -220,7 +242,7 @@ class MegaContext:
         store = (
             Store.open(self.directory, self.identity, "w") if exists else Store.create(self.directory, self.identity)
         )
-        self._store, self._is_writing = store, True
+        self._store, self._is_writing, self._is_new = store, True, not exists
         return store
 
     def ask(self, question: str, *, budget: int = 512, source: str | None = None) -> Answer:
@@ -236,10 +258,10 @@ class MegaContext:
             StoreError: The memory is empty or cannot be read.
         """
         begun = time.perf_counter()
+        question = _encodable(question)
         store = self._store
         if store is None or not store.sources():
             raise StoreError(f"{self.directory} holds no source yet; ingest a file first")
-        question = _whole_characters(question)
         prompt = self.prompt_cost(question, budget)
         within = None if source is None else [self._number(source)]
         tree = self._tree_of(within)
@@ -252,7 +274,7 @@ class MegaContext:
         Raises:
             BudgetTooSmall: Nothing of ``budget`` would be left for the memory.
         """
-        cost = self.base.prompt_cost(_whole_characters(question))
+        cost = self.base.prompt_cost(_encodable(question))
         if budget <= cost:
             raise BudgetTooSmall(
                 f"the budget is {budget}, the question alone takes {cost} and the roots of the tree at least 1; "
@@ -273,7 +295,7 @@ class MegaContext:
         records = [r for r in self._store.sources() if within is None or r.number in within]
         numbers = [r.number for r in records]
         if self._tree is None or self._tree[0] != numbers:
-            pixels = StoredPixels({r.number: r for r in records}, self._passwords, self._limits)
+            pixels = StoredPixels({r.number: r for r in records}, self._passwords, self._limits, self._files)
             self._tree = (numbers, CollectionTree(self._store, records, pixels))
         return self._tree[1]
 
@@ -300,7 +322,7 @@ class MegaContext:
             usage=usage,
             trace=read.trace,
             model=self.base.id,
-            draw=lambda answer: draw_answer(answer, context, records, self._passwords, self._limits),
+            draw=lambda answer: draw_answer(answer, context, records, self._passwords, self._limits, self._files),
         )
 
     def forget(self, source: str) -> bool:
@@ -320,6 +342,11 @@ class MegaContext:
         return [] if self._store is None else self._store.verify()
 
 
+def _encodable(question: str) -> str:
+    """``question`` with "?" for lone surrogates, which stand for bytes of a command line that are no UTF-8."""
+    return question.encode("utf-8", "replace").decode()
+
+
 def _progress(
     on_progress: OnProgress | None, uri: str, file: int, n_files: int, n_pages: int
 ) -> Callable[[Page], None]:
@@ -328,8 +355,3 @@ def _progress(
             on_progress(ProgressEvent(uri, file, n_files, page.number, n_pages))
 
     return note
-
-
-def _whole_characters(question: str) -> str:
-    """The same with "?" for halves of characters, as terminals that send other bytes than UTF-8 make them."""
-    return question.encode("utf-8", "replace").decode()

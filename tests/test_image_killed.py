@@ -16,7 +16,7 @@ from PIL import Image
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.memory import MegaContext
 from mm_megacontext.store import writer as store_writer
-from mm_megacontext.store.journal import UNFINISHED
+from mm_megacontext.store.places import UNFINISHED
 from mm_megacontext.store.store import Identity, Store
 from mm_megacontext.tree import build
 from mm_megacontext.vision.encoders import DctEncoder, PatchVectors, TilePixels
