@@ -32,7 +32,7 @@ def fold(text: str) -> str:
     """White space folded, characters in NFKC.
 
     Example:
-        >>> fold("speciﬁc \\n units")
+        >>> fold("speciﬁc   units")
         'specific units'
     """
     return " ".join(unicodedata.normalize("NFKC", text).split())
