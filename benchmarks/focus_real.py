@@ -45,7 +45,7 @@ LEAST_OPEN = {
     ("whole", 8192): 0.93,
 }
 """Targets: share of the answerable questions whose gold words are all open."""
-SHARES = ("open", "quoted", "exact", "holds", "bm25", "bm25_near")
+SHARES = ("open", "answer_open", "quoted", "exact", "holds", "bm25", "bm25_near")
 
 
 def main() -> None:

@@ -7,14 +7,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from mm_megacontext.eval.real_documents.answers import holds_answer, is_exact
-from mm_megacontext.eval.real_documents.dataset import Sample
+from mm_megacontext.eval.real_documents.dataset import Place, Sample
 from mm_megacontext.eval.real_documents.gold import (
     blocks_of,
     blocks_on_page,
+    covered_words,
     is_open,
     is_quoted,
-    kept_words,
     page_boxes,
     sharp_blocks,
 )
@@ -24,6 +27,8 @@ from mm_megacontext.reading.runtime import ReadContext, Runtime
 from mm_megacontext.store.store import Store
 from mm_megacontext.tree.collection import CollectionTree
 from mm_megacontext.tree.nodes import Leaves, Node, NodeId
+
+Block = tuple[Node, Leaves]
 
 LEAVES_PER_HIT = 4
 """As many hits are asked for as fit the budget if blocks were this short."""
@@ -88,20 +93,47 @@ def measure(watched: Watched, sample: Sample, budget: int) -> dict[str, Any]:
     assert watched.recorder.last is not None
     context = watched.recorder.last.focused.context
     tree = memory._tree_of(None)
-    stored = page_boxes(blocks_on_page(tree, record.number, question.gold_page), record.number, question.gold_page)
-    kept = kept_words(sample, stored)
-
-    def opens(blocks: Iterable[tuple[Node, Leaves]]) -> bool:
-        return is_open(sample, page_boxes(blocks, record.number, question.gold_page), kept)
-
+    places = [Stored.of(tree, record.number, place) for place in sample.places]
     hits = search_hits(watched.store, question.question, context.capacity)
+    sharp = sharp_blocks(context)
     return row | {
-        "kept": round(float(kept.mean()), 4),
-        "open": opens(sharp_blocks(context)),
-        "quoted": is_quoted(sample, answer.evidence, uri),
-        "bm25": opens(blocks_of(tree, fitting(tree, hits, context.capacity))),
-        "bm25_near": opens(blocks_of(tree, fitting(tree, with_neighbours(tree, hits), context.capacity))),
+        "kept": round(max(place.kept for place in places), 4),
+        "open": any(place.is_open(sharp) for place in places),
+        "answer_open": any(place.is_answer_open(sharp) for place in places),
+        "quoted": is_quoted(sample.places, answer.evidence, uri),
+        "bm25": opens(places, tree, hits, context.capacity),
+        "bm25_near": opens(places, tree, with_neighbours(tree, hits), context.capacity),
     }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stored:
+    """A place, and the boxes of all leaves that the memory holds of its page."""
+
+    source: int
+    place: Place
+    boxes: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, tree: CollectionTree, source: int, place: Place) -> Stored:
+        return cls(source, place, page_boxes(blocks_on_page(tree, source, place.page), source, place.page))
+
+    @property
+    def kept(self) -> float:
+        """Share of the gold words that ingest kept."""
+        return float(covered_words(self.place.boxes, self.boxes).mean())
+
+    def is_open(self, blocks: Iterable[Block]) -> bool:
+        return is_open(self.place.boxes, page_boxes(blocks, self.source, self.place.page), self.boxes)
+
+    def is_answer_open(self, blocks: Iterable[Block]) -> bool:
+        return is_open(self.place.answer_boxes, page_boxes(blocks, self.source, self.place.page), self.boxes)
+
+
+def opens(places: Sequence[Stored], tree: CollectionTree, ids: Sequence[NodeId], capacity: int) -> bool:
+    """Whether the best of ``ids`` that fit hold all of some place."""
+    blocks = blocks_of(tree, fitting(tree, ids, capacity))
+    return any(place.is_open(blocks) for place in places)
 
 
 def search_hits(store: Store, question: str, capacity: int) -> list[NodeId]:

@@ -5,6 +5,7 @@ No document is part of this project: ``fetch`` gets the packages by name, ``chec
 
 from mm_megacontext.eval.real_documents.dataset import KINDS as KINDS
 from mm_megacontext.eval.real_documents.dataset import Kind as Kind
+from mm_megacontext.eval.real_documents.dataset import Place as Place
 from mm_megacontext.eval.real_documents.dataset import Question as Question
 from mm_megacontext.eval.real_documents.dataset import Sample as Sample
 from mm_megacontext.eval.real_documents.dataset import load_questions as load_questions

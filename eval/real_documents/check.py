@@ -21,13 +21,20 @@ def find_problems(directory: Path, questions: Sequence[Question], documents: Seq
     problems = [f"{id}: this id is given {n} times" for id, n in Counter(q.id for q in questions).items() if n > 1]
     problems += [f"{q.id}: no document {q.document} in the manifest" for q in questions if q.document not in known]
     problems += [f"{name}: nothing is asked of it" for name in sorted(known - {q.document for q in questions})]
-    for question in questions:
-        if question.document in known:
-            try:
-                load_samples(directory, questions=[question], documents=documents)
-            except MegaContextError as error:
-                problems.append(f"{question.id}: {error}")
+    for document in documents:
+        problems += _gold_problems(directory, [q for q in questions if q.document == document.name], document)
     return problems
+
+
+def _gold_problems(directory: Path, questions: Sequence[Question], document: RealDocument) -> list[str]:
+    """All questions to a document together, which is fast; one by one only if something is wrong."""
+    try:
+        load_samples(directory, questions=questions, documents=[document])
+    except MegaContextError as error:
+        if len(questions) == 1:
+            return [f"{questions[0].id}: {error}"]
+        return [problem for question in questions for problem in _gold_problems(directory, [question], document)]
+    return []
 
 
 def main() -> None:

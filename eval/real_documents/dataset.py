@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Literal, get_args
 from mm_megacontext.document import Box
 from mm_megacontext.errors import MegaContextError
 from mm_megacontext.eval.real_documents.manifest import RealDocument, load_manifest
-from mm_megacontext.eval.real_documents.page_words import find_phrase, open_pages
+from mm_megacontext.eval.real_documents.page_words import PageWord, find_phrase, fold, open_pages
 
 QUESTIONS = Path(__file__).with_name("questions.jsonl")
 
@@ -34,6 +34,10 @@ Kind = Literal[
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Split = Literal["dev", "test"]
+
+
+class GoldNotFound(MegaContextError, ValueError):
+    """A gold text does not stand on its page."""
 
 
 class MissingDocument(MegaContextError, FileNotFoundError):
@@ -82,23 +86,44 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a gold text stands; boxes are in points from the top-left corner of the page.
+
+    Attributes:
+        page: From 1.
+        boxes: Of its words.
+        answer_boxes: Of those of its words that an accepted answer is made of, letter case aside; of all of them where
+            the answer is not in the text, as "no" is not.
+    """
+
+    page: int
+    boxes: tuple[Box, ...]
+    answer_boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """A question, the file it is asked of, and where on the page the answer stands.
+    """A question, the file it is asked of, and where the answer stands.
 
     Attributes:
         path: The document.
-        gold_boxes: Of the words of ``gold_text`` where it stands first on the gold page, in points from the top-left
-            corner of the page; empty if absent.
+        places: The gold text on the gold page, then on every other page that has it too, for documents repeat
+            themselves; only the gold page if the question is which page it is. None if absent.
     """
 
     question: Question
     path: Path
-    gold_boxes: tuple[Box, ...]
+    places: tuple[Place, ...]
 
     @property
     def references(self) -> tuple[str, ...]:
         """Accepted answers."""
         return self.question.answers
+
+    @property
+    def gold_boxes(self) -> tuple[Box, ...]:
+        """Of the words on the gold page; empty if absent."""
+        return self.places[0].boxes if self.places else ()
 
 
 def split_of(document: str) -> Split:
@@ -151,13 +176,32 @@ def load_samples(
 
 def _samples_of(path: Path, questions: Sequence[Question]) -> list[Sample]:
     with open_pages(path) as pages:
-        return [
-            Sample(
-                question=question,
-                path=path,
-                gold_boxes=()
-                if question.gold_page is None
-                else find_phrase(pages.words(question.gold_page), question.gold_text, f"{path}, {question.gold_page}"),
-            )
-            for question in questions
-        ]
+        words = {number: pages.words(number) for number in range(1, len(pages) + 1)}
+    text = {number: " ".join(word.text for word in found) for number, found in words.items()}
+    return [Sample(question=q, path=path, places=tuple(_places(q, words, text, path))) for q in questions]
+
+
+def _places(
+    question: Question, words: Mapping[int, Sequence[PageWord]], text: Mapping[int, str], path: Path
+) -> Iterator[Place]:
+    gold = question.gold_page
+    if gold is None:
+        return
+    if question.gold_text not in text.get(gold, ""):
+        raise GoldNotFound(
+            f"page {gold} of {path.name} does not hold {question.gold_text!r}, question {question.id}; "
+            "correct gold_page or gold_text"
+        )
+    others = [] if question.kind == "which page" else [n for n in text if n != gold and question.gold_text in text[n]]
+    for number in [gold, *others]:
+        found = find_phrase(words[number], question.gold_text)
+        yield Place(
+            page=number,
+            boxes=tuple(word.box for word in found),
+            answer_boxes=tuple(word.box for word in _answer_words(found, question.answers)),
+        )
+
+
+def _answer_words(words: Sequence[PageWord], answers: Sequence[str]) -> Sequence[PageWord]:
+    lower = [PageWord(word.text.casefold(), word.box) for word in words]
+    return next((found for a in answers if (found := find_phrase(lower, fold(a).casefold()))), words)

@@ -1,4 +1,4 @@
-"""Whether the gold words of a sample are read sharply, quoted as evidence, or in the memory at all; by their boxes.
+"""Whether the gold words of a place are read sharply, quoted as evidence, or in the memory at all; by their boxes.
 
 Boxes and not words are compared, so that neither the order of a table's cells nor the spelling of a ligature counts.
 """
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from mm_megacontext.answer import Evidence
 from mm_megacontext.document import Box
-from mm_megacontext.eval.real_documents.dataset import Sample
+from mm_megacontext.eval.real_documents.dataset import Place
 from mm_megacontext.reading.working_context import WorkingContext
 from mm_megacontext.tree.nodes import COLLECTION, Leaves, Node, NodeId, TreeReader
 
@@ -47,7 +47,7 @@ def covered_words(words: Sequence[Box], boxes: npt.NDArray[np.float32]) -> npt.N
     return found
 
 
-def page_boxes(blocks: Iterable[tuple[Node, Leaves]], source: int, page: int | None) -> npt.NDArray[np.float32]:
+def page_boxes(blocks: Iterable[tuple[Node, Leaves]], source: int, page: int) -> npt.NDArray[np.float32]:
     """Boxes (n, 4) of the leaves of those blocks that lie on one page of one source."""
     found = [leaves.boxes for node, leaves in blocks if (node.id.source, node.page) == (source, page)]
     return np.concatenate(found) if found else np.zeros((0, 4), dtype=np.float32)
@@ -63,7 +63,7 @@ def blocks_of(tree: TreeReader, ids: Sequence[NodeId]) -> list[tuple[Node, Leave
     return list(zip(tree.nodes(ids), tree.leaves(ids), strict=True))
 
 
-def blocks_on_page(tree: TreeReader, source: int, page: int | None) -> list[tuple[Node, Leaves]]:
+def blocks_on_page(tree: TreeReader, source: int, page: int) -> list[tuple[Node, Leaves]]:
     """All text blocks of one page of one source."""
     found: list[NodeId] = []
     level = tree.nodes(tree.roots())
@@ -74,31 +74,32 @@ def blocks_on_page(tree: TreeReader, source: int, page: int | None) -> list[tupl
     return blocks_of(tree, sorted(found))
 
 
-def _reaches(node: Node, source: int, page: int | None) -> bool:
+def _reaches(node: Node, source: int, page: int) -> bool:
     """Whether something below a node may lie on a page; nodes above the sources have no pages of their own."""
     if node.id.source == COLLECTION:
         return node.first.source <= source <= node.last.source
-    return node.id.source == source and page is not None and node.page <= page <= node.last_page
+    return node.id.source == source and node.page <= page <= node.last_page
 
 
-def kept_words(sample: Sample, stored: npt.NDArray[np.float32]) -> npt.NDArray[np.bool_]:
-    """Which gold words the memory holds; ``stored`` are the boxes of all leaves of the gold page."""
-    return covered_words(sample.gold_boxes, stored)
-
-
-def is_open(sample: Sample, read: npt.NDArray[np.float32], kept: npt.NDArray[np.bool_]) -> bool:
-    """Whether every gold word that the memory holds is read sharply, and it holds at least half of them.
+def is_open(words: Sequence[Box], read: npt.NDArray[np.float32], stored: npt.NDArray[np.float32]) -> bool:
+    """Whether all of the words that the memory holds are read sharply, and it holds at least half of them.
 
     Args:
-        read: Boxes of the leaves of the gold page that are read.
-        kept: Of ``kept_words``.
+        words: Boxes of the words, from a ``Place``.
+        read: (n, 4), boxes of the leaves of that page that are read.
+        stored: (m, 4), those of all leaves of that page.
     """
+    kept = covered_words(words, stored)
     if not kept.any() or kept.mean() < LEAST_KEPT:
         return False
-    return bool(covered_words(sample.gold_boxes, read)[kept].all())
+    return bool(covered_words(words, read)[kept].all())
 
 
-def is_quoted(sample: Sample, evidence: Iterable[Evidence], uri: str) -> bool:
+def is_quoted(places: Iterable[Place], evidence: Sequence[Evidence], uri: str) -> bool:
     """Whether some evidence lies on a gold word."""
-    boxes = [e.bbox for e in evidence if (e.source, e.page) == (uri, sample.question.gold_page)]
-    return bool(covered_words(sample.gold_boxes, np.array(boxes, dtype=np.float32).reshape(-1, 4)).any())
+
+    def boxes_on(page: int) -> npt.NDArray[np.float32]:
+        boxes = [e.bbox for e in evidence if (e.source, e.page) == (uri, page)]
+        return np.array(boxes, dtype=np.float32).reshape(-1, 4)
+
+    return any(covered_words(place.boxes, boxes_on(place.page)).any() for place in places)

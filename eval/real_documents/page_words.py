@@ -14,11 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mm_megacontext.document import Box
-from mm_megacontext.errors import MegaContextError, MissingExtra
-
-
-class GoldNotFound(MegaContextError, ValueError):
-    """A phrase does not stand on its page."""
+from mm_megacontext.errors import MissingExtra
 
 
 class PageWord(NamedTuple):
@@ -48,9 +44,9 @@ class Pages:
         return len(self._document)
 
     def words(self, number: int) -> list[PageWord]:
-        """Of page ``number``, from 1, in the order they are painted."""
+        """Of page ``number``, from 1, in the order they are painted; none if there is no such page."""
         if not 1 <= number <= len(self):
-            raise GoldNotFound(f"there is no page {number}, the document has {len(self)}")
+            return []
         found = self._document[number - 1].get_text("words", sort=False)
         return [PageWord(fold(word[4]), tuple(word[:4])) for word in found if fold(word[4])]
 
@@ -70,11 +66,16 @@ def open_pages(path: Path) -> Iterator[Pages]:
         yield Pages(document)
 
 
-def find_phrase(words: Sequence[PageWord], phrase: str, where: str) -> tuple[Box, ...]:
-    """Boxes of the words that hold ``phrase``, where it stands first; its first and last word may go beyond it.
+def find_phrase(words: Sequence[PageWord], phrase: str) -> tuple[PageWord, ...]:
+    """The words that hold ``phrase``, where it stands first; the first and the last of them may go beyond it.
 
-    Raises:
-        GoldNotFound: It does not stand there; the message names ``where``.
+    Returns:
+        The words in order, none if the phrase does not stand there.
+
+    Example:
+        >>> words = [PageWord(text, (0, 0, 1, 1)) for text in ("(See", "Table", "2.1),", "page", "9")]
+        >>> [word.text for word in find_phrase(words, "Table 2.1")]
+        ['Table', '2.1),']
     """
     starts, length = [], 0
     for word in words:
@@ -83,6 +84,6 @@ def find_phrase(words: Sequence[PageWord], phrase: str, where: str) -> tuple[Box
     target = fold(phrase)
     at = " ".join(word.text for word in words).find(target)
     if at < 0 or not target:
-        raise GoldNotFound(f"{where}: the page does not hold {phrase!r}; correct gold_page or gold_text")
+        return ()
     first, last = bisect_right(starts, at) - 1, bisect_right(starts, at + len(target) - 1) - 1
-    return tuple(word.box for word in words[first : last + 1])
+    return tuple(words[first : last + 1])

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,8 @@ from mm_megacontext.eval.real_documents import (
     load_samples,
 )
 from mm_megacontext.eval.real_documents.check import find_problems
-from mm_megacontext.eval.real_documents.dataset import MissingDocument, split_of
-from mm_megacontext.eval.real_documents.page_words import GoldNotFound, PageWord, find_phrase, fold
+from mm_megacontext.eval.real_documents.dataset import GoldNotFound, MissingDocument, split_of
+from mm_megacontext.eval.real_documents.page_words import PageWord, find_phrase, fold
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
 pytest.importorskip("pymupdf", reason="finds the gold words")
@@ -94,6 +95,40 @@ def test_sample_has_the_boxes_of_the_gold_words(tmp_path: Path, document: RealDo
     assert [box[0] for box in sample.gold_boxes[:2]] == pytest.approx([72, 200], abs=WITHIN)
     assert len(sample.gold_boxes) == 3
     assert all(box[1] < 200 < box[3] for box in sample.gold_boxes), "the baseline is at 200 points"
+    (place,) = sample.places
+    assert place.page == 2
+    assert place.answer_boxes == place.boxes[1:]
+
+
+def test_answer_that_the_text_does_not_say_is_the_whole_text(
+    tmp_path: Path, document: RealDocument, question: Question
+) -> None:
+    yes = replace(question, kind="yes/no", answers=("yes",), gold_text="950 euros")
+    (sample,) = load_samples(tmp_path, questions=[yes], documents=[document])
+    assert sample.places[0].answer_boxes == sample.places[0].boxes
+    assert len(sample.gold_boxes) == 2
+
+
+def test_text_that_stands_on_more_pages_has_more_places(
+    tmp_path: Path, document: RealDocument, question: Question
+) -> None:
+    pages = [PdfPage(), PdfPage(), PdfPage()]
+    for y, page in enumerate(pages[1:]):
+        page.text(72, 200 + y, "RENT 950 euros")
+    content = pdf_bytes(pages)
+    (tmp_path / "made.pdf").write_bytes(content)
+    document = replace(document, sha256=hashlib.sha256(content).hexdigest())
+    asked = replace(question, gold_page=3, gold_text="RENT 950 euros")
+    (sample,) = load_samples(tmp_path, questions=[asked], documents=[document])
+    assert [place.page for place in sample.places] == [3, 2]
+    which = replace(asked, kind="which page", answers=("3",))
+    (sample,) = load_samples(tmp_path, questions=[which], documents=[document])
+    assert [place.page for place in sample.places] == [3]
+
+
+def test_gold_text_that_is_not_there_is_told(tmp_path: Path, document: RealDocument, question: Question) -> None:
+    with pytest.raises(GoldNotFound, match=r"page 1 of made\.pdf does not hold 'Rent 950 euros', question made-01"):
+        load_samples(tmp_path, questions=[replace(question, gold_page=1)], documents=[document])
 
 
 def test_only_one_split(tmp_path: Path, document: RealDocument, question: Question) -> None:
@@ -127,7 +162,7 @@ def test_missing_and_changed_documents_are_told(tmp_path: Path, document: RealDo
         {"split": "dev" if split_of(NAME) == "test" else "test"},
     ],
 )
-def test_question_that_contradicts_itself_is_refused(question: Question, changes: dict[str, object]) -> None:
+def test_question_that_contradicts_itself_is_refused(question: Question, changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="made-01"):
         replace(question, **changes)
 
@@ -145,7 +180,6 @@ def test_check_finds_every_kind_of_problem(tmp_path: Path, document: RealDocumen
 
 def test_phrase_may_begin_and_end_inside_words() -> None:
     words = [PageWord(text, (i, 0.0, i + 1, 1.0)) for i, text in enumerate(["(see", "Table", "2.1),", "see", "Table"])]
-    assert find_phrase(words, "see  Table\n2.1", "page 1") == tuple(word.box for word in words[:3])
-    assert find_phrase(words, "able 2", "page 1") == tuple(word.box for word in words[1:3])
-    with pytest.raises(GoldNotFound, match="page 1: the page does not hold 'Table 3'"):
-        find_phrase(words, "Table 3", "page 1")
+    assert find_phrase(words, "see  Table\n2.1") == tuple(words[:3])
+    assert find_phrase(words, "able 2") == tuple(words[1:3])
+    assert find_phrase(words, "Table 3") == find_phrase(words, "") == ()

@@ -11,13 +11,12 @@ from hypothesis import strategies as st
 
 from mm_megacontext.answer import Evidence
 from mm_megacontext.document import Box
-from mm_megacontext.eval.real_documents.dataset import Question, Sample, split_of
+from mm_megacontext.eval.real_documents.dataset import Place
 from mm_megacontext.eval.real_documents.gold import (
     blocks_on_page,
     covered_words,
     is_open,
     is_quoted,
-    kept_words,
     page_boxes,
     sharp_blocks,
 )
@@ -41,65 +40,48 @@ def path(tmp_path: Path) -> Path:
     return file
 
 
-def sample_of(path: Path, boxes: tuple[Box, ...] = ROW, page: int = 2) -> Sample:
-    question = Question(
-        id="lease-01",
-        document="lease",
-        kind="key-value",
-        question="How much is the deposit?",
-        answers=("1900",),
-        gold_page=page,
-        gold_text="Deposit: 1900",
-        split=split_of("lease"),
-    )
-    return Sample(question=question, path=path, gold_boxes=boxes)
-
-
 def test_gold_is_open_exactly_when_its_block_is_expanded(tmp_path: Path, path: Path) -> None:
     base = random_base()
     with MegaContext.open(tmp_path / "memory", base=base, lens=random_lens(base.id)) as memory:
         memory.ingest(path)
         (source,) = memory.sources
         tree = memory._tree_of(None)
-        sample = sample_of(path)
-        stored = blocks_on_page(tree, source.number, 2)
-        assert " ".join(node.text for node, _ in stored).split() == ["Deposit:", "1900"]
-        kept = kept_words(sample, page_boxes(stored, source.number, 2))
-        assert kept.all()
+        blocks = blocks_on_page(tree, source.number, 2)
+        assert " ".join(node.text for node, _ in blocks).split() == ["Deposit:", "1900"]
+        stored = page_boxes(blocks, source.number, 2)
+        assert covered_words(ROW, stored).all()
 
         context = WorkingContext.start(tree, 512)
         while True:
-            is_read = is_open(sample, page_boxes(sharp_blocks(context), source.number, 2), kept)
+            is_read = is_open(ROW, page_boxes(sharp_blocks(context), source.number, 2), stored)
             expanded = {entry.node.id for entry in context if entry.is_expanded}
-            assert is_read == ({node.id for node, _ in stored} <= expanded)
+            assert is_read == ({node.id for node, _ in blocks} <= expanded)
             below = [entry.id for entry in context if entry.is_expandable]
             if not below:
                 break
             context = context.expand(below[:1])
         assert is_read
-        assert not is_open(sample_of(path, page=1), page_boxes(sharp_blocks(context), source.number, 1), kept)
+        assert not is_open(ROW, page_boxes(sharp_blocks(context), source.number, 1), stored), "another page"
 
 
-def test_half_of_the_words_must_be_in_the_memory(path: Path) -> None:
-    sample = sample_of(path)
-    row = np.array(ROW, dtype=np.float32)
-    assert is_open(sample, row, np.array([True, True]))
-    assert not is_open(sample, row[:1], np.array([True, True]))
-    assert is_open(sample, row[:1], np.array([True, False])), "the other one is punctuation that nobody could read"
-    lost = sample_of(path, (*ROW, (300.0, 191.0, 310.0, 203.0)))
-    assert not is_open(lost, row[:1], np.array([True, False, False]))
-    assert not is_open(sample, row, np.array([False, False]))
+def test_half_of_the_words_must_be_in_the_memory() -> None:
+    row, nothing = np.array(ROW, dtype=np.float32), np.zeros((0, 4), dtype=np.float32)
+    assert is_open(ROW, row, row)
+    assert not is_open(ROW, row[:1], row)
+    assert is_open(ROW, row[:1], row[:1]), "the other one is punctuation that nobody could read"
+    assert not is_open((*ROW, (300.0, 191.0, 310.0, 203.0)), row[:1], row[:1])
+    assert not is_open(ROW, nothing, nothing)
 
 
-def test_evidence_counts_on_the_gold_words_only(path: Path) -> None:
+def test_evidence_counts_on_the_gold_words_only() -> None:
     def evidence(page: int, box: Box) -> Evidence:
         return Evidence(source="uri", page=page, bbox=box, unit="pt", text="x", lod=0, score=1.0)
 
-    sample = sample_of(path)
-    assert is_quoted(sample, [evidence(1, ROW[1]), evidence(2, ROW[1])], "uri")
-    assert not is_quoted(sample, [evidence(1, ROW[1]), evidence(2, (200, 300, 250, 312))], "uri")
-    assert not is_quoted(sample, [evidence(2, ROW[1])], "another")
-    assert not is_quoted(sample, [], "uri")
+    places = [Place(page=2, boxes=ROW, answer_boxes=ROW[1:])]
+    assert is_quoted(places, [evidence(1, ROW[1]), evidence(2, ROW[1])], "uri")
+    assert not is_quoted(places, [evidence(1, ROW[1]), evidence(2, (200, 300, 250, 312))], "uri")
+    assert not is_quoted(places, [evidence(2, ROW[1])], "another")
+    assert not is_quoted(places, [], "uri")
 
 
 _coordinate = st.integers(0, 40)
