@@ -15,20 +15,20 @@ import argparse
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from bench import record
+from bench import real_focus, record
 from bench.real_focus import Watched, measure
 
 import mm_megacontext
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.eval.metrics import wilson_interval
 from mm_megacontext.eval.real_documents import KINDS, RealDocument, Sample, load_manifest, load_samples
-from mm_megacontext.eval.real_documents.fetch import fetch
+from mm_megacontext.eval.real_documents.fetch import FetchFailed, fetch
 from mm_megacontext.memory import MegaContext
 
 NAME = "focus_real"
@@ -60,11 +60,14 @@ def main() -> None:
     args = parser.parse_args()
     load = record.load()
     documents = load_manifest()
-    fetch(args.documents, documents, note)
+    try:
+        fetch(args.documents, documents, note)
+    except FetchFailed as error:
+        raise SystemExit(f"error: {error}") from error
     samples = first_of_each(load_samples(args.documents, split=args.split), args.limit)
     base = NativeBase.from_pretrained()
-    answers = Answers(args.work / f"answers-{digest(PACKAGE, ())}.jsonl")
-    memories = args.work / f"memories-{digest(PACKAGE, NOT_INGEST)}"
+    answers = Answers(args.work / f"answers-{digest([*parts(), Path(real_focus.__file__)])}.jsonl")
+    memories = args.work / f"memories-{digest(parts(NOT_INGEST))}"
     rows: list[dict[str, Any]] = []
     for scope in args.scope:
         for budget in args.budget:
@@ -91,13 +94,17 @@ def first_of_each(samples: Sequence[Sample], limit: int | None) -> list[Sample]:
     return [sample for _, group in groups for sample in list(group)[:limit]]
 
 
-def digest(root: Path, without: Iterable[str]) -> str:
-    """Of all code and weights below ``root``, but for some parts of it."""
+def parts(without: Sequence[str] = ()) -> list[Path]:
+    """Of the package, but for some."""
+    return [part for part in sorted(PACKAGE.iterdir()) if part.name not in without]
+
+
+def digest(paths: Sequence[Path]) -> str:
+    """Of all code, weights and questions below some folders, or in files."""
     total = hashlib.sha256()
-    for part in sorted(root.iterdir()):
-        files = [part] if part.is_file() else sorted(part.resolve().rglob("*"))
-        for file in files:
-            if part.name not in without and file.suffix in (".py", ".json", ".jsonl", ".safetensors"):
+    for path in paths:
+        for file in [path] if path.is_file() else sorted(path.resolve().rglob("*")):
+            if file.suffix in (".py", ".json", ".jsonl", ".safetensors"):
                 total.update(file.name.encode() + b"\0" + file.read_bytes())
     return total.hexdigest()[:12]
 
