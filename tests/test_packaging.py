@@ -19,6 +19,7 @@ from mm_megacontext import doctor
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("eval", "layout", "positional", "vision")
+DATA_FOLDERS = {"real_documents", "weights"}
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def source_files() -> dict[str, Path]:
         for path in folder.rglob("*"):
             relative = path.relative_to(folder)
             is_linked = name == "mm_megacontext" and relative.parts[0] in FOLDERS
-            is_data = "weights" in relative.parts and path.suffix in (".json", ".safetensors")
+            is_data = DATA_FOLDERS.intersection(relative.parts) and path.suffix in (".json", ".jsonl", ".safetensors")
             if not is_linked and (path.suffix == ".py" or path.name == "py.typed" or is_data):
                 found[f"{name}/{relative.as_posix()}"] = path
     return found
