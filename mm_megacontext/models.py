@@ -33,7 +33,7 @@ DEFAULT = "mmctx-tiny"
 """The model that reads where none is named."""
 
 MODEL_FILE = "model.json"
-"""In the directory of a model: ``{"reader": NAME}``, its name in ``MODEL_KINDS``. What ``mmctx train`` wrote needs none."""
+"""In the directory of a model: ``{"reader": NAME}``, a name in ``MODEL_KINDS``. What ``mmctx train`` wrote has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,8 +209,8 @@ READERS = Registry[Callable[..., TextReader]](
     group="mm_megacontext.readers",
     built_in={"api": "mm_megacontext.bases.api.reader:ApiReader"},
 )
-"""Kinds of text readers. The reader ``KIND:WHAT`` is made by calling the entry with ``WHAT``, or with nothing if there is
-no colon, and with options by name."""
+"""Kinds of text readers. The reader ``KIND:WHAT`` is made by calling the entry with ``WHAT``, or with nothing if there
+is no colon, and with options by name."""
 
 
 def open_reader(name: str | TextReader | ReadFunction, **options: Any) -> TextReader:

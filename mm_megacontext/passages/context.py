@@ -148,7 +148,7 @@ class Collapsed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Nodes that follow each other in one source, none of which is shown; one line of what a reader sees.
+    """Nodes that follow each other in one source, or whole sources, not shown: one line of what a reader sees.
 
     Attributes:
         id: "g1", "g2" … in reading order.
@@ -159,8 +159,9 @@ class Gap:
     nodes: tuple[Collapsed, ...]
 
     @property
-    def source(self) -> str:
-        return self.nodes[0].source
+    def sources(self) -> tuple[str, ...]:
+        """Uris, as far as nodes are of one source."""
+        return tuple(dict.fromkeys(node.source for node in self.nodes if node.source))
 
     @property
     def pages(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""How many tokens a text takes where the tokenizer of the model is not known: an estimate that is hardly ever too low."""
+"""How many tokens a text takes where the model's tokenizer is not known: an estimate that is hardly ever too low."""
 
 from __future__ import annotations
 

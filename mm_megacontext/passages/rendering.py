@@ -68,15 +68,16 @@ def markdown_of(passage: Passage) -> str:
 
 def gap_line(gap: Gap) -> str:
     """What is not shown, in one line: where, of what kind, below which headings, and how much."""
-    if not gap.source:
-        return f"not shown: several files, {_size(gap)}"
+    if len(gap.sources) != 1 or any(node.bbox is None for node in gap.nodes):
+        files = ", ".join(file_name(source) for source in gap.sources[:SHOWN_HEADINGS])
+        return f"not shown: other files{f', as {files}' if files else ''}, {_size(gap)}"
     first, last = gap.pages
     pages = f"page {first}" if first == last else f"pages {first}-{last}"
     kinds = ", ".join(sorted({node.kind for node in gap.nodes} - {"page", "pages", "document", "group"}))
     headings = [_short(heading) for heading in gap.headings[:SHOWN_HEADINGS]]
     more = len(gap.headings) - len(headings)
     names = "; ".join(headings) + (f"; {more} more" if more > 0 else "")
-    told = [f"{file_name(gap.source)}, {pages}", kinds, f"below {names}" if names else "", _size(gap)]
+    told = [f"{file_name(gap.sources[0])}, {pages}", kinds, f"below {names}" if names else "", _size(gap)]
     return f"not shown: {', '.join(part for part in told if part)}"
 
 

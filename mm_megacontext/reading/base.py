@@ -1,7 +1,7 @@
 """What readers are: models that answer from a working context.
 
-An **embedding reader** (``Base``) reads vectors with positions and makes the gists of its own memories. A **text reader**
-(``TextReader``) reads the same cut rendered as passages, so it reads the memory of any base.
+An **embedding reader** (``Base``) reads vectors with positions and makes the gists of its own memories. A **text
+reader** (``TextReader``) reads the same cut rendered as passages, so it reads the memory of any base.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Reading:
         text: The answer; empty if it found none.
         found: Whether the context holds the answer, as the reader sees it.
         pointed: The leaves the answer was read from, in the order of its tokens; of an embedding reader.
-        confidence: Probability of the answer, all of its tokens together; means what the reader's ``is_calibrated`` says.
+        confidence: Probability of the answer, all of its tokens together; as good as the reader's ``is_calibrated``.
         nodes: Entries that the answer was read from as gists; of an embedding reader.
         cited: Parts of the context that the answer names; of a text reader.
     """
@@ -134,8 +134,8 @@ class TextReader(Reader, Protocol):
     """A model that reads passages: a chat server, a language model of transformers, a function of one's own.
 
     Attributes:
-        budget_unit: What its budget counts, in the plural: "tokens" of its own, or "estimated tokens" where its tokenizer
-            is not known.
+        budget_unit: What its budget counts, in the plural: "tokens" of its own, or "estimated tokens" where its
+            tokenizer is not known.
     """
 
     @property

@@ -276,13 +276,16 @@ def test_what_quotes_nothing_is_invented(monkeypatch: pytest.MonkeyPatch) -> Non
     assert not answer_with(base, monkeypatch, ids, decoding=Decoding()).found
 
 
+MAY_INVENT = Decoding(quotes_only=False)
+
+
 def answer_with(  # type: ignore[no-untyped-def]
     base: NativeBase,
     monkeypatch: pytest.MonkeyPatch,
     ids: Sequence[int],
     question: str = "What is it?",
     first_probability: float = 1.0,
-    decoding: Decoding = Decoding(quotes_only=False),
+    decoding: Decoding = MAY_INVENT,
 ):
     """What the base says when these are the likeliest tokens, one after the other."""
     left, likely = iter(ids), iter([first_probability])
