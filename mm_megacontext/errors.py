@@ -144,6 +144,10 @@ class ReaderFailed(MegaContextError, OSError):
         self.code = code
 
 
+class InvalidReader(MegaContextError, ValueError):
+    """A reader cannot be made as it was asked for; the message says what is missing or does not fit."""
+
+
 class EmptyQuestion(MegaContextError, ValueError):
     """Nothing was asked."""
 

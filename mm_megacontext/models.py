@@ -17,7 +17,7 @@ from typing import Any
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import TINY_DIR
 from mm_megacontext.digests import digest
-from mm_megacontext.errors import IncompatibleGists, UnknownName
+from mm_megacontext.errors import IncompatibleGists, InvalidReader, UnknownName
 from mm_megacontext.reading.base import Base, ReadsOwnGists, TakesEncoders, TextReader
 from mm_megacontext.reading.function_reader import FunctionReader, ReadFunction
 from mm_megacontext.reading.lens import Lens
@@ -223,7 +223,7 @@ def open_reader(name: str | TextReader | ReadFunction, **options: Any) -> TextRe
     Raises:
         UnknownName: There is no such kind; the message lists those that there are.
         MissingExtra: The kind needs a library that is not installed.
-        ValueError: An option does not fit.
+        InvalidReader: An option does not fit.
 
     Example:
         >>> open_reader(lambda context: "42 [p1]").budget_unit
@@ -231,7 +231,7 @@ def open_reader(name: str | TextReader | ReadFunction, **options: Any) -> TextRe
     """
     if not isinstance(name, str):
         if options:
-            raise ValueError(f"options go with the name of a reader, got {', '.join(options)} with {name!r}")
+            raise InvalidReader(f"options go with the name of a reader, got {', '.join(options)} with {name!r}")
         return _as_reader(name)
     kind, colon, what = name.partition(":")
     make = READERS.get(kind)

@@ -16,7 +16,7 @@ from PIL import Image
 from mm_megacontext.document import Box, Unit
 from mm_megacontext.passages.images import data_url
 from mm_megacontext.passages.tables import table_rows
-from mm_megacontext.passages.words import PassageWord, joined_lines
+from mm_megacontext.passages.words import PassageWord, is_in_lines, joined_lines
 from mm_megacontext.tree.nodes import NodeId
 
 LINES_COUNT = frozenset(("code", "form", "list"))
@@ -68,7 +68,7 @@ class Passage:
         """All words; a table has a line for each row, with " | " between its cells."""
         if self.kind == "table":
             return "\n".join(" | ".join(row) for row in self.rows)
-        if self.kind in LINES_COUNT:
+        if self.kind in LINES_COUNT or is_in_lines(self.words):
             return joined_lines(self.words)
         return " ".join(word.text for word in self.words)
 

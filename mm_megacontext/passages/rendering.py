@@ -1,12 +1,13 @@
-r"""A context as text, Markdown, and messages of a chat.
+"""A context as text, Markdown, and messages of a chat.
 
 Text of documents is data. However it is rendered, every line of it begins with "> ", and no line of ours does: what a
-document says cannot be taken for a heading of a passage, for another passage, or for an instruction of ours.
+document says cannot be taken for the head of a passage, for another passage, or for an instruction of ours. The line
+of a gap names headings in quotation marks, which they cannot close.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from mm_megacontext.passages.context import Context, Gap, Passage, file_name
@@ -22,12 +23,12 @@ SHOWN_CHARS = 60
 
 def to_text(context: Context) -> str:
     """Passages as plain text, each below a line with its id and place, and a line for each gap."""
-    return "\n\n".join(render_part(part, lambda passage: passage.text) for part in context.parts)
+    return "\n\n".join(_rendered(context, lambda passage: passage.text))
 
 
 def to_markdown(context: Context) -> str:
     """Passages as Markdown: headings, and tables as tables."""
-    return "\n\n".join(render_part(part, markdown_of) for part in context.parts)
+    return "\n\n".join(_rendered(context, markdown_of))
 
 
 def to_messages(context: Context, *, images: bool = True) -> list[dict[str, Any]]:
@@ -41,8 +42,8 @@ def to_messages(context: Context, *, images: bool = True) -> list[dict[str, Any]
         One message of the user, whose content is a text, or a list of parts where there are pictures.
     """
     parts: list[dict[str, Any]] = []
-    for part in context.parts:
-        parts.append({"type": "text", "text": render_part(part, markdown_of) + "\n\n"})
+    for part, text in zip(context.parts, _rendered(context, markdown_of), strict=True):
+        parts.append({"type": "text", "text": f"{text}\n\n"})
         if images and isinstance(part, Passage) and part.image is not None:
             parts.append({"type": "image_url", "image_url": {"url": data_url(part.image)}})
     parts.append({"type": "text", "text": f"Question: {' '.join(context.question.split())}"})
@@ -51,9 +52,15 @@ def to_messages(context: Context, *, images: bool = True) -> list[dict[str, Any]
     return [{"role": "user", "content": _joined(parts)}]
 
 
-def render_part(part: Passage | Gap, text_of: Callable[[Passage], str]) -> str:
-    """A passage or the line of a gap."""
-    return f"[{part.id}: {gap_line(part)}]" if isinstance(part, Gap) else _render_passage(part, text_of)
+def _rendered(context: Context, text_of: Callable[[Passage], str]) -> Iterator[str]:
+    """The parts in order; headings stand above a passage where the one before it does not stand below the same."""
+    known: tuple[str, ...] = ()
+    for part in context.parts:
+        if isinstance(part, Gap):
+            yield f"[{part.id}: {gap_line(part)}]"
+        else:
+            yield _render_passage(part, text_of, known)
+            known = (*part.headings, part.text) if part.kind == "heading" else part.headings
 
 
 def markdown_of(passage: Passage) -> str:
@@ -95,9 +102,9 @@ def _short(heading: str) -> str:
     return f'"{bare if len(bare) <= SHOWN_CHARS else bare[: SHOWN_CHARS - 1] + "…"}"'
 
 
-def _render_passage(passage: Passage, text_of: Callable[[Passage], str]) -> str:
+def _render_passage(passage: Passage, text_of: Callable[[Passage], str], known: tuple[str, ...]) -> str:
     lines = [f"[{passage.id}] {passage.place}, {passage.kind}"]
-    if passage.headings:
+    if passage.headings and passage.headings != known:
         lines.append(f"{QUOTE}({' / '.join(passage.headings)})")
     if text := text_of(passage):
         lines += [QUOTE + line for line in text.split("\n")]

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from mm_megacontext.document import Box
+
+SEGMENTS_PER_LINE = 1.5
+"""Of lines that do not run on, on average."""
 
 
 class PassageWord(NamedTuple):
@@ -39,6 +43,13 @@ def segments(words: Sequence[PassageWord]) -> Iterator[list[PassageWord]]:
 def is_below(word: PassageWord, other: PassageWord) -> bool:
     """Whether the middle of a word lies below the box of another one."""
     return (word.bbox[1] + word.bbox[3]) / 2 > other.bbox[3]
+
+
+def is_in_lines(words: Sequence[PassageWord]) -> bool:
+    """Whether words stand in lines of segments, as a form or a table without rules does, and do not run on."""
+    begins = [segment[0] for segment in segments(words)]
+    n_lines = 1 + sum(is_below(word, before) for before, word in pairwise(begins))
+    return len(begins) >= SEGMENTS_PER_LINE * n_lines
 
 
 def joined_lines(words: Sequence[PassageWord]) -> str:

@@ -171,9 +171,10 @@ def _collapsed(entry: Entry, headings: Headings, records: Mapping[int, SourcePla
 def _scored(parts: Sequence[Passage | Gap], question: str, own: Mapping[NodeId, float]) -> Iterator[Passage | Gap]:
     """The parts, passages with how well they fit the question."""
     passages = [part for part in parts if isinstance(part, Passage)]
-    strongest = max((own[node] for passage in passages for node in passage.nodes), default=0.0)
-    scale = max(strongest, 1.0)
-    priors = np.array([max(0.0, *(own[node] for node in passage.nodes)) / scale for passage in passages])
+    strengths = np.array([max(own[node] for node in passage.nodes) for passage in passages])
+    weakest = strengths.min(initial=np.inf)
+    span = strengths.max(initial=0.0) - weakest  # where focus thinks the same of all, it says nothing
+    priors = (strengths - weakest) / span if span > 0 else np.zeros(len(passages))
     texts, above = [p.text for p in passages], [" ".join(p.headings) for p in passages]
     fitting = iter(relevance(question, texts, above, priors).tolist())
     for part in parts:

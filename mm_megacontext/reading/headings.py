@@ -49,10 +49,13 @@ class Headings:
     def above(self, id: NodeId) -> tuple[str, ...]:
         """Headings that a block stands below, the outermost first; of a heading, those above it."""
         found = self.by_source.get(id.source, ())
+        at = bisect_left(found, id.index, key=lambda h: h.at)
+        size = found[at].size if at < len(found) and found[at].at == id.index else 0.0
         path: list[_Heading] = []
-        for heading in reversed(found[: bisect_left(found, id.index, key=lambda h: h.at)]):
-            if not path or heading.size > SAME_SIZE * path[-1].size:
+        for heading in reversed(found[:at]):
+            if heading.size > SAME_SIZE * size:
                 path.append(heading)
+                size = heading.size
         return tuple(heading.text for heading in reversed(path))
 
     def within(self, node: Node) -> str:
