@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -32,7 +31,7 @@ from mm_megacontext.reading.function_reader import ReadFunction
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.runtime import ReadingConfig
 from mm_megacontext.reading.working_context import WorkingContext
-from mm_megacontext.source_file import SourceFile, UnchangedFiles, locate, look_at
+from mm_megacontext.source_file import SourceFile, UnchangedFiles, locate, look_at, names_of
 from mm_megacontext.store.catalogue import SourceRecord
 from mm_megacontext.store.inspection import inspect_store
 from mm_megacontext.store.store import Identity, Store
@@ -318,7 +317,7 @@ class MegaContext:
     def _find(self, source: str | Path) -> SourceRecord:
         """A source by its uri, or by a path that leads to it."""
         assert self._store is not None
-        found = filter(None, map(self._store.find, _names_of(source)))
+        found = filter(None, map(self._store.find, names_of(source)))
         record = next(found, None)
         if record is None:
             raise StoreError(f"{self.directory} holds no source {source}; ingest it first")
@@ -343,7 +342,7 @@ class MegaContext:
         if self._store is None:
             return False
         store = self._writable()
-        return any(map(store.forget, _names_of(source)))
+        return any(map(store.forget, names_of(source)))
 
     def vacuum(self) -> None:
         """Give back the space of forgotten and replaced sources."""
@@ -363,14 +362,6 @@ def _asked(question: str) -> str:
     if not question.strip():
         raise EmptyQuestion("the question is empty; ask something")
     return question.encode("utf-8", "replace").decode()
-
-
-def _names_of(source: str | Path) -> list[str]:
-    """What a source that is called so may be known by: that very name, or the file that a path leads to."""
-    names = [str(source)]
-    with suppress(IngestError, RuntimeError, ValueError):  # no path, or one that leads nowhere
-        names.append(str(locate(Path(source).expanduser())))
-    return names
 
 
 def _progress(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,6 +86,14 @@ def locate(path: str | Path) -> Path:
     except (OSError, RuntimeError) as e:
         raise IngestError("is a loop of symbolic links", source=str(path), code="not_found") from e
     return found
+
+
+def names_of(source: str | Path) -> list[str]:
+    """What a source that is called so may be known by: that very name, or where a path leads, even if nothing is there."""
+    names = [str(source)]
+    with suppress(IngestError, RuntimeError, ValueError):  # no path, or one that leads nowhere
+        names.append(str(locate(Path(source).expanduser())))
+    return names
 
 
 def look_at(path: str | Path) -> SourceFile:
