@@ -45,7 +45,9 @@ def passages_of(prompt: str) -> list[_Passage]:
         head = _HEAD.match(line)
         if head:
             found.append(_Passage(head[1], int(head[3]), []))
-        elif (found and line.startswith("> ") and not line.startswith("> (")) or (line.startswith("> (") and found and found[-1].words):
+        elif (found and line.startswith("> ") and not line.startswith("> (")) or (
+            line.startswith("> (") and found and found[-1].words
+        ):
             found[-1].words += [word for word in line[2:].split() if bare(word)]
     return found
 

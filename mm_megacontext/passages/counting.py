@@ -17,7 +17,7 @@ LEAST_PICTURE = 256
 ESTIMATED = "estimated tokens"
 """The unit of a budget that is counted so."""
 
-_PIECES = re.compile(r"[A-Za-z]+|[^\W\d_]+|\s+|.", re.DOTALL)
+_PIECES = re.compile(r"[^\W\d_]+|\s+|.", re.DOTALL)
 
 
 def estimate_tokens(text: str) -> int:

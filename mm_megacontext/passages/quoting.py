@@ -17,6 +17,9 @@ from mm_megacontext.passages.words import PassageWord, is_below
 NEW_WORD, ASKED_WORD, FILLER = 2.0, 0.5, 0.1
 """What a word of the answer counts that the question lacks, that the question has, and that says nothing."""
 
+BEHIND = 1.5
+"""Words that a word of the question behind an answer is farther from it than one before it: keys stand before values."""
+
 
 class Span(NamedTuple):
     """Words of a passage, half open."""
@@ -82,11 +85,11 @@ def _reach(keys: Sequence[str], start: int, end: int, wanted: str) -> int | None
 
 
 def nearest(spans: Sequence[Span], words: Sequence[PassageWord], asked: Collection[str]) -> Span:
-    """Of several places the one nearest to a word of the question; the first if none is near."""
+    """Of several places the one nearest behind a word of the question, or before it; the first if none is near."""
     marks = [i for i, word in enumerate(words) if bare(word.text) in asked]
 
-    def distance(span: Span) -> int:
-        return min((max(span.start - i, i - span.stop + 1, 0) for i in marks), default=0)
+    def distance(span: Span) -> float:
+        return min((max(span.start - i, i - span.stop + BEHIND, 0) for i in marks), default=0)
 
     return min(spans, key=distance)
 

@@ -13,6 +13,7 @@ import numpy as np
 from mm_megacontext.errors import BudgetTooSmall
 from mm_megacontext.passages.context import Context
 from mm_megacontext.reading.allocator import Focused
+from mm_megacontext.reading.relevance import relevance
 from mm_megacontext.reading.runtime import Looked
 from mm_megacontext.reading.trace import Trace, TraceEvent
 from mm_megacontext.reading.working_context import Action
@@ -74,12 +75,14 @@ def fit(looked: Looked, show: Callable[[Focused], Context], cost: Callable[[Cont
 
 
 def _ranked(looked: Looked, context: Context) -> list[NodeId]:
-    """What may be closed, the most fitting first."""
-    cut = looked.focused.context
-    own = dict(zip((entry.id for entry in cut), looked.focused.scores.tolist(), strict=True))
-    fitting = {node: passage.score for passage in context.passages for node in passage.nodes}
-    saving = [entry.id for entry in cut if entry.is_expanded and entry.cost >= entry.n_slots]
-    return sorted(saving, key=lambda id: (-fitting[id], -own[id], id))
+    """What may be closed, the most fitting first: a block counts for itself, and as a part of its passage."""
+    own = dict(zip((entry.id for entry in looked.focused.context), looked.focused.scores.tolist(), strict=True))
+    passages = {node: passage for passage in context.passages for node in passage.nodes}
+    saving = [e.node for e in looked.focused.context if e.is_expanded and e.cost >= e.n_slots]
+    above = [" ".join(passages[node.id].headings) for node in saving]
+    alone = relevance(context.question, [node.text for node in saving], above, np.zeros(len(saving)))
+    fitting = {node.id: score + passages[node.id].score for node, score in zip(saving, alone.tolist(), strict=True)}
+    return sorted(fitting, key=lambda id: (-fitting[id], -own[id], id))
 
 
 def _close(looked: Looked, ids: list[NodeId]) -> Looked:
