@@ -1,8 +1,8 @@
 """Questions on real documents through a text reader: is what it could answer answered, and does evidence lie on it.
 
-The reader is perfect: it finds the gold text if it was shown it. It stands behind a chat server on this machine, so what
-is measured is the way there and back: passages, prompt, reply, citations, boxes. Beside it, candidates of the model
-that reads by default: is the gold among the three, or the evidence.
+The reader is perfect: it finds the gold text if it was shown it. It stands behind a chat server on this machine, so
+what is measured is the way there and back: passages, prompt, reply, citations, boxes. Beside it, candidates of the
+model that reads by default: is the gold among the three, or the evidence.
 
 Usage: python benchmarks/readers_real.py [--split dev] [--scope file whole] [--budget 4096] [--limit N]
 """

@@ -1,4 +1,4 @@
-"""A reader that finds the gold text of a question if, and only if, it was shown it; and how well evidence lies on it."""
+"""A reader that finds the gold text of a question if it was shown it, and how well evidence lies on it."""
 
 from __future__ import annotations
 
