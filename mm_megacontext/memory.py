@@ -10,7 +10,7 @@ from typing import Any
 
 from mm_megacontext.answer import Answer as Answer
 from mm_megacontext.answer import Usage
-from mm_megacontext.document import Layout, Page
+from mm_megacontext.document import LayoutMethod, Page
 from mm_megacontext.errors import BudgetTooSmall, IngestError, StoreError
 from mm_megacontext.evidence import collect_evidence
 from mm_megacontext.ingest import (
@@ -78,7 +78,7 @@ class MegaContext:
     ) -> None:
         self.directory = Path(directory)
         self.model = assemble(model, base=base, lens=lens, text_gister=text_gister, gister=gister, encoder=encoder)
-        self._tiles = TileGister(self.model.encoder, self.model.visual_gister)
+        self._tile_gister = TileGister(self.model.encoder, self.model.visual_gister)
         self._runtime = Runtime(self.model.reader, self.model.lens, config)
         self._store: Store | None = None
         self._is_writing = self._is_new = False
@@ -165,7 +165,7 @@ class MegaContext:
         path: str | Path,
         *,
         engine: str = "auto",
-        layout: Layout = "geometric",
+        layout: LayoutMethod = "geometric",
         password: str | None = None,
         ocr: str = "auto",
         running_titles: bool = False,
@@ -198,14 +198,14 @@ class MegaContext:
         files: Sequence[Path],
         report: IngestReport,
         engine: str,
-        layout: Layout,
+        layout: LayoutMethod,
         password: str | None,
         ocr: str,
         running_titles: bool,
         on_progress: OnProgress | None,
     ) -> None:
         ingester = Ingester(
-            self.base.tokenizer, self.model.text_gister, self._tiles, self._writable, self._limits, running_titles
+            self.base.tokenizer, self.model.text_gister, self._tile_gister, self._writable, self._limits, running_titles
         )
         for number, path in enumerate(files, 1):
             try:
@@ -228,7 +228,7 @@ class MegaContext:
             self._store, self._is_writing = None, False
         self._is_new = False
 
-    def _is_known(self, file: SourceFile, layout: Layout) -> bool:
+    def _is_known(self, file: SourceFile, layout: LayoutMethod) -> bool:
         """Whether the memory holds a file as it is, told by its bytes and layout alone."""
         known = None if self._store is None else self._store.find(str(file.path))
         if known is None or (known.kind == "pdf" and layout_of(known.engine) != layout):

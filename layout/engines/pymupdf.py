@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, HiddenReason, clean_text
+from mm_megacontext.document import Box, HiddenReason, Rgb, clean_text
 from mm_megacontext.errors import IngestError, MissingExtra
 from mm_megacontext.layout.engines.passwords import spellings, wrong_password
 from mm_megacontext.layout.engines.protocol import (
@@ -25,7 +25,6 @@ from mm_megacontext.layout.engines.protocol import (
     Painted,
     RawPage,
     RawWord,
-    Rgb,
     clip_box,
     is_outside,
     place_vector,

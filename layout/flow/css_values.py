@@ -13,7 +13,7 @@ from typing import Any
 from tinycss2.color5 import parse_color
 
 Tokens = Sequence[Any]
-Rgb = tuple[float, float, float]
+CssColour = tuple[float, float, float]
 
 VIEW_WIDTH, VIEW_HEIGHT = 1280.0, 800.0
 """The window in pixels that pages are looked at in."""
@@ -54,16 +54,16 @@ class Unclear(ValueError):
 class Color:
     """Red, green and blue from 0 to 255, alpha from 0 to 1."""
 
-    rgb: Rgb
+    rgb: CssColour
     alpha: float = 1.0
 
-    def over(self, below: Rgb) -> Rgb:
+    def over(self, below: CssColour) -> CssColour:
         """What is seen of it on ``below``."""
         red, green, blue = (a * self.alpha + b * (1 - self.alpha) for a, b in zip(self.rgb, below, strict=True))
         return red, green, blue
 
 
-def contrast(a: Rgb, b: Rgb) -> float:
+def contrast(a: CssColour, b: CssColour) -> float:
     """The largest difference of two colours in a channel."""
     return max(abs(x - y) for x, y in zip(a, b, strict=True))
 
@@ -222,7 +222,7 @@ def color(token: Any, current: Color) -> Color | None:
     return None
 
 
-def _srgb(found: Any) -> Rgb:
+def _srgb(found: Any) -> CssColour:
     try:
         red, green, blue = found.to("srgb").coordinates
     except NotImplementedError:
@@ -230,7 +230,7 @@ def _srgb(found: Any) -> Rgb:
     return 255 * (red or 0.0), 255 * (green or 0.0), 255 * (blue or 0.0)
 
 
-def _from_other_space(found: Any) -> Rgb:
+def _from_other_space(found: Any) -> CssColour:
     if found.space in ("oklab", "oklch", "xyz", "xyz-d65"):
         return _from_xyz(found.to("xyz-d65").coordinates, _FROM_D65)
     if found.space in ("lab", "lch", "xyz-d50"):
@@ -242,7 +242,7 @@ def _from_other_space(found: Any) -> Rgb:
     return red, green, blue
 
 
-def _from_xyz(xyz: Sequence[float], matrix: tuple[Rgb, Rgb, Rgb]) -> Rgb:
+def _from_xyz(xyz: Sequence[float], matrix: tuple[CssColour, CssColour, CssColour]) -> CssColour:
     red, green, blue = (_gamma(sum(a * b for a, b in zip(row, xyz, strict=True))) for row in matrix)
     return red, green, blue
 

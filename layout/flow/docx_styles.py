@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
+from mm_megacontext.document import Rgb
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.flow.html_source import Element
-from mm_megacontext.layout.flow.office_colors import OFFICE_THEME, Rgb, Theme, hex_rgb, read_theme, tinted
+from mm_megacontext.layout.flow.office_colors import OFFICE_THEME, Theme, hex_rgb, read_theme, tinted
 from mm_megacontext.layout.flow.office_xml import attribute, child, children, local, parse_deep
 from mm_megacontext.layout.flow.zip_container import ZipContainer
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mm_megacontext.document import HiddenReason, Script
+from mm_megacontext.document import HiddenReason, Rgb, Script
 from mm_megacontext.layout.flow.docx_styles import DocxStyles, Shade, first, is_on, toggled
 from mm_megacontext.layout.flow.html_source import Element
 from mm_megacontext.layout.flow.office_colors import (
@@ -14,7 +14,6 @@ from mm_megacontext.layout.flow.office_colors import (
     USUAL_MAP,
     WHITE,
     Ink,
-    Rgb,
     drawing_ink,
     hex_rgb,
     named_rgb,

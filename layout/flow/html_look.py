@@ -15,7 +15,7 @@ from mm_megacontext.layout.flow.css_values import (
     ROOT_PX,
     WHITE,
     Color,
-    Rgb,
+    CssColour,
     Unclear,
     color,
     contrast,
@@ -64,9 +64,9 @@ class Look:
     fill: Color | None = None
     glow: tuple[Color, ...] = ()
     stroke: Color | None = None
-    paper: tuple[Rgb, ...] | None = (WHITE,)
+    paper: tuple[CssColour, ...] | None = (WHITE,)
     paper_doubt: bool = False
-    painted: tuple[Rgb, ...] | None = None
+    painted: tuple[CssColour, ...] | None = None
     opacity: float = 1.0
     place: Place = field(default=Place())
     custom: Mapping[str, list[Any]] = field(default_factory=dict)
@@ -111,7 +111,7 @@ class Kind:
 
     is_inline: bool
     tiny_fonts: frozenset[str]
-    image_colors: Callable[[str], tuple[Rgb, ...] | None]
+    image_colors: Callable[[str], tuple[CssColour, ...] | None]
 
 
 def changed(parent: Look, declared: Declared, custom: Mapping[str, list[Any]], kind: Kind) -> Look:
@@ -215,7 +215,7 @@ def _length_or_none(token: Any, font_px: float) -> float | None:
 
 def _with_paper(look: Look, declared: Declared, kind: Kind) -> Look:
     paper, doubt, paper_doubt = look.paper, look.doubt, look.paper_doubt
-    own: tuple[Rgb, ...] | None = None
+    own: tuple[CssColour, ...] | None = None
     is_clipped = "text" in {keyword([t]) for t in declared.get("background-clip", ())}
     try:
         if value := declared.get("background-color"):
@@ -240,7 +240,7 @@ def _with_paper(look: Look, declared: Declared, kind: Kind) -> Look:
     return replace(look, paper=paper, doubt=doubt, paper_doubt=paper_doubt, painted=painted)
 
 
-def _image_colors(token: Any, look: Look, kind: Kind) -> tuple[Rgb, ...] | None:
+def _image_colors(token: Any, look: Look, kind: Kind) -> tuple[CssColour, ...] | None:
     """All colours of an image that are known; ``()`` where they are not, None where the image is not there."""
     if token.type == "url" or (token.type == "function" and token.lower_name == "url"):
         address = (

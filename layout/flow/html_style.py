@@ -19,7 +19,7 @@ from PIL import Image
 from mm_megacontext.layout.flow.css_cascade import Cascade, Declared
 from mm_megacontext.layout.flow.css_conditions import Answer, media_of
 from mm_megacontext.layout.flow.css_sheets import Declaration, Sheets
-from mm_megacontext.layout.flow.css_values import Rgb, contrast
+from mm_megacontext.layout.flow.css_values import CssColour, contrast
 from mm_megacontext.layout.flow.html_cover import Shown, covered
 from mm_megacontext.layout.flow.html_look import Kind, Look, changed
 from mm_megacontext.layout.flow.html_source import Element, embedded_image, sheet_of_data
@@ -145,7 +145,7 @@ def _set(name: str, value: str) -> Declaration:
     return Declaration(name, tinycss2.parse_component_value_list(value), important=False)
 
 
-def _image_colors(fetch: Callable[[str], bytes | None], address: str) -> tuple[Rgb, ...] | None:
+def _image_colors(fetch: Callable[[str], bytes | None], address: str) -> tuple[CssColour, ...] | None:
     """The colour of an image that has but one; ``()`` for others, None for one that is not there."""
     data = embedded_image(address) if address[:5].lower() == "data:" else fetch(address)
     if not data:

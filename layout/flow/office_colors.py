@@ -9,12 +9,11 @@ import colorsys
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mm_megacontext.document import HiddenReason
+from mm_megacontext.document import HiddenReason, Rgb
 from mm_megacontext.layout.flow.html_source import Element, parse_xml
 from mm_megacontext.layout.flow.office_xml import local, number
 from mm_megacontext.layout.page.visibility import MIN_CONTRAST
 
-Rgb = tuple[int, int, int]
 Theme = Mapping[str, Rgb]
 """The colours of a theme by their names there: dk1, lt1, dk2, lt2, accent1 to accent6, hlink, folHlink."""
 

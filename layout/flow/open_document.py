@@ -42,14 +42,14 @@ _NO_MEMORY = re.compile(r"\b[mc]alloc\b|\brealloc\b|out of memory", re.IGNORECAS
 
 
 @dataclass(frozen=True, slots=True)
-class DocumentFile:
+class OpenDocument:
     """A file that is held open, and what it turned out to be."""
 
     reader: TypesetFile | BookFile
     kind: SourceKind
 
 
-def open_document(path: Path, file_format: FileFormat, max_pixels: int) -> DocumentFile:
+def open_document(path: Path, file_format: FileFormat, max_pixels: int) -> OpenDocument:
     """Open a file that is no PDF.
 
     Args:
@@ -72,22 +72,22 @@ def open_document(path: Path, file_format: FileFormat, max_pixels: int) -> Docum
         raise
 
 
-def _opened(data: bytes, source: str, file_format: FileFormat, max_pixels: int) -> DocumentFile:
+def _opened(data: bytes, source: str, file_format: FileFormat, max_pixels: int) -> OpenDocument:
     if file_format == "fb2" or file_format == "mobi":
         _close_the_door()
-        return DocumentFile(BookFile(data, file_format, source), file_format)
+        return OpenDocument(BookFile(data, file_format, source), file_format)
     if file_format == "html":
         _close_the_door()
         flow = page_flow(decode_html(data), lambda address: None)
-        return DocumentFile(TypesetFile(flow, source, max_pixels), "html")
+        return OpenDocument(TypesetFile(flow, source, max_pixels), "html")
     container = ZipContainer(data, source)
     kind = container.kind
     if kind == "xps":
-        return DocumentFile(BookFile(data, "xps", source), kind)
+        return OpenDocument(BookFile(data, "xps", source), kind)
     flow_of = _office_reader(kind, source) if kind in _OFFICE else None
     _close_the_door()
     flow = epub_flow(container, source) if flow_of is None else flow_of(container, data)
-    return DocumentFile(TypesetFile(flow, source, max_pixels), kind)
+    return OpenDocument(TypesetFile(flow, source, max_pixels), kind)
 
 
 def _office_reader(kind: ZipKind, source: str) -> Callable[[ZipContainer, bytes], Flow]:

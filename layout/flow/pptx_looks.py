@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from mm_megacontext.document import Box, HiddenReason
+from mm_megacontext.document import Box, HiddenReason, Rgb
 from mm_megacontext.layout.flow.html_source import Element
-from mm_megacontext.layout.flow.office_colors import BLACK, SMALLEST_PT, WHITE, Ink, Rgb, over, why_unseen
+from mm_megacontext.layout.flow.office_colors import BLACK, SMALLEST_PT, WHITE, Ink, over, why_unseen
 from mm_megacontext.layout.flow.office_xml import attribute, child, children, local, number
 from mm_megacontext.layout.flow.pictures import is_opaque
 from mm_megacontext.layout.flow.pptx_parts import Slide

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from mm_megacontext.document import Script
+from mm_megacontext.document import Rgb, Script
 from mm_megacontext.layout.flow.html_source import Element, parse_xml
 from mm_megacontext.layout.flow.number_format import BUILT_IN
-from mm_megacontext.layout.flow.office_colors import BLACK, OFFICE_THEME, WHITE, Rgb, Theme, hex_rgb, tinted
+from mm_megacontext.layout.flow.office_colors import BLACK, OFFICE_THEME, WHITE, Theme, hex_rgb, tinted
 from mm_megacontext.layout.flow.office_xml import child, children, number
 
 _Kept = TypeVar("_Kept")

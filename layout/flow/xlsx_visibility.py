@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from mm_megacontext.document import HiddenReason
+from mm_megacontext.document import HiddenReason, Rgb
 from mm_megacontext.layout.flow.number_format import shown
-from mm_megacontext.layout.flow.office_colors import BLACK, SMALLEST_PT, WHITE, Ink, Rgb, hex_rgb, why_unseen
+from mm_megacontext.layout.flow.office_colors import BLACK, SMALLEST_PT, WHITE, Ink, hex_rgb, why_unseen
 from mm_megacontext.layout.flow.xlsx_formulas import UnknownFormula, compared, holds, value_of
 from mm_megacontext.layout.flow.xlsx_styles import Fill, Look, Styles
 from mm_megacontext.layout.flow.xlsx_workbook import Area, Cell, Place, Rule, Sheet

@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box
-from mm_megacontext.layout.engines.protocol import RawPage, Rgb
+from mm_megacontext.document import Box, Rgb
+from mm_megacontext.layout.engines.protocol import RawPage
 
 _WEIGHTS = np.array([0.6, 1.0, 0.25], dtype=np.float32)
 """Of red, green and blue: a change of grey counts whole, of blue alone a quarter, as people see it."""

@@ -11,7 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mm_megacontext.document import Document, FileFormat, Layout, Page
+from mm_megacontext.document import Document, FileFormat, LayoutMethod, Page
 from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
 from mm_megacontext.layout.across_pages.continued_tables import join_tables, name_tables
 from mm_megacontext.layout.across_pages.pages_ahead import PagesAhead
@@ -40,7 +40,7 @@ _SAME_FOR_ALL = (
 def read_pdf(
     source: SourceFile,
     engine: str,
-    layout: Layout,
+    layout: LayoutMethod,
     password: str | None,
     ocr: Ocr | None,
     limits: IngestLimits,
