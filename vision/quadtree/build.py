@@ -59,8 +59,8 @@ def build_image_nodes(
             ``Written.tops``. The rows that come are those after the last of them.
 
     Yields:
-        Rows of kind "tile" (LOD 1), "tile_group" (LOD 2 and above), and ``UNIFORM`` for parts of more than a tile that a
-        ``SparseSource`` says have one colour.
+        Rows of kind "tile" (LOD 1), "tile_group" (LOD 2 and above), and ``UNIFORM`` for parts of more than a tile that
+        a ``SparseSource`` says have one colour.
 
     Raises:
         ValueError: ``done`` is of another image.
