@@ -25,6 +25,7 @@ REQUIRED = {
     "pillow": "PIL",
     "pypdfium2": "pypdfium2",
     "jaxtyping": "jaxtyping",
+    "lazy_loader": "lazy_loader",
     "msgpack": "msgpack",
     "tokenizers": "tokenizers",
     "safetensors": "safetensors",
