@@ -18,7 +18,7 @@ OTHERS = {
     "docs/": "design, commands, formats, errors, models, and what was measured",
 }
 _TREE = re.compile(r"(?<=<!-- tree -->\n\n```text\n).*?(?=```\n\n<!-- /tree -->)", re.DOTALL)
-_COLUMN, _WIDTH = 28, 120
+_COLUMN, _WIDTH = 30, 150
 
 
 def tree() -> str:

@@ -94,11 +94,11 @@ class FlowOpener:
 
     def preload(self, engine: str) -> None:
         """Import the readers of all formats."""
-        import mm_megacontext.layout.flow.open_document  # noqa: F401  # not for those who only read PDFs
+        import mm_megacontext.layout.open_document  # noqa: F401  # not for those who only read PDFs
 
     def open(self, file: DocumentFile, settings: WorkerSettings) -> _SetFile:
         """Open a file. Raises IngestError."""
-        from mm_megacontext.layout.flow.open_document import open_document
+        from mm_megacontext.layout.open_document import open_document
 
         opened = open_document(_path_of(file), file.format, settings.max_decoded_pixels)
         return _SetFile(opened.reader, opened.kind, settings)

@@ -15,7 +15,7 @@ from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.reader import read
 from mm_megacontext.vision.sources.pdf import PdfPageSource, PdfRenderer
 from tests.layout import book_files as books
-from tests.layout.flow.test_html import png
+from tests.layout.flow.html.test_html import png
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
 
