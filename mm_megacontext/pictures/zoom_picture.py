@@ -79,7 +79,7 @@ def draw_zoom(
 
     Args:
         source: The image.
-        steps: What focus looked into, in level-0 pixels; see ``zoom.zoom_steps``.
+        steps: What focus looked into, in level-0 pixels; see ``zoom_path.zoom_steps``.
         evidence: Boxes in level-0 pixels, the strongest first: the path and the close-up lead to that one.
         title: The caption, cut to one line.
 

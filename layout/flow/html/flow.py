@@ -153,7 +153,7 @@ def html_flow(root: Element, fetch: FetchImage, sheets: Iterable[str] = ()) -> F
     """The contents of a page.
 
     Args:
-        root: The page, see ``html_source``.
+        root: The page, see ``source``.
         fetch: Gives images that come with the page; images written into it are read here.
         sheets: Style sheets that come with the page.
     """
@@ -195,7 +195,7 @@ class _Walk:
             out.end()
         if tag == "br":
             out.line_break(state)
-        elif tag == "hr" and element.get("class") == "new-page":  # as ``docx_flow`` writes it
+        elif tag == "hr" and element.get("class") == "new-page":  # as ``docx`` writes it
             out.add(NewPage())
         elif tag == "img":
             self._picture(element, state, out)
