@@ -99,6 +99,31 @@ class Painted(NamedTuple):
     box: Box
 
 
+class Glyph(NamedTuple):
+    """A letter, or several that are painted as one, as it would look if it alone were painted, and in full.
+
+    ``left`` and ``top`` are the pixel of the page, one a point, where ``coverage`` (height, width) begins: how much of
+    each pixel it covers, 0 to 255.
+    """
+
+    text: str
+    left: int
+    top: int
+    coverage: npt.NDArray[np.uint8]
+
+
+class PageLetters(Protocol):
+    """The letters of a page painted alone, at one pixel a point, whatever cuts, covers or hides them there."""
+
+    def coverage(self) -> npt.NDArray[np.uint8]:
+        """How much of each pixel the letters cover, all together: (height, width), 0 to 255."""
+        ...
+
+    def glyphs(self, box: Box, text: str) -> list[Glyph] | None:
+        """The letters of a word, in the order of its text; None where they cannot be told."""
+        ...
+
+
 class ModelRegion(NamedTuple):
     """A region as a model sees it, without words; ``level`` is that of a heading, None where its size decides."""
 
@@ -132,8 +157,7 @@ class RawPage:
             the page is open. None where the engine cannot.
         colours: Renders the page in colour, annotations included, at one pixel a point: (height, width, 3); if it is
             told so, as if there were no text. Called while the page is open. None where the engine cannot.
-        has_unlisted: Whether something may lie on the page that is in none of these lists: patterns, annotations other
-            than links.
+        letters: The letters of the page painted alone; called while the page is open. None where the engine cannot.
         paint_order: What is painted, in order. None where the engine does not know.
         marks: Form fields, notes and links that can be seen.
         marks_error: Why these could not be read, or None.
@@ -149,7 +173,7 @@ class RawPage:
     drawings: list[Box]
     raster: Callable[[float], npt.NDArray[np.uint8]] | None = None
     colours: Callable[[bool], npt.NDArray[np.uint8]] | None = None
-    has_unlisted: bool = False
+    letters: PageLetters | None = None
     paint_order: Callable[[], list[Painted]] | None = None
     marks: Marks = NO_MARKS
     marks_error: Exception | None = None

@@ -14,7 +14,8 @@ from typing import Any
 
 from mm_megacontext.document import Box, Link
 from mm_megacontext.layout.engines.protocol import clean_text
-from mm_megacontext.layout.engines.pymupdf import WHITE_SPACE, pymupdf
+from mm_megacontext.layout.engines.pymupdf import WHITE_SPACE
+from mm_megacontext.layout.engines.pymupdf_library import pymupdf
 from mm_megacontext.layout.flow.flow import FlowTable, Paragraph, Runs, Unseen
 from mm_megacontext.layout.flow.pictures import ReadyPicture
 

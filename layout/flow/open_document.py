@@ -17,7 +17,7 @@ from typing import Any
 
 from mm_megacontext.document import SourceKind
 from mm_megacontext.errors import IngestError
-from mm_megacontext.layout.engines.pymupdf import pymupdf
+from mm_megacontext.layout.engines.pymupdf_library import pymupdf
 from mm_megacontext.layout.flow.book import BookFile
 from mm_megacontext.layout.flow.epub import epub_flow
 from mm_megacontext.layout.flow.flow import Flow
