@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+import math
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,13 +14,16 @@ import numpy.typing as npt
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from mm_megacontext.document import Box
+from mm_megacontext.document import Box, union
 from mm_megacontext.layout.engines.pdfium_graphics import WHOLE_DEPTH, Frame, walk_objects
 from mm_megacontext.layout.engines.pdfium_unshown import address, take_actual_text
-from mm_megacontext.layout.engines.protocol import Glyph, clean_text
+from mm_megacontext.layout.engines.protocol import CLOSE, Glyph, Patch, clean_text, occurrences
 
+_WHITE = 0xFFFFFFFF
 _WIDER = 1e4
 """How much wider clip paths are made, about their middle, to cut nothing away."""
+_STROKED = (1, 2, 5, 6)  # text render modes
+_MOST_STROKE = 50.0  # points
 _MOST_OBJECTS = 400
 """Of texts that are painted one by one on a page; more of them in one place are made to overwhelm readers."""
 
@@ -43,9 +47,14 @@ class PdfiumInk:
 
     def colours(self, without_text: bool) -> npt.NDArray[np.uint8]:
         """The page in colour, or as if it had no text."""
-        with _text_left_out(self._page) if without_text else nullcontext():
-            pixels: npt.NDArray[np.uint8] = self._page.render(scale=1, rev_byteorder=True).to_numpy()
-        return pixels[..., :3].copy()
+        area = _area_of(self._page, 1)
+        return self._letters.left_out(1, area) if without_text else _render(self._page, 1, area)
+
+    def patch(self, box: Box, without_text: bool) -> Patch:
+        """The page in and around a box."""
+        area = _around(box, _area_of(self._page, CLOSE))
+        pixels = self._letters.left_out(CLOSE, area) if without_text else _render(self._page, CLOSE, area)
+        return Patch(area[0], area[1], pixels)
 
     def coverage(self) -> npt.NDArray[np.uint8]:
         """How much of each pixel all text would cover if it alone were painted, in full: (height, width)."""
@@ -74,7 +83,7 @@ class _Letter(NamedTuple):
 
 
 class _LettersAlone:
-    """A page that paints nothing but its letters, black and uncut.
+    """A page that paints nothing but its letters, black and uncut, or all but them.
 
     Args:
         page: A page of its own: it is changed, in memory, and closed with this.
@@ -83,22 +92,27 @@ class _LettersAlone:
     def __init__(self, page: pdfium.PdfPage) -> None:
         self._page = page
         self._frame = Frame.of(page)
-        take_actual_text(page, self._frame)
-        self._text_page = page.get_textpage()
+        self._text_page: pdfium.PdfTextPage | None = None
         self._texts: dict[int, pdfium.PdfObject] = {}
-        for item, _ in walk_objects(page, WHOLE_DEPTH):
+        self._others: list[pdfium.PdfObject] = []
+        self._strokes: dict[int, float] = {}
+        for item, matrix in walk_objects(page, WHOLE_DEPTH):
             if item.type == pdfium_c.FPDF_PAGEOBJ_TEXT:
                 self._texts[address(item.raw)] = item
+                self._strokes[address(item.raw)] = _stroke_reach(item, matrix)
                 _blacken(item)
             else:
-                pdfium_c.FPDFPageObj_SetIsActive(item, False)
-        self._alone: dict[int, npt.NDArray[np.uint8]] = {}
+                self._others.append(item)
+        self._alone: dict[int, Patch] = {}
 
     def coverage(self) -> npt.NDArray[np.uint8]:
-        """In colours, as the page: in grey PDFium places letters otherwise."""
-        pixels = self._page.render(scale=1, rev_byteorder=True, draw_annots=False, may_draw_forms=False).to_numpy()
-        dark: npt.NDArray[np.uint8] = 255 - pixels[..., 1]
-        return dark
+        with _left_out(self._others):
+            return _dark(_render(self._page, 1, _area_of(self._page, 1)))
+
+    def left_out(self, scale: int, area: _Area) -> npt.NDArray[np.uint8]:
+        """The page in colour without its letters, which alone are changed."""
+        with _left_out(self._texts.values()):
+            return _render(self._page, scale, area)
 
     def glyphs(self, box: Box, text: str) -> list[Glyph] | None:
         x0, y0, x1, y1 = box
@@ -107,41 +121,43 @@ class _LettersAlone:
             x, y = (letter.box[0] + letter.box[2]) / 2, (letter.box[1] + letter.box[3]) / 2
             if x0 <= x <= x1 and y0 <= y <= y1:
                 here.append(letter)
-        start = "".join(letter.text for letter in here).find(text)
-        if start < 0:
+        places = occurrences([letter.text for letter in here], text)
+        if not places:
             return None
-        found, at = [], 0
-        for letter in here:
-            if start - len(letter.text) < at < start + len(text) and letter.text:
-                found.append(self._glyph(letter))
-            at += len(letter.text)
-        return found
+        first, last = min(places, key=lambda place: abs(here[place[0]].box[0] - x0) + abs(here[place[0]].box[3] - y1))
+        return [self._glyph(letter) for letter in here[first : last + 1]]
 
     @cached_property
     def _characters(self) -> list[_Letter]:
+        take_actual_text(self._page, self._frame)
+        self._text_page = self._page.get_textpage()
         return list(_characters(self._text_page, self._frame))
 
     def _glyph(self, letter: _Letter) -> Glyph:
-        alone = self._painted(letter.owner)
-        height, width = alone.shape
-        across, along = width / self._frame.size[0], height / self._frame.size[1]
-        x0, y0, x1, y1 = letter.box
-        left, right = max(0, int(x0 * across)), min(width, int(np.ceil(x1 * across)))
-        top, bottom = max(0, int(y0 * along)), min(height, int(np.ceil(y1 * along)))
-        return Glyph(letter.text, left, top, alone[top : max(top, bottom), left : max(left, right)])
-
-    def _painted(self, owner: int) -> npt.NDArray[np.uint8]:
-        """The coverage of one text object; of an unknown one, or of too many, that of all text."""
-        if owner not in self._texts or len(self._alone) >= _MOST_OBJECTS:
-            owner = 0
+        """Of a text that is unknown, or of too many, all that is painted in the place of the letter."""
+        box = _wider(letter.box, self._strokes.get(letter.owner, 0.0))
+        left, top, right, bottom = _around(box, _area_of(self._page, CLOSE), margin=0)
+        owner = letter.owner if letter.owner in self._texts and len(self._alone) < _MOST_OBJECTS else 0
         if owner not in self._alone:
-            others = [item for place, item in self._texts.items() if owner and place != owner]
-            with _left_out(others):
-                self._alone[owner] = self.coverage()
-        return self._alone[owner]
+            self._alone[owner] = self._painted(owner)
+        patch = self._alone[owner]
+        y, x = top - patch.top, left - patch.left
+        coverage = patch.pixels[max(0, y) : max(0, bottom - patch.top), max(0, x) : max(0, right - patch.left), 0]
+        return Glyph(letter.text, max(left, patch.left), max(top, patch.top), coverage)
+
+    def _painted(self, owner: int) -> Patch:
+        """The coverage of one text object around the characters that it has; of number 0, that of all text."""
+        area = _area_of(self._page, CLOSE)
+        own = [letter.box for letter in self._characters if letter.owner == owner]
+        if owner and own:
+            area = _around(_wider(union(own), self._strokes[owner]), area)
+        others = [item for place, item in self._texts.items() if owner and place != owner]
+        with _left_out([*others, *self._others]):
+            return Patch(area[0], area[1], _dark(_render(self._page, CLOSE, area))[..., None])
 
     def close(self) -> None:
-        self._text_page.close()
+        if self._text_page is not None:
+            self._text_page.close()
         self._page.close()
 
 
@@ -155,8 +171,57 @@ def _characters(text_page: pdfium.PdfTextPage, frame: Frame) -> Iterator[_Letter
             continue
         owner = pdfium_c.FPDFText_GetTextObject(handle, i)
         box = frame.whole_box(left.value, bottom.value, right.value, top.value)
-        if all(map(np.isfinite, box)):
+        if all(map(math.isfinite, box)):
             yield _Letter(text, box, address(owner) if owner else 0)
+
+
+_Area = tuple[int, int, int, int]
+"""Pixels of a page: left, top, right, bottom."""
+
+
+def _area_of(page: pdfium.PdfPage, scale: int) -> _Area:
+    width, height = page.get_size()
+    return 0, 0, math.ceil(width * scale), math.ceil(height * scale)
+
+
+def _around(box: Box, whole: _Area, margin: int = 1) -> _Area:
+    """The pixels in and around a box, so many points more on each side; at least one that is on the page."""
+    left, top = (int((edge - margin) * CLOSE) for edge in box[:2])
+    right, bottom = (math.ceil((edge + margin) * CLOSE) for edge in box[2:])
+    left, top = min(max(0, left), whole[2] - 1), min(max(0, top), whole[3] - 1)
+    return left, top, max(left + 1, min(right, whole[2])), max(top + 1, min(bottom, whole[3]))
+
+
+def _render(page: pdfium.PdfPage, scale: int, area: _Area) -> npt.NDArray[np.uint8]:
+    """Pixels of a page in colour. In grey PDFium would place letters otherwise."""
+    left, top, right, bottom = area
+    bitmap = pdfium.PdfBitmap.new_native(right - left, bottom - top, pdfium_c.FPDFBitmap_BGRx)
+    pdfium_c.FPDFBitmap_FillRect(bitmap, 0, 0, right - left, bottom - top, _WHITE)
+    _, _, width, height = _area_of(page, scale)
+    flags = pdfium_c.FPDF_ANNOT | pdfium_c.FPDF_REVERSE_BYTE_ORDER
+    pdfium_c.FPDF_RenderPageBitmap(bitmap, page, -left, -top, width, height, 0, flags)
+    pixels: npt.NDArray[np.uint8] = bitmap.to_numpy()[..., :3].copy()
+    bitmap.close()
+    return pixels
+
+
+def _dark(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    dark: npt.NDArray[np.uint8] = 255 - pixels[..., 1]
+    return dark
+
+
+def _wider(box: Box, by: float) -> Box:
+    return box[0] - by, box[1] - by, box[2] + by, box[3] + by
+
+
+def _stroke_reach(text: pdfium.PdfObject, matrix: pdfium.PdfMatrix) -> float:
+    """How many points the strokes of a text reach beyond its letters."""
+    if pdfium_c.FPDFTextObj_GetTextRenderMode(text.raw) not in _STROKED:
+        return 0.0
+    width = ctypes.c_float()
+    pdfium_c.FPDFPageObj_GetStrokeWidth(text.raw, width)
+    whole = text.get_matrix().multiply(matrix)
+    return min(_MOST_STROKE, width.value / 2 * max(1.0, math.hypot(whole.a, whole.b)))
 
 
 def _blacken(text: pdfium.PdfObject) -> None:
@@ -182,15 +247,7 @@ def _clip_corners(clip: Any) -> Iterator[tuple[float, float]]:
 
 
 @contextmanager
-def _text_left_out(page: pdfium.PdfPage) -> Iterator[None]:
-    """Within it, a page is rendered without its text."""
-    items = walk_objects(page, WHOLE_DEPTH)
-    with _left_out([item for item, _ in items if item.type == pdfium_c.FPDF_PAGEOBJ_TEXT]):
-        yield
-
-
-@contextmanager
-def _left_out(items: list[pdfium.PdfObject]) -> Iterator[None]:
+def _left_out(items: Collection[pdfium.PdfObject]) -> Iterator[None]:
     for item in items:
         pdfium_c.FPDFPageObj_SetIsActive(item, False)
     try:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.document import Box
-from mm_megacontext.layout.engines.protocol import Glyph, clean_text
+from mm_megacontext.layout.engines.protocol import CLOSE, Glyph, Patch, clean_text, occurrences
 from mm_megacontext.layout.engines.pymupdf_library import mupdf, pymupdf
 
 _TEXT = ("fill_text", "stroke_text")
@@ -38,14 +38,21 @@ class PyMuPdfInk:
 
     def colours(self, without_text: bool) -> npt.NDArray[np.uint8]:
         """The page in colour, annotations included, or as if it had no text: (height, width, 3)."""
-        if not without_text:
-            return self._painted(self._list, (), is_coverage=False)
-        lettered = self._list if self._without_drawn_letters is None else _list_of(self._without_drawn_letters())
-        return self._painted(lettered, _TEXT, is_coverage=False)
+        return self._painted(_white_pixmap(self._area), 1, without_text=without_text)
+
+    def patch(self, box: Box, without_text: bool) -> Patch:
+        """The page in and around a box."""
+        x0, y0, x1, y1 = box
+        around = mupdf.FzRect(*((edge + by) * CLOSE for edge, by in ((x0, -1), (y0, -1), (x1, 1), (y1, 1))))
+        area = mupdf.fz_intersect_irect(mupdf.fz_round_rect(around), self._close_area)
+        if mupdf.fz_is_empty_irect(area):
+            return Patch(0, 0, np.zeros((0, 0, 3), dtype=np.uint8))
+        pixels = self._painted(_white_pixmap(area), CLOSE, without_text=without_text)
+        return Patch(area.x0, area.y0, pixels)
 
     def coverage(self) -> npt.NDArray[np.uint8]:
         """How much of each pixel all text would cover if it alone were painted, in full: (height, width)."""
-        return self._painted(self._list, _BESIDE_TEXT, is_coverage=True)[..., 0]
+        return _run(self._list, _coverage_pixmap(self._area), 1, _BESIDE_TEXT)[..., 0]
 
     def glyphs(self, box: Box, text: str) -> list[Glyph] | None:
         """The letters of a word, in the order of its text; None where they are not found."""
@@ -55,10 +62,11 @@ class PyMuPdfInk:
             for letter in self._letters
             if x0 - _REACH <= letter.x <= x1 + _REACH and y0 - _REACH <= letter.y <= y1 + _REACH
         ]
-        start = "".join(letter.text for letter in here).find(text)
-        if start < 0:
+        places = occurrences([letter.text for letter in here], text)
+        if not places:
             return None
-        return [self._glyph(letter) for letter in _from(here, start, len(text))]
+        first, last = min(places, key=lambda place: abs(here[place[0]].x - x0) + abs(here[place[0]].y - y1))
+        return [self._glyph(letter) for letter in here[first : last + 1] if letter.text]
 
     @cached_property
     def _list(self) -> Any:
@@ -72,35 +80,42 @@ class PyMuPdfInk:
         mupdf.fz_close_device(listener)
         return [letter for painted in listener.found for letter in _letters(painted)]
 
-    def _painted(self, display_list: Any, left_out: tuple[str, ...], *, is_coverage: bool) -> npt.NDArray[np.uint8]:
+    @cached_property
+    def _undrawn(self) -> Any:
+        """What is painted but for drawn letters."""
+        return self._list if self._without_drawn_letters is None else _list_of(self._without_drawn_letters())
+
+    @cached_property
+    def _area(self) -> Any:
         rect = self._page.rect.irect
-        area = mupdf.FzIrect(rect.x0, rect.y0, rect.x1, rect.y1)
-        pixmap = _coverage_pixmap(area) if is_coverage else _white_pixmap(area)
-        device = mupdf.fz_new_draw_device(mupdf.FzMatrix(), pixmap)
-        for function in left_out:
-            setattr(device.m_internal, function, None)
-        mupdf.fz_run_display_list(display_list, device, mupdf.FzMatrix(), mupdf.FzRect(area), mupdf.FzCookie())
-        mupdf.fz_close_device(device)
-        return _pixels(pixmap)
+        return mupdf.FzIrect(rect.x0, rect.y0, rect.x1, rect.y1)
+
+    @cached_property
+    def _close_area(self) -> Any:
+        area = self._area
+        return mupdf.FzIrect(area.x0 * CLOSE, area.y0 * CLOSE, area.x1 * CLOSE, area.y1 * CLOSE)
+
+    def _painted(self, pixmap: Any, scale: int, *, without_text: bool) -> npt.NDArray[np.uint8]:
+        return _run(self._undrawn, pixmap, scale, _TEXT) if without_text else _run(self._list, pixmap, scale, ())
 
     def _glyph(self, letter: _Letter) -> Glyph:
         text = mupdf.FzText()
         mupdf.fz_show_glyph(text, letter.font, letter.trm, letter.gid, letter.ucs, 0, 0, 0, 0)
-        stroke = letter.stroke or mupdf.FzStrokeState()
-        bounds = mupdf.fz_bound_text(text, stroke, letter.ctm) if letter.stroke else _bound_filled(text, letter.ctm)
-        page = self._page.rect.irect
-        area = mupdf.fz_intersect_irect(mupdf.fz_round_rect(bounds), mupdf.FzIrect(page.x0, page.y0, page.x1, page.y1))
+        ctm = mupdf.fz_concat(letter.ctm, mupdf.fz_scale(CLOSE, CLOSE))
+        stroke = letter.stroke.m_internal if letter.stroke else None
+        bounds = mupdf.FzRect(mupdf.ll_fz_bound_text(text.m_internal, stroke, ctm.internal()))
+        area = mupdf.fz_intersect_irect(mupdf.fz_round_rect(bounds), self._close_area)
         if mupdf.fz_is_empty_irect(area):
             return Glyph(letter.text, 0, 0, np.zeros((0, 0), dtype=np.uint8))
         pixmap = _coverage_pixmap(area)
         device = mupdf.fz_new_draw_device(mupdf.FzMatrix(), pixmap)
         no_space, opaque = mupdf.FzColorspace(), (1.0, mupdf.FzColorParams())
         if letter.is_filled:
-            mupdf.fz_fill_text(device, text, letter.ctm, no_space, (), *opaque)
+            mupdf.fz_fill_text(device, text, ctm, no_space, (), *opaque)
         if letter.stroke:
-            mupdf.fz_stroke_text(device, text, letter.stroke, letter.ctm, no_space, None, *opaque)
+            mupdf.fz_stroke_text(device, text, letter.stroke, ctm, no_space, None, *opaque)
         mupdf.fz_close_device(device)
-        return Glyph(letter.text, area.x0 - page.x0, area.y0 - page.y0, _pixels(pixmap)[..., 0])
+        return Glyph(letter.text, area.x0, area.y0, _pixels(pixmap)[..., 0])
 
 
 class _Painted(NamedTuple):
@@ -189,17 +204,15 @@ def _letters(painted: _Painted) -> Iterator[_Letter]:
         raw = raw.next
 
 
-def _from(letters: list[_Letter], start: int, length: int) -> Iterator[_Letter]:
-    """The letters of ``length`` characters that begin ``start`` characters behind the first one."""
-    at = 0
-    for letter in letters:
-        if start - len(letter.text) < at < start + length and letter.text:
-            yield letter
-        at += len(letter.text)
-
-
-def _bound_filled(text: Any, ctm: Any) -> Any:
-    return mupdf.FzRect(mupdf.ll_fz_bound_text(text.m_internal, None, ctm.internal()))
+def _run(display_list: Any, pixmap: Any, scale: int, left_out: tuple[str, ...]) -> npt.NDArray[np.uint8]:
+    """What is painted on a pixmap by a device without some of its functions: (height, width, channels)."""
+    device = mupdf.fz_new_draw_device(mupdf.FzMatrix(), pixmap)
+    for function in left_out:
+        setattr(device.m_internal, function, None)
+    area = mupdf.FzRect(mupdf.fz_pixmap_bbox(pixmap))
+    mupdf.fz_run_display_list(display_list, device, mupdf.fz_scale(scale, scale), area, mupdf.FzCookie())
+    mupdf.fz_close_device(device)
+    return _pixels(pixmap)
 
 
 def _page_of(page: Any) -> Any:

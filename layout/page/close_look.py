@@ -11,8 +11,8 @@ from itertools import groupby
 from typing import NamedTuple
 
 from mm_megacontext.document import Box
-from mm_megacontext.layout.engines.protocol import Glyph, PageLetters, RawPage, RawWord
-from mm_megacontext.layout.page.ink import MIN_CONTRAST, Ink
+from mm_megacontext.layout.engines.protocol import CLOSE, Glyph, PageLetters, RawPage, RawWord
+from mm_megacontext.layout.page.ink import MIN_CONTRAST, Ink, NearInk
 from mm_megacontext.layout.page.overlaps import Boxes, share_under
 
 _CROWDED = 0.2
@@ -21,7 +21,9 @@ _MIN_SHARE = 0.5
 """Of a letter's ink, for it to be read."""
 _MIN_SHARE_AMONG = 0.25
 """The same, among letters that are mostly seen."""
-_MIN_OWN = 0.2
+_LEAST_INK = 0.25
+"""Pixels that the smallest sign covers."""
+_MIN_OWN = 0.1
 """Of a word's ink: with less of its own, it cannot be told from what lies in the same place by that."""
 _MOST_WORDS = 400
 """Of a page that are looked at so closely: a page of more has been made to overwhelm readers."""
@@ -55,9 +57,9 @@ class CloseLook:
         self._glyphs: dict[int, list[Glyph] | None] = {}
         self._n_looks = 0
 
-    def crowded(self, words: Sequence[int]) -> list[bool]:
-        """Of each of the words, whether others may share its place."""
-        return self._boxes.meet([inner(self._words[i].box) for i in words], at_least=2)
+    def are_crowded(self) -> list[bool]:
+        """Of each of the painted words, whether others may share its place."""
+        return self._boxes.crowded()
 
     def others(self, i: int) -> list[int]:
         """The words that share the place of one."""
@@ -70,43 +72,50 @@ class CloseLook:
         if self._n_looks >= _MOST_WORDS:
             return None
         self._n_looks += 1
+        word = self._words[i]
         glyphs = self._of(i)
         if not glyphs:
             return None
+        near = self._ink.near(word.box)
         if not others:
-            return _split(self._words[i], glyphs, self._are_seen(glyphs))
-        word = self._words[i]
-        return Parts(word, None) if self._is_told_apart(glyphs, others) else Parts(None, word)
-
-    def _are_seen(self, glyphs: Sequence[Glyph]) -> list[bool]:
-        """Of each letter of a word, whether it is seen; in a word that mostly is, the others help to read it."""
-        inks = [self._ink.own_ink(glyph, ()) for glyph in glyphs]
-        is_mostly = sum(ink.seen for ink in inks) >= _MIN_SHARE * sum(ink.whole for ink in inks)
-        least = _MIN_SHARE_AMONG if is_mostly else _MIN_SHARE
-        return [ink.seen >= max(least * ink.whole, 1.0) for ink in inks]
-
-    def _is_told_apart(self, glyphs: Sequence[Glyph], others: Sequence[int]) -> bool:
-        """Whether letters are seen among those of other words."""
+            return _split(word, glyphs, _are_seen(near, glyphs))
         theirs = [glyph for j in others for glyph in self._of(j) or ()]
-        inks = [self._ink.own_ink(glyph, theirs) for glyph in glyphs]
-        whole, alone, seen = (sum(amounts) for amounts in zip(*inks, strict=True))
-        if alone >= max(_MIN_OWN * whole, 1.0):
-            return seen >= _MIN_SHARE * alone
-        clear = [self._ink.outline(glyph) >= MIN_CONTRAST for glyph in glyphs]
-        return sum(clear) >= _MIN_SHARE * len(clear)
+        has_twin = any(j < i and self._words[j].text == word.text for j in others)
+        return Parts(word, None) if _is_told_apart(near, glyphs, theirs, has_twin) else Parts(None, word)
 
     def stands_out(self, i: int) -> bool | None:
         """Whether the letters of a word differ from what is around them; None where they cannot be told."""
         glyphs = self._of(i)
         if not glyphs or not any(glyph.coverage.any() for glyph in glyphs):
             return None
-        clear = [self._ink.outline(glyph) >= MIN_CONTRAST for glyph in glyphs]
-        return sum(clear) >= _MIN_SHARE * len(clear)
+        return _stand_out(self._ink.near(self._words[i].box), glyphs)
 
     def _of(self, i: int) -> list[Glyph] | None:
         if i not in self._glyphs:
             self._glyphs[i] = self._letters.glyphs(self._words[i].box, self._words[i].text)
         return self._glyphs[i]
+
+
+def _are_seen(near: NearInk, glyphs: Sequence[Glyph]) -> list[bool]:
+    """Of each letter of a word, whether it is seen; in a word that mostly is, the others help to read it."""
+    inks = [near.own(glyph, ()) for glyph in glyphs]
+    is_mostly = sum(ink.seen for ink in inks) >= _MIN_SHARE * sum(ink.whole for ink in inks)
+    least = _MIN_SHARE_AMONG if is_mostly else _MIN_SHARE
+    return [ink.seen >= max(least * ink.whole, _LEAST_INK) for ink in inks]
+
+
+def _is_told_apart(near: NearInk, glyphs: Sequence[Glyph], others: Sequence[Glyph], has_twin: bool) -> bool:
+    """Whether letters are seen among others; what stands in the same place twice is seen once."""
+    inks = [near.own(glyph, others) for glyph in glyphs]
+    whole, alone, seen = (sum(amounts) for amounts in zip(*inks, strict=True))
+    if alone >= max(_MIN_OWN * whole, _LEAST_INK):
+        return seen >= _MIN_SHARE * alone
+    return not has_twin and _stand_out(near, glyphs)
+
+
+def _stand_out(near: NearInk, glyphs: Sequence[Glyph]) -> bool:
+    clear = [near.outline(glyph) >= MIN_CONTRAST for glyph in glyphs]
+    return sum(clear) >= _MIN_SHARE * len(clear)
 
 
 def inner(box: Box) -> Box:
@@ -129,7 +138,7 @@ def _split(word: RawWord, glyphs: Sequence[Glyph], are_seen: Sequence[bool]) -> 
     left, right = min(glyph.left for glyph in seen), max(glyph.left + glyph.coverage.shape[1] for glyph in seen)
     if not word.upright:
         return Parts(word._replace(text=text), word._replace(text=unseen))
-    x0, x1 = max(word.x0, float(left)), min(word.x1, float(right))
+    x0, x1 = max(word.x0, left / CLOSE), min(word.x1, right / CLOSE)
     return Parts(word._replace(text=text, x0=x0, x1=max(x0, x1)), word._replace(text=unseen))
 
 

@@ -28,7 +28,6 @@ SCAN_SHARE = 0.5
 
 _COVERED = 0.9  # of a word's box, for an image to hide it
 _NEARLY_ALL, _MIN_SHARE, _NEARLY_NONE = 0.95, 0.5, 0.02  # of the ink of a word
-_MIN_INK = 0.05  # pixels that a word should cover: dots of the smallest type that can be read do
 _MIN_EXTENT = 0.25  # of the width and the height of a word's box, that its ink takes
 _FREE = 0.3  # of a word's box that no other covers, for what is there to count
 _MOST_TIMES = 2.0  # a line of a font is higher than its size; what is higher than this has a font that lies
@@ -135,10 +134,10 @@ def _without_ink(page: RawPage, ink: Ink, words: Sequence[int]) -> _Looked:
     hidden: Hidden = {i: why for i in words if (why := page.words[i].hidden) is not None}
     parts: dict[int, Parts] = {}
     shown = ink.shown([page.words[i].box for i in painted])
-    are_crowded = look.crowded(painted) if look is not None else [False] * len(painted)
+    are_crowded = look.are_crowded() if look is not None else [False] * len(painted)
     for n, (i, is_crowded) in enumerate(zip(painted, are_crowded, strict=True)):
         others = look.others(i) if look is not None and is_crowded else []
-        share = None if shown is None or shown.expected[n] < _MIN_INK else float(shown.share[n])
+        share = None if shown is None else shown[n]
         if share is not None and share >= _NEARLY_ALL and not others and not page.words[i].apart:
             continue
         part = _seen_of(page, ink, look, i, others, share)
