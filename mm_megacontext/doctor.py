@@ -30,6 +30,8 @@ REQUIRED = {
     "filelock": "filelock",
     "platformdirs": "platformdirs",
     "lxml": "lxml",
+    "pikepdf": "pikepdf",
+    "fonttools": "fontTools",
     "tinycss2": "tinycss2",
     "cssselect2": "cssselect2",
 }

@@ -15,6 +15,7 @@ import pypdfium2.raw as pdfium_c
 
 from mm_megacontext.document import Box, HiddenReason
 from mm_megacontext.errors import IngestError
+from mm_megacontext.layout.engines.corrections import corrected_copy
 from mm_megacontext.layout.engines.passwords import wrong_password
 from mm_megacontext.layout.engines.pdfium_file import is_password_error, open_pdfium
 from mm_megacontext.layout.engines.pdfium_graphics import Frame, paint_order, read_graphics
@@ -41,7 +42,12 @@ class PdfiumEngine:
     def open(self, path: Path, password: str | None) -> OpenPdf:
         """Open a PDF. Raises IngestError."""
         try:
-            return _PdfiumFile(open_pdfium(str(path), password))
+            pdf = open_pdfium(str(path), password)
+            copy = corrected_copy(path, password)
+            if copy is not None:
+                pdf.close()
+                pdf = pdfium.PdfDocument(copy)
+            return _PdfiumFile(pdf)
         except pdfium.PdfiumError as e:
             if is_password_error(e):
                 raise wrong_password(str(path), password) from e

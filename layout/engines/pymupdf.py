@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from mm_megacontext.document import Box, HiddenReason
 from mm_megacontext.errors import IngestError
+from mm_megacontext.layout.engines.corrections import Correction, find_corrections
 from mm_megacontext.layout.engines.passwords import spellings, wrong_password
 from mm_megacontext.layout.engines.protocol import (
     NO_MARKS,
@@ -82,24 +83,36 @@ def open_pdf(path: Path, password: str | None, model: Model | None = None) -> Op
             raise wrong_password(str(path), password)
         n_pages = reveal_pages(pdf)
         settle_memberships(pdf)
+        corrections = find_corrections(path, password)
+        _correct(pdf, corrections)
     except IngestError:
         raise
     except Exception as e:
         what = (str(e).splitlines() or [type(e).__name__])[0]
         raise IngestError(f"PyMuPDF cannot open it as a PDF ({what}): export it anew", source=str(path)) from e
-    return PyMuPdfFile(pdf, n_pages, model, partial(_open_again, path, password))
+    return PyMuPdfFile(pdf, n_pages, model, partial(_open_again, path, password, corrections))
 
 
 def _is_unlocked(pdf: Any, password: str | None) -> bool:
     return not pdf.needs_pass or any(map(pdf.authenticate, spellings(password or "")))
 
 
-def _open_again(path: Path, password: str | None) -> Any:
+def _open_again(path: Path, password: str | None, corrections: list[Correction]) -> Any:
     """A file that could be opened with this password before."""
     pdf = pymupdf.open(path, filetype="pdf")
     _is_unlocked(pdf, password)
     reveal_pages(pdf)
+    _correct(pdf, corrections)
     return pdf
+
+
+def _correct(pdf: Any, corrections: list[Correction]) -> None:
+    """Put fonts of the open document, not of the file, right."""
+    for number, keys, data in corrections:
+        to_unicode = pdf.get_new_xref()
+        pdf.update_object(to_unicode, "<<>>")
+        pdf.update_stream(to_unicode, data, new=True)
+        pdf.xref_set_key(number, "/".join(key[1:] for key in (*keys, "/ToUnicode")), f"{to_unicode} 0 R")
 
 
 class PyMuPdfFile:
