@@ -49,10 +49,9 @@ from mm_megacontext.training.data.scenes import (
     scatter,
 )
 from mm_megacontext.tree.collection import CollectionTree
-from mm_megacontext.tree.nodes import Leaves, Node, NodeId, PatchGrid, PixelRef
+from mm_megacontext.tree.nodes import TILE_PX, Leaves, Node, NodeId, PatchGrid, PixelRef
 from mm_megacontext.vision.gists.tile_gister import TileGister
 from mm_megacontext.vision.quadtree.build import read_leaf_pixels
-from mm_megacontext.vision.quadtree.grid import TILE_PX
 
 NAME = "needle_image"
 DISTRACTORS = 10_000

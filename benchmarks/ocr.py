@@ -20,7 +20,7 @@ from bench.fidelity.truth import TruePage
 from PIL import Image
 
 from mm_megacontext.layout import read
-from mm_megacontext.layout.ocr import find_ocr
+from mm_megacontext.layout.page.ocr import find_ocr
 
 NAME = "ocr"
 KINDS = ("single column", "two columns")

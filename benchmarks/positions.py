@@ -36,7 +36,8 @@ from mm_megacontext.eval.lookup import LookupConfig, Tally, lookup_questions
 from mm_megacontext.eval.metrics import wilson_interval
 from mm_megacontext.eval.systems import Asked, full
 from mm_megacontext.reading.base import Reading
-from mm_megacontext.reading.lens import Lens, LensConfig, LensNet
+from mm_megacontext.reading.lens import Lens
+from mm_megacontext.reading.lens_net import LensConfig, LensNet
 from mm_megacontext.reading.runtime import Runtime
 from mm_megacontext.reading.working_context import Entry, WorkingContext
 from mm_megacontext.training.data.contexts import ContextConfig

@@ -20,7 +20,7 @@ from mm_megacontext.vision.gists.net_gister import NetGister
 from mm_megacontext.vision.gists.registry import create_gister
 from mm_megacontext.vision.gists.tile_gister import TileGister, VisualGister
 from mm_megacontext.vision.quadtree.build import build_image_nodes
-from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME
+from mm_megacontext.vision.sources.frame import IMAGE_FRAME
 from mm_megacontext.vision.sources.source import ArraySource
 
 DIM = 192

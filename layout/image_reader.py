@@ -5,27 +5,20 @@ What is decided here is decided by the first bytes, compared with the signatures
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Any
-
 from mm_megacontext.document import Document, Page
 from mm_megacontext.image_files.header import DEEP_ZOOM, known_by_signature
-from mm_megacontext.layout.image_messages import Identify, ImageFile, ImageRequest, ReadImage, image_file
-from mm_megacontext.layout.ocr import Ocr, Tesseract
-from mm_megacontext.layout.pdf_reader import failure_of
+from mm_megacontext.layout.page.ocr import Ocr, Tesseract
 from mm_megacontext.limits import IngestLimits
-from mm_megacontext.workers import pool as worker_pool
-from mm_megacontext.workers.messages import Failure
-from mm_megacontext.workers.process import WorkerFailed
+from mm_megacontext.source_file import SourceFile
+from mm_megacontext.workers.client import ask, image_file
+from mm_megacontext.workers.messages import Identify, ReadImage
 
 
-def identify(path: Path, head: bytes, limits: IngestLimits, *, has_signature: bool) -> str | None:
-    """The format of an image file, see ``image_header.image_format``; None where it is none.
+def identify(file: SourceFile, limits: IngestLimits, *, has_signature: bool) -> str | None:
+    """The format of an image file, see ``header.image_format``; None where it is none.
 
     Args:
-        path: The file.
-        head: Its first bytes. Where no format is known by them, it is not opened.
+        file: Where no format is known by its first bytes, it is not opened.
         limits: Of the worker.
         has_signature: Try the formats known by their first bytes, or those without a signature.
 
@@ -33,20 +26,18 @@ def identify(path: Path, head: bytes, limits: IngestLimits, *, has_signature: bo
         IngestError: A worker that looked at it crashed or took too long or too much.
     """
     if has_signature:
-        known = known_by_signature(head)
+        known = known_by_signature(file.head)
         if known in ("TIFF", DEEP_ZOOM, None):
             return known
-    file = image_file(path, limits)
-    found: str | None = ask(Identify(file, has_signature), limits).format
+    found: str | None = ask(Identify(image_file(file.path, limits), has_signature), limits).format
     return found
 
 
-def read_image(path: Path, content_hash: str, image_format: str, ocr: Ocr | None, limits: IngestLimits) -> Document:
+def read_image(file: SourceFile, image_format: str, ocr: Ocr | None, limits: IngestLimits) -> Document:
     """An image file as a document of one page. Of several frames, the first one counts.
 
     Args:
-        path: The file.
-        content_hash: Of its bytes.
+        file: The file.
         image_format: What ``identify`` says it is.
         ocr: What reads the words on it, if anything. Without Tesseract an image is a picture, and no problem.
         limits: What is refused, and what reading may take.
@@ -57,29 +48,5 @@ def read_image(path: Path, content_hash: str, image_format: str, ocr: Ocr | None
         IngestError: It is truncated or damaged, or needs libvips, which is not installed; or its decoder crashed.
     """
     wanted = (ocr.executable, ocr.languages) if isinstance(ocr, Tesseract) else None
-    page: Page = ask(ReadImage(image_file(path, limits), image_format, wanted), limits)
-    return Document(str(path), "image", "px", 1, content_hash, lambda: iter((page,)))
-
-
-def let_go(file: ImageFile) -> None:
-    """Give back what a worker holds of a file: decoded pixels, in memory or on disk."""
-    worker_pool.end_idle(file)
-
-
-def ask(request: ImageRequest, limits: IngestLimits) -> Any:
-    """The answer of a worker.
-
-    Raises:
-        LimitExceeded, IngestError: The file is at fault, or its worker did not survive it.
-        MissingExtra: libvips is not installed.
-    """
-    path = os.fsdecode(request.file.path)
-    try:
-        with worker_pool.borrowed(limits, request.file) as worker:
-            worker.ask(request)
-            answer = worker.answer()
-    except WorkerFailed as e:
-        raise failure_of(e, path) from e
-    if isinstance(answer, Failure):
-        raise failure_of(answer, path)
-    return answer
+    page: Page = ask(ReadImage(image_file(file.path, limits), image_format, wanted), limits)
+    return Document(str(file.path), "image", "px", 1, file.content_hash, lambda: iter((page,)))

@@ -6,24 +6,23 @@ a failed page that says why; the pages after it go on.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mm_megacontext.document import Document, Layout, Page
+from mm_megacontext.document import Document, FileFormat, Layout, Page
 from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
 from mm_megacontext.layout.across_pages.continued_tables import join_tables, name_tables
 from mm_megacontext.layout.across_pages.pages_ahead import PagesAhead
 from mm_megacontext.layout.across_pages.running_titles import settle_running_titles
 from mm_megacontext.layout.engines.protocol import candidates, layout_of
-from mm_megacontext.layout.formats import KINDS_SET_HERE, NO_PYMUPDF, FileFormat, can_be_set
-from mm_megacontext.layout.ocr import Ocr, Tesseract
+from mm_megacontext.layout.formats import NO_PYMUPDF, TYPESET_KINDS, can_set_pages
+from mm_megacontext.layout.page.ocr import Ocr, Tesseract
 from mm_megacontext.limits import IngestLimits
-from mm_megacontext.workers import pool as worker_pool
-from mm_megacontext.workers.messages import SETTER, Count, Counted, Failure, PdfFile
-from mm_megacontext.workers.process import WorkerFailed
+from mm_megacontext.source_file import SourceFile
+from mm_megacontext.workers.client import ask, flow_file, pdf_pages
+from mm_megacontext.workers.messages import Count, Counted, DocumentFile
 
 _SAME_FOR_ALL = (
     None,
@@ -39,8 +38,7 @@ _SAME_FOR_ALL = (
 
 
 def read_pdf(
-    path: Path,
-    content_hash: str,
+    source: SourceFile,
     engine: str,
     layout: Layout,
     password: str | None,
@@ -49,48 +47,25 @@ def read_pdf(
 ) -> Document:
     """A PDF whose pages are read when they are asked for. Arguments and errors are those of ``reader.read``."""
     names = candidates(engine, layout)
-    file = pdf_file(path, password)
     # A model that was asked for and cannot be had is an error; a page that it cannot read goes to those after it.
     openers = names if layout == "geometric" else names[:1]
-    chosen, counted = _choose_engine(path, file, openers, limits)
-    files = tuple(replace(file, engine=name) for name in names[names.index(chosen) :])
+    path = source.path
+    chosen, counted = _choose_engine(path, password, openers, limits)
+    files = tuple(pdf_pages(path, password, name) for name in names[names.index(chosen) :])
     reading = _Reading(files, counted.n_pages, _wanted_ocr(ocr), limits)
-    return Document(str(path), "pdf", "pt", counted.n_pages, content_hash, reading.pages, chosen)
+    return Document(str(path), "pdf", "pt", counted.n_pages, source.content_hash, reading.pages, chosen)
 
 
-def read_set(path: Path, content_hash: str, file_format: FileFormat, ocr: Ocr | None, limits: IngestLimits) -> Document:
+def read_flow(source: SourceFile, file_format: FileFormat, ocr: Ocr | None, limits: IngestLimits) -> Document:
     """A file of another format, set on pages by PyMuPDF. Arguments and errors are those of ``reader.read``."""
-    if not can_be_set():
+    path = source.path
+    if not can_set_pages():
         raise IngestError(f"a file of this kind {NO_PYMUPDF}", source=str(path), code="missing_extra")
-    file = pdf_file(path, None, SETTER, file_format)
+    file = flow_file(path, file_format)
     counted = _count(path, file, limits)
-    tables = name_tables if counted.kind in KINDS_SET_HERE else join_tables
+    tables = name_tables if counted.kind in TYPESET_KINDS else join_tables
     reading = _Reading((file,), counted.n_pages, _wanted_ocr(ocr), limits, tables)
-    return Document(str(path), counted.kind, "pt", counted.n_pages, content_hash, reading.pages)
-
-
-def pdf_file(path: str | Path, password: str | None, engine: str = "", file_format: FileFormat = "pdf") -> PdfFile:
-    """How a worker is told of a file. Raises IngestError where it is gone."""
-    try:
-        stat = os.stat(path)
-    except OSError as e:
-        raise IngestError(f"cannot be read ({e.strerror})", source=str(path), code="not_found") from e
-    return PdfFile(
-        path=os.fsencode(os.path.abspath(path)),
-        stamp=(stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns),
-        password=None if password is None else password.encode("utf-8", "surrogatepass"),
-        engine=engine,
-        format=file_format,
-    )
-
-
-def failure_of(error: Failure | WorkerFailed, source: str, page: int | None = None) -> IngestError | MissingExtra:
-    """What is raised where a worker, or what became of it, says that a file or page cannot be read."""
-    if isinstance(error, Failure) and error.kind == "missing extra":
-        return MissingExtra(error.message)
-    message = error.message if isinstance(error, Failure) else str(error)
-    kind = LimitExceeded if error.code.startswith("limit_") else IngestError
-    return kind(message, source=source, page=page, code=error.code)
+    return Document(str(path), counted.kind, "pt", counted.n_pages, source.content_hash, reading.pages)
 
 
 def _wanted_ocr(ocr: Ocr | None) -> tuple[str, str] | None:
@@ -99,29 +74,21 @@ def _wanted_ocr(ocr: Ocr | None) -> tuple[str, str] | None:
     return (ocr.executable, ocr.languages) if isinstance(ocr, Tesseract) else ("", "")
 
 
-def _choose_engine(path: Path, file: PdfFile, names: list[str], limits: IngestLimits) -> tuple[str, Counted]:
+def _choose_engine(path: Path, password: str | None, names: list[str], limits: IngestLimits) -> tuple[str, Counted]:
     """The first engine that opens the file and finds a page in it, and how many; else the first failure."""
     first: Exception | None = None
     for name in names:
         try:
-            return name, _count(path, replace(file, engine=name), limits)
+            return name, _count(path, pdf_pages(path, password, name), limits)
         except (IngestError, MissingExtra) as e:
             first = first or e
     assert first is not None, "candidates() names at least one engine"
     raise first
 
 
-def _count(path: Path, file: PdfFile, limits: IngestLimits) -> Counted:
+def _count(path: Path, file: DocumentFile, limits: IngestLimits) -> Counted:
     """The number of pages, at least one. Raises IngestError, MissingExtra."""
-    try:
-        with worker_pool.borrowed(limits, file) as worker:
-            worker.ask(Count(file))
-            answer = worker.answer()
-    except WorkerFailed as e:
-        raise failure_of(e, str(path)) from e
-    if isinstance(answer, Failure):
-        raise failure_of(answer, str(path))
-    counted: Counted = answer
+    counted: Counted = ask(Count(file), limits)
     if counted.n_pages < 1:
         what = (
             "the PDF has no pages, or is damaged" if file.format == "pdf" else "it has no pages: there is nothing in it"
@@ -143,7 +110,7 @@ class _Reading:
     ``tables`` tells which tables go on over the end of a page.
     """
 
-    files: tuple[PdfFile, ...]
+    files: tuple[DocumentFile, ...]
     n_pages: int
     ocr: tuple[str, str] | None
     limits: IngestLimits
@@ -176,7 +143,7 @@ class _Reading:
                 return again if is_as_asked else _without_model(again, page)
         return page
 
-    def _once(self, file: PdfFile, number: int, ahead: PagesAhead) -> Page:
+    def _once(self, file: DocumentFile, number: int, ahead: PagesAhead) -> Page:
         """A page by another engine, in another worker: that of the first reads on."""
         other = PagesAhead(file, number, self.ocr, self.limits)
         other.seconds_left = ahead.seconds_left

@@ -18,6 +18,8 @@ Box = tuple[float, float, float, float]
 Unit = Literal["pt", "px"]
 
 SourceKind = Literal["pdf", "image", "text", "markdown", "html", "epub", "xps", "fb2", "mobi", "docx", "xlsx", "pptx"]
+FileFormat = Literal["pdf", "html", "zip", "fb2", "mobi"]
+"""What a file is opened as."""
 
 RegionKind = Literal[
     "text", "heading", "list", "table", "form", "caption", "header", "footer", "formula", "code", "figure", "scan"
@@ -236,3 +238,37 @@ class Document:
     def pages(self) -> Iterator[Page]:
         """Read the pages in order; may be called again."""
         return self.open_pages()
+
+
+def format_of_kind(kind: SourceKind) -> FileFormat:
+    """What a source of some kind was opened as. Raises ValueError where it has no pages that can be drawn."""
+    if kind in ("epub", "xps", "docx", "xlsx", "pptx"):
+        return "zip"
+    if kind in ("pdf", "html", "fb2", "mobi"):
+        return kind
+    raise ValueError(f"a source of kind {kind!r} is drawn in another way")
+
+
+_LIGATURES = {
+    0xFB00: "ff",
+    0xFB01: "fi",
+    0xFB02: "fl",
+    0xFB03: "ffi",
+    0xFB04: "ffl",
+    0xFB05: "st",
+    0xFB06: "st",
+}
+# Control characters, soft hyphens, zero-width marks and lone surrogates carry no text and break databases and JSON.
+_DROPPED: dict[int, None] = dict.fromkeys(
+    [*range(32), *range(0x7F, 0xA0), 0xAD, 0x200B, 0x2060, 0xFEFF, 0xFFFE, 0xFFFF, *range(0xD800, 0xE000)]
+)
+_CLEAN: dict[int, str | None] = {**_LIGATURES, **_DROPPED}
+
+
+def clean_text(text: str) -> str:
+    r"""``text`` with ligatures expanded and without characters that carry no text.
+
+    >>> clean_text("of\x00\ufb01ce\u00ad")
+    'office'
+    """
+    return text if text.isascii() and text.isprintable() else text.translate(_CLEAN)

@@ -75,7 +75,15 @@ class MemoryLocked(StoreError):
 
 
 class IncompatibleGists(MegaContextError, ValueError):
-    """The memory holds gists of another (base, gistnet) pair than the one in use."""
+    """The memory holds gists of others than those in use, or two parts of a model do not fit; names both."""
+
+
+class UnknownName(MegaContextError, ValueError):
+    """Nothing goes by that name; the message lists what there is."""
+
+
+class BrokenEntry(MegaContextError, ImportError):
+    """Another distribution offers something by name that cannot be loaded."""
 
 
 class BudgetTooSmall(MegaContextError, ValueError):

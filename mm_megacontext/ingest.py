@@ -12,9 +12,11 @@ from typing import NamedTuple
 
 from mm_megacontext.document import Document, Layout, Page, PageStatus
 from mm_megacontext.errors import ErrorCode, IngestError
-from mm_megacontext.layout.reader import is_supported_name, read
+from mm_megacontext.layout.formats import is_supported_name
+from mm_megacontext.layout.reader import read
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.reading.base import BaseTokenizer
+from mm_megacontext.source_file import SourceFile
 from mm_megacontext.store.catalogue import SourceInfo, SourceRecord
 from mm_megacontext.store.store import Store
 from mm_megacontext.tree.build import Gister, TreeBuilder, is_one_figure
@@ -112,9 +114,9 @@ class Ingester:
     limits: IngestLimits = field(default_factory=IngestLimits)
     running_titles: bool = False
 
-    def open(self, path: Path, *, engine: str, layout: Layout, password: str | None, ocr: str) -> Document:
+    def open(self, file: SourceFile, *, engine: str, layout: Layout, password: str | None, ocr: str) -> Document:
         """Open a file. Raises IngestError."""
-        return read(path.resolve(), engine=engine, layout=layout, password=password, ocr=ocr, limits=self.limits)
+        return read(file, engine=engine, layout=layout, password=password, ocr=ocr, limits=self.limits)
 
     def add(self, document: Document, password: str | None, on_page: Callable[[Page], None]) -> SourceSummary:
         """Build the document's tree and commit it.

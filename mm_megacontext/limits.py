@@ -17,7 +17,7 @@ class IngestLimits:
 
     The first four are about images, and those that begin with ``image_``; the others are about PDFs, HTML, books and
     office files (``max_file_bytes`` also about texts). All but texts are read in processes of their own: see
-    ``layout.pdf_worker``.
+    ``workers.serve``.
 
     Args:
         max_pixels: The most pixels an image may have at all.

@@ -22,12 +22,12 @@ from mm_megacontext.ingest import (
     find_files,
 )
 from mm_megacontext.layout.engines.protocol import layout_of
-from mm_megacontext.layout.reader import content_hash
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.pictures.answer_picture import draw_answer
 from mm_megacontext.reading.base import Base
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.runtime import ReadContext, ReadingConfig, Runtime
+from mm_megacontext.source_file import SourceFile, look_at
 from mm_megacontext.store.catalogue import SourceRecord
 from mm_megacontext.store.inspection import inspect_store
 from mm_megacontext.store.store import Identity, Store
@@ -176,10 +176,11 @@ class MegaContext:
         ingester = Ingester(
             self.base.tokenizer, self._gister, self._tiles, self._writable, self._limits, running_titles
         )
-        for number, file in enumerate(files, 1):
+        for number, path in enumerate(files, 1):
             try:
-                if (uri := self._unchanged(file, layout)) is not None:
-                    report.unchanged.append(uri)
+                file = look_at(path.resolve())
+                if self._is_known(file, layout):
+                    report.unchanged.append(str(file.path))
                     continue
                 document = ingester.open(file, engine=engine, layout=layout, password=password, ocr=ocr)
                 note = _progress(on_progress, document.uri, number, len(files), document.n_pages)
@@ -191,13 +192,12 @@ class MegaContext:
                 self._passwords[document.uri] = password
         return report
 
-    def _unchanged(self, file: Path, layout: Layout) -> str | None:
-        """The uri of a file that the memory holds as it is, told by its bytes and layout alone. Raises IngestError."""
-        uri = str(file.resolve())
-        known = None if self._store is None else self._store.find(uri)
+    def _is_known(self, file: SourceFile, layout: Layout) -> bool:
+        """Whether the memory holds a file as it is, told by its bytes and layout alone."""
+        known = None if self._store is None else self._store.find(str(file.path))
         if known is None or (known.kind == "pdf" and layout_of(known.engine) != layout):
-            return None
-        return uri if known.content_hash == content_hash(file.resolve()) else None
+            return False
+        return known.content_hash == file.content_hash
 
     def _writable(self) -> Store:
         if self._store is not None and self._is_writing:

@@ -20,7 +20,7 @@ from mm_megacontext.tree.nodes import NodeRow
 from mm_megacontext.vision.encoders import DctEncoder
 from mm_megacontext.vision.gists.tile_gister import Gist, MeanPool, TileGister
 from mm_megacontext.vision.quadtree.build import build_image_nodes
-from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME
+from mm_megacontext.vision.sources.frame import IMAGE_FRAME
 from mm_megacontext.vision.sources.source import (
     ArraySource,
     Colour,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mm_megacontext.document import Page
 from mm_megacontext.errors import ERROR_CODES, ErrorCode, IngestError
-from mm_megacontext.layout import ocr
+from mm_megacontext.layout.page import ocr
 from mm_megacontext.layout.reader import read
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.memory import MegaContext
@@ -23,16 +23,16 @@ from tests.layout.pdf_writer import PdfPage, pdf_bytes
 ROOT = Path(__file__).parents[1]
 
 ELSEWHERE = {
-    "limit_time": "tests/layout/test_isolation.py",
-    "limit_memory": "tests/layout/test_isolation.py",
-    "engine_crash": "tests/layout/test_isolation.py",
-    "bad_answer": "tests/layout/test_isolation.py",
-    "visibility_unknown": "tests/layout/test_isolation.py",
-    "marks_unread": "tests/layout/test_marks.py",
+    "limit_time": "tests/workers/test_isolation.py",
+    "limit_memory": "tests/workers/test_isolation.py",
+    "engine_crash": "tests/workers/test_isolation.py",
+    "bad_answer": "tests/workers/test_isolation.py",
+    "visibility_unknown": "tests/workers/test_isolation.py",
+    "marks_unread": "tests/layout/engines/test_marks.py",
     "layout_failed": "tests/layout/test_reader.py",
-    "layout_model_failed": "tests/layout/test_neural.py",
-    "text_layer_disagrees": "tests/layout/test_disagreement.py",
-    "text_illegible": "tests/layout/test_legibility.py",
+    "layout_model_failed": "tests/layout/engines/test_neural.py",
+    "text_layer_disagrees": "tests/layout/page/test_disagreement.py",
+    "text_illegible": "tests/layout/page/test_legibility.py",
 }
 
 

@@ -12,7 +12,8 @@ from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_config import NativeConfig
 from mm_megacontext.bases.native_files import TINY_DIR, load_tokenizer
 from mm_megacontext.bases.tokenizer import WordTokenizer
-from mm_megacontext.reading.lens import Lens, LensConfig, LensNet
+from mm_megacontext.reading.lens import Lens
+from mm_megacontext.reading.lens_net import LensConfig, LensNet
 from mm_megacontext.tree.in_memory import InMemoryTree
 from mm_megacontext.tree.nodes import Leaves, Node, NodeId, NodeRow
 from mm_megacontext.vision.encoders import create_encoder

@@ -13,7 +13,7 @@ from mm_megacontext.limits import IngestLimits
 from mm_megacontext.tree.nodes import NodeRow
 from mm_megacontext.vision.gists.tile_gister import TileGister
 from mm_megacontext.vision.quadtree.build import build_image_nodes, build_thumbnail_row
-from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME, PDF_FRAME, Frame
+from mm_megacontext.vision.sources.frame import IMAGE_FRAME, PDF_FRAME, Frame
 from mm_megacontext.vision.sources.isolated import IsolatedImage
 from mm_megacontext.vision.sources.pdf import CELL_PX, PdfPageSource, PdfRenderer
 from mm_megacontext.vision.sources.source import ImageSource, crop

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from mm_megacontext.document import Document, Page, Region
 from mm_megacontext.store.store import Identity, SourceInfo, Store
 from mm_megacontext.tree.build import Gist, TreeBuilder
-from mm_megacontext.tree.nodes import NodeRow
+from mm_megacontext.tree.nodes import TILE_PX, NodeRow
 from mm_megacontext.vision.encoders import DctEncoder, PatchVectors, TilePixels
 from mm_megacontext.vision.gists.tile_gister import MeanPool, TileGister
 from mm_megacontext.vision.quadtree.build import BUILD, build_image_nodes
-from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME, TILE_PX
+from mm_megacontext.vision.sources.frame import IMAGE_FRAME
 from mm_megacontext.vision.sources.source import Colour, ImageSource, Pixels, Rect, count_levels, read_padded
 
 WHITE: Colour = (255, 255, 255)

@@ -7,7 +7,7 @@ import time
 from mm_megacontext.document import Page
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.workers import pool as worker_pool
-from mm_megacontext.workers.messages import Failure, PdfFile, ReadPage
+from mm_megacontext.workers.messages import DocumentFile, Failure, ReadPage
 from mm_megacontext.workers.process import WorkerFailed, WorkerProcess
 
 _N_AHEAD = 4
@@ -20,11 +20,11 @@ class PagesAhead:
     Args:
         file: The file and the engine.
         n_pages: The last page that is asked for.
-        ocr: See ``pdf_messages.ReadPage``.
+        ocr: See ``messages.ReadPage``.
         limits: Of the worker; ``document_seconds`` is what all pages together may be waited for.
     """
 
-    def __init__(self, file: PdfFile, n_pages: int, ocr: tuple[str, str] | None, limits: IngestLimits) -> None:
+    def __init__(self, file: DocumentFile, n_pages: int, ocr: tuple[str, str] | None, limits: IngestLimits) -> None:
         self._file, self._n_pages, self._ocr, self._limits = file, n_pages, ocr, limits
         self._worker: WorkerProcess | None = None
         self._last_asked = 0

@@ -13,7 +13,7 @@ from pathlib import Path
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from mm_megacontext.document import Box, HiddenReason
+from mm_megacontext.document import Box, HiddenReason, clean_text
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.engines.corrections import corrected_copy
 from mm_megacontext.layout.engines.passwords import wrong_password
@@ -22,7 +22,7 @@ from mm_megacontext.layout.engines.pdfium_graphics import Frame, paint_order, re
 from mm_megacontext.layout.engines.pdfium_ink import PdfiumInk
 from mm_megacontext.layout.engines.pdfium_marks import read_marks
 from mm_megacontext.layout.engines.pdfium_unshown import address, find_layered_off, take_actual_text
-from mm_megacontext.layout.engines.protocol import NO_MARKS, OpenPdf, RawPage, RawWord, Rgb, clean_text, is_outside
+from mm_megacontext.layout.engines.protocol import NO_MARKS, OpenPdf, RawPage, RawWord, Rgb, is_outside
 from mm_megacontext.layout.engines.unshown import not_shown
 
 # It would warn of forms of a kind (XFA) that this build cannot draw; their fields are read all the same.

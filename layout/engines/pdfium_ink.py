@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from mm_megacontext.document import Box, union
+from mm_megacontext.document import Box, clean_text, union
 from mm_megacontext.layout.engines.pdfium_graphics import WHOLE_DEPTH, Frame, walk_objects
 from mm_megacontext.layout.engines.pdfium_unshown import address, take_actual_text
-from mm_megacontext.layout.engines.protocol import CLOSE, Glyph, Patch, clean_text, occurrences
+from mm_megacontext.layout.engines.protocol import CLOSE, Glyph, Patch, occurrences
 
 _WHITE = 0xFFFFFFFF
 _WIDER = 1e4

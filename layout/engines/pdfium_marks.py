@@ -9,10 +9,10 @@ from typing import Any
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from mm_megacontext.document import Box, FieldKind, FormField, Link, Note
+from mm_megacontext.document import Box, FieldKind, FormField, Link, Note, clean_text
 from mm_megacontext.layout.engines.form_values import OFF
 from mm_megacontext.layout.engines.pdfium_graphics import Frame
-from mm_megacontext.layout.engines.protocol import Marks, clean_text
+from mm_megacontext.layout.engines.protocol import Marks
 
 _KINDS: dict[int, FieldKind] = {
     pdfium_c.FPDF_FORMFIELD_TEXTFIELD: "text",

@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from mm_megacontext.document import Box
+from mm_megacontext.document import Box, clean_text
 from mm_megacontext.layout.engines.pdfium_graphics import WHOLE_DEPTH, Frame, walk_objects
-from mm_megacontext.layout.engines.protocol import RawWord, clean_text
+from mm_megacontext.layout.engines.protocol import RawWord
 
 _KEY = b"ActualText"
 _LAYER = "OC"  # names a mark of optional content

@@ -6,29 +6,19 @@ and crop box applied). Everything geometric after that (lines, columns, tables) 
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.document import Box, FormField, HiddenReason, Layout, Link, Note, RegionKind
-from mm_megacontext.errors import MissingExtra
-
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
-
-ENTRY_POINT_GROUP = "mm_megacontext.layout_engines"
-"""Other distributions register an engine here: a name for a function without arguments that returns a PdfEngine.
-
-It is called in the process that reads the file, see ``pdf_worker``: a new one for each file, which can write no file,
-sees of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too much memory.
-"""
+from mm_megacontext.errors import MissingExtra, UnknownName
+from mm_megacontext.registry import Registry
 
 NEURAL = "pymupdf+neural"
 """PyMuPDF, and what its model says of a page; asked for as ``layout="neural"``."""
@@ -44,22 +34,6 @@ NO_MODEL = (
     "the neural layout needs the model of PyMuPDF 2, and the PyMuPDF that is installed has none: "
     "pip install 'pymupdf>=2.0', or use the geometric layout"
 )
-
-_LIGATURES = {
-    0xFB00: "ff",
-    0xFB01: "fi",
-    0xFB02: "fl",
-    0xFB03: "ffi",
-    0xFB04: "ffl",
-    0xFB05: "st",
-    0xFB06: "st",
-}
-# Control characters, soft hyphens, zero-width marks and lone surrogates carry no text and break databases and JSON.
-_DROPPED: dict[int, None] = dict.fromkeys(
-    [*range(32), *range(0x7F, 0xA0), 0xAD, 0x200B, 0x2060, 0xFEFF, 0xFFFE, 0xFFFF, *range(0xD800, 0xE000)]
-)
-_CLEAN: dict[int, str | None] = {**_LIGATURES, **_DROPPED}
-
 
 Rgb = tuple[int, int, int]
 
@@ -215,6 +189,7 @@ MAX_RULE_PT = 2.5
 """A box thinner than this is a ruling line."""
 
 
+@runtime_checkable
 class OpenPdf(Protocol):
     """A PDF held open by an engine."""
 
@@ -240,15 +215,19 @@ class PdfEngine(Protocol):
         ...
 
 
+ENGINES = Registry[Callable[[], PdfEngine]](
+    "layout engine",
+    group="mm_megacontext.layout_engines",
+    built_in=BUILT_IN,
+)
+"""Called without arguments in the process that reads the file, see ``workers.serve``: a new one for each file, which
+can write no file, sees of the environment what begins with ``MMCTX_``, and is ended when a page takes too long or too
+much memory."""
+
+
 def load_engine(name: str) -> PdfEngine:
-    """The engine registered as ``name``. Raises ValueError where none is, MissingExtra where it is not installed."""
-    if name in BUILT_IN:
-        module, _, attribute = BUILT_IN[name].partition(":")
-        engine = getattr(importlib.import_module(module), attribute)()
-    elif (plugin := _plugins().get(name)) is not None:
-        engine = plugin.load()()
-    else:
-        raise _unknown(name)
+    """The engine registered as ``name``. Raises UnknownName where none is, MissingExtra where it is not installed."""
+    engine = ENGINES.get(name)()
     if not isinstance(engine, PdfEngine):
         raise TypeError(f"layout engine {name!r} has no name and open(): it is {type(engine).__name__}")
     return engine
@@ -261,7 +240,7 @@ def candidates(name: str, layout: Layout = "geometric") -> list[str]:
     loaded: that is for the process that reads.
 
     Raises:
-        ValueError: There is no engine ``name`` or no ``layout``, or the engine does not have it.
+        ValueError: There is no engine ``name`` (UnknownName) or no ``layout``, or the engine does not have it.
         MissingExtra: It is PyMuPDF, which is not installed, or has no model.
     """
     if layout not in get_args(Layout):
@@ -278,8 +257,9 @@ def candidates(name: str, layout: Layout = "geometric") -> list[str]:
         return ["pymupdf", "pdfium"] if has_pymupdf else ["pdfium"]
     if name == "pymupdf" and not has_pymupdf:
         raise MissingExtra(NO_PYMUPDF)
-    if name == NEURAL or (name not in BUILT_IN and name not in _plugins()):
-        raise _unknown(name)
+    if name == NEURAL or name not in ENGINES:
+        known = ["auto", *(known for known in ENGINES.names() if known != NEURAL)]
+        raise UnknownName(f"unknown layout engine {name!r}: use one of {', '.join(known)}")
     return [name]
 
 
@@ -305,26 +285,6 @@ def _has_model() -> bool:
     spec = find_spec("pymupdf")
     places = [] if spec is None else spec.submodule_search_locations or []
     return any((Path(place) / "layout" / "__init__.py").is_file() for place in places)
-
-
-def _plugins() -> dict[str, EntryPoint]:
-    from importlib.metadata import entry_points  # takes longer than the rest of this module, and is seldom needed
-
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
-
-
-def _unknown(name: str) -> ValueError:
-    known = ", ".join(["auto", *(built_in for built_in in BUILT_IN if built_in != NEURAL), *_plugins()])
-    return ValueError(f"unknown layout engine {name!r}: use one of {known}")
-
-
-def clean_text(text: str) -> str:
-    r"""``text`` with ligatures expanded and without characters that carry no text.
-
-    >>> clean_text("of\x00\ufb01ce\u00ad")
-    'office'
-    """
-    return text if text.isascii() and text.isprintable() else text.translate(_CLEAN)
 
 
 def clip_box(box: Box, size: tuple[float, float]) -> Box | None:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box
-from mm_megacontext.layout.engines.protocol import CLOSE, Glyph, Patch, clean_text, occurrences
+from mm_megacontext.document import Box, clean_text
+from mm_megacontext.layout.engines.protocol import CLOSE, Glyph, Patch, occurrences
 from mm_megacontext.layout.engines.pymupdf_library import mupdf, pymupdf
 
 _TEXT = ("fill_text", "stroke_text")

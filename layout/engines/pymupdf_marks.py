@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mm_megacontext.document import Box, FieldKind, FormField, Link, Note
+from mm_megacontext.document import Box, FieldKind, FormField, Link, Note, clean_text
 from mm_megacontext.layout.engines.form_values import OFF
-from mm_megacontext.layout.engines.protocol import Marks, clean_text, clip_box
+from mm_megacontext.layout.engines.protocol import Marks, clip_box
 
 _KINDS: dict[str, FieldKind] = {
     "Text": "text",

@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mm_megacontext.document import Box, Link
-from mm_megacontext.layout.engines.protocol import clean_text
+from mm_megacontext.document import Box, Link, clean_text
 from mm_megacontext.layout.engines.pymupdf import WHITE_SPACE
 from mm_megacontext.layout.engines.pymupdf_library import pymupdf
 from mm_megacontext.layout.flow.flow import FlowTable, Paragraph, Runs, Unseen

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mm_megacontext.document import SourceKind
+from mm_megacontext.document import FileFormat, SourceKind
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.engines.pymupdf_library import pymupdf
 from mm_megacontext.layout.flow.book import BookFile
@@ -25,7 +25,6 @@ from mm_megacontext.layout.flow.html import html_flow
 from mm_megacontext.layout.flow.html_source import decode_html, parse_html
 from mm_megacontext.layout.flow.typeset import TypesetFile
 from mm_megacontext.layout.flow.zip_container import ZipContainer, ZipKind
-from mm_megacontext.layout.formats import FileFormat
 
 _OFFICE = {"docx": "mammoth", "xlsx": "openpyxl", "pptx": "pptx"}
 """What each office format is read by."""

@@ -22,8 +22,8 @@ from mm_megacontext.image_files.header import (
     read_header,
 )
 from mm_megacontext.image_files.vips_file import VipsFile
-from mm_megacontext.layout.ocr import Ocr, OcrFailed
 from mm_megacontext.layout.page.image_words import MAX_OCR_PIXELS, find_writing
+from mm_megacontext.layout.page.ocr import Ocr, OcrFailed
 from mm_megacontext.limits import IngestLimits
 
 _JPEG_DRAFT = 8  # JPEG decodes at an eighth of the size, and still reads every byte

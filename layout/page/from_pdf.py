@@ -11,13 +11,14 @@ from mm_megacontext.document import Page, Region
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.layout.engines.form_values import with_values
 from mm_megacontext.layout.engines.protocol import ModelRegion, OpenPdf, RawPage, RawWord, without_model
-from mm_megacontext.layout.ocr import DPI, NoOcr, Ocr, OcrFailed
 from mm_megacontext.layout.page.disagreement import MAX_SCORE, disagreement, is_doubtful, is_sure
 from mm_megacontext.layout.page.leaders import without_leaders
 from mm_megacontext.layout.page.legibility import is_illegible
 from mm_megacontext.layout.page.neural_regions import fill_regions
+from mm_megacontext.layout.page.ocr import DPI, NoOcr, Ocr, OcrFailed
 from mm_megacontext.layout.page.regions import find_regions
 from mm_megacontext.layout.page.visibility import split_hidden
+from mm_megacontext.workers.messages import first_words
 
 _PT_PER_INCH = 72.0
 _FEW_WORDS = 5  # a stamp or page number on a scan
@@ -25,8 +26,6 @@ _SCAN_SHARE = 0.5  # of the page's area that images cover
 _MAX_OCR_PIXELS = 60_000_000  # a sheet of A1 at 300 dpi would be twice that
 MARKS_UNREAD = "its form fields, notes and links could not be read"
 """Begins the problem of a page where that is so."""
-MOST_LETTERS = 300
-"""Of what an engine says is wrong."""
 _NO_MEMORY = re.compile(r"\b[mc]alloc\b|\brealloc\b|out of memory", re.IGNORECASE)
 
 
@@ -60,26 +59,26 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None, max_pixel
         raw = pdf.page(number)
         _check_size(raw, max_pixels)
     except Exception as e:
-        return Page(number, (0.0, 0.0), (), engine, problem=first_words(e), code=_code(e, "corrupt"))
+        return Page(number, (0.0, 0.0), (), engine, problem=_told(e), code=_code(e, "corrupt"))
     fields, notes, links = raw.marks
     problem: str | None = None
     code: ErrorCode | None = None
     if raw.marks_error is not None:
-        problem = f"{MARKS_UNREAD} ({first_words(raw.marks_error)})"
+        problem = f"{MARKS_UNREAD} ({_told(raw.marks_error)})"
         code = _code(raw.marks_error, "marks_unread")
     try:
         seen, hidden = split_hidden(raw)
     except Exception as e:
-        problem = f"whether text on it is hidden could not be found out ({first_words(e)})"
+        problem = f"whether text on it is hidden could not be found out ({_told(e)})"
         code = _code(e, "visibility_unknown")
         seen, hidden = raw, ()
     laid_out = _LaidOut(())
     try:
         laid_out = _lay_out(with_values(_without_leaders(seen), raw.words), ocr)
     except Exception as e:
-        problem, code = first_words(e), _code(e, "layout_failed")
+        problem, code = _told(e), _code(e, "layout_failed")
     if problem is None and laid_out.failure is not None:
-        problem, code = first_words(laid_out.failure), laid_out.failure.code
+        problem, code = _told(laid_out.failure), laid_out.failure.code
     score: float | None = None
     if problem is None:
         score, problem, code = _doubt(seen, ocr)
@@ -163,7 +162,7 @@ def _by_model(page: RawPage, model: Callable[[], list[ModelRegion]]) -> _LaidOut
     except MemoryError:
         raise
     except Exception as e:
-        raise ModelFailed(f"the layout model failed on it, its regions are those of geometry ({first_words(e)})") from e
+        raise ModelFailed(f"the layout model failed on it, its regions are those of geometry ({_told(e)})") from e
     return _LaidOut(fill_regions(page, found), by_model=bool(found and page.words))
 
 
@@ -206,9 +205,6 @@ def _as_picture(page: RawPage) -> tuple[Region, ...]:
     return find_regions(replace(page, words=[]))
 
 
-def first_words(error: Exception) -> str:
-    """What an error says, on one line that is not too long: engines repeat what files hold."""
-    first = (str(error).splitlines() or [""])[0][:MOST_LETTERS]
-    if isinstance(error, TooLarge | ModelFailed | Illegible):
-        return first
-    return f"{type(error).__name__}: {first}".rstrip(": ")
+def _told(error: Exception) -> str:
+    """What is wrong with a page: in our own words, or in the first ones of a library."""
+    return str(error) if isinstance(error, TooLarge | ModelFailed | Illegible) else first_words(error)

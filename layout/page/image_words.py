@@ -18,7 +18,7 @@ from PIL import Image
 
 from mm_megacontext.document import Box, Cell, Line, Region
 from mm_megacontext.layout.engines.protocol import RawPage, RawWord
-from mm_megacontext.layout.ocr import Ocr
+from mm_megacontext.layout.page.ocr import Ocr
 from mm_megacontext.layout.page.regions import find_regions
 
 MAX_OCR_PIXELS = 60_000_000

@@ -15,9 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from mm_megacontext.document import Cell, Document, Line, Page, Region, Table, Word, union
+from mm_megacontext.document import Cell, Document, Line, Page, Region, SourceKind, Table, Word, union
 from mm_megacontext.layout.across_pages.continued_tables import name_tables
 from mm_megacontext.layout.text.markdown import Event, FormFeed, Gap, Rows, SourceText, markdown_events
+from mm_megacontext.source_file import SourceFile
 
 PAGE_SIZE = (612.0, 792.0)
 MARGIN = 72.0
@@ -69,16 +70,17 @@ def _utf16_without_mark(head: bytes) -> str | None:
     return None
 
 
-def read_text(path: Path, content_hash: str, encoding: str, *, is_markdown: bool) -> Document:
+def read_text(file: SourceFile, encoding: str, *, is_markdown: bool) -> Document:
     """A text or Markdown file as a document; ``encoding`` is what ``text_encoding`` found."""
 
     def pages() -> Iterator[Page]:
-        with path.open(encoding=encoding, newline="") as stream:
+        with file.path.open(encoding=encoding, newline="") as stream:
             lines = _source_lines(stream)
             yield from name_tables(_pages(markdown_events(lines) if is_markdown else _text_events(lines)))
 
     n_pages = sum(1 for _ in pages())
-    return Document(str(path), "markdown" if is_markdown else "text", "pt", n_pages, content_hash, pages)
+    kind: SourceKind = "markdown" if is_markdown else "text"
+    return Document(str(file.path), kind, "pt", n_pages, file.content_hash, pages)
 
 
 def _source_lines(stream: TextIO) -> Iterator[SourceText]:

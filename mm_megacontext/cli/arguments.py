@@ -138,7 +138,7 @@ def reading_options(args: argparse.Namespace) -> ReadingOptions:
     """
     _check_engine(args.engine, args.layout)
     if args.ocr not in ("auto", "off"):
-        from mm_megacontext.layout.ocr import find_ocr
+        from mm_megacontext.layout.page.ocr import find_ocr
 
         find_ocr(args.ocr)
     return {"engine": args.engine, "layout": args.layout, "password": args.password, "ocr": args.ocr}

@@ -110,15 +110,15 @@ def _ask_file(args: argparse.Namespace) -> Answer:
 def _start_early(file: Path, options: ReadingOptions) -> None:
     """Let the process that files are read from start while this one imports what takes longest: the model."""
     from mm_megacontext.layout.engines.protocol import candidates
-    from mm_megacontext.layout.image_messages import IMAGES
-    from mm_megacontext.layout.reader import is_image_name, is_pdf
+    from mm_megacontext.layout.formats import is_image_name, is_pdf
+    from mm_megacontext.workers.messages import Purpose
     from mm_megacontext.workers.start import OriginLost, origin
 
     with suppress(OriginLost):  # whoever needs it starts it again, or says why it cannot be started
         if is_pdf(file):
-            origin().load(candidates(options["engine"], options["layout"])[0])
+            origin().preload(Purpose("pdf pages", candidates(options["engine"], options["layout"])[0]))
         elif is_image_name(file):
-            origin().load(IMAGES)
+            origin().preload(Purpose("image"))
 
 
 def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
 from mm_megacontext.errors import BrokenInvariant
+from mm_megacontext.reading.working_context import Entry, WorkingContext
 from mm_megacontext.tree.nodes import Moments, Node, NodeId
-
-if TYPE_CHECKING:  # for annotations only: working_context imports this module
-    from mm_megacontext.reading.working_context import Entry, WorkingContext
 
 POSITION_TOLERANCE = 1e-3
 """Patches or timeline units by which a stored mean or spread may differ from that of what it covers."""
@@ -22,7 +20,15 @@ POSITION_RELATIVE_TOLERANCE = 1e-12
 
 
 def check(context: WorkingContext, *, deep: bool = False) -> None:
-    """See ``WorkingContext.check``."""
+    """Check the five invariants: budget, cut, order, positions and family.
+
+    Args:
+        context: Any working context.
+        deep: Also read one level below every gist entry, to check its position against what it stands for.
+
+    Raises:
+        BrokenInvariant: Names the first that does not hold.
+    """
     check_budget(context)
     check_cut(context)
     check_order(context)

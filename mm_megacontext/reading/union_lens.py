@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mm_megacontext.reading.lens import LensInputs
+from mm_megacontext.reading.lens_net import LensInputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,6 @@ from itertools import groupby
 from typing import Literal
 
 from mm_megacontext.errors import BudgetTooSmall, CorruptStore, IllegalAction
-from mm_megacontext.reading import invariants
 from mm_megacontext.tree.nodes import Leaves, Node, NodeId, TreeReader
 
 ActionKind = Literal["expand", "collapse"]
@@ -200,17 +199,6 @@ class WorkingContext:
             ids = [action.id for action in run]
             context = context.expand(ids) if kind == "expand" else context.collapse(ids)
         return context
-
-    def check(self, *, deep: bool = False) -> None:
-        """Check the five invariants: budget, cut, order, positions and family.
-
-        Args:
-            deep: Also read one level below every gist entry, to check its position against what it stands for.
-
-        Raises:
-            BrokenInvariant: Names the first that does not hold.
-        """
-        invariants.check(self, deep=deep)
 
     def _expandable(self, id: NodeId) -> Entry:
         entry = self.by_id.get(id)

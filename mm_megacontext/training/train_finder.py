@@ -41,11 +41,10 @@ from mm_megacontext.training.data.scenes import (
     scatter,
 )
 from mm_megacontext.training.schedule import Schedule, write_log
-from mm_megacontext.tree.nodes import PATCH_PX
+from mm_megacontext.tree.nodes import PATCH_PX, TILE_PX
 from mm_megacontext.vision.encoders.cnn import PatchCnn, PatchCnnConfig
 from mm_megacontext.vision.gists.gistnet import Cells
 from mm_megacontext.vision.gists.union_net import UnionNet, UnionNetConfig
-from mm_megacontext.vision.quadtree.grid import TILE_PX
 from mm_megacontext.vision.sources.source import Pixels, Rect
 
 SIDE = 1024

@@ -20,7 +20,8 @@ from torch import Tensor
 
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import TINY_DIR, load_tokenizer
-from mm_megacontext.reading.lens import Lens, LensConfig, LensInputs, LensNet
+from mm_megacontext.reading.lens import Lens
+from mm_megacontext.reading.lens_net import LensConfig, LensInputs, LensNet
 from mm_megacontext.training.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from mm_megacontext.training.data.lens_data import LensBatch, LensDataConfig, lens_batches
 from mm_megacontext.training.data.words import Split

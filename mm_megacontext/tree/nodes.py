@@ -26,12 +26,24 @@ TILE_PATCHES = 8
 """A tile is this many patches on a side."""
 PATCH_PX = 16
 """Pixels on the side of an image patch: the unit of x and y positions in an image."""
+TILE_PX = PATCH_PX * TILE_PATCHES
+"""Pixels on the side of a tile."""
 PATCH_PT = 8.0
 """PDF points on the side of a patch (a page is read at 144 dpi): the unit of x and y positions on a page."""
 UNIFORM = "uniform"
 """Kind of an image node above LOD 1 that has no children, since all pixels below it have one colour."""
 COLLECTION = 0
 """The source number of collection nodes, which stand above the documents; stored sources count from 1."""
+
+
+def count_patches(width: int, height: int) -> tuple[int, int]:
+    """(columns, rows) of patches that hold at least one of ``width`` x ``height`` pixels.
+
+    Example:
+        >>> count_patches(128, 17)
+        (8, 2)
+    """
+    return -(-width // PATCH_PX), -(-height // PATCH_PX)
 
 
 class NodeId(NamedTuple):

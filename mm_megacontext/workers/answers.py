@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from mm_megacontext.document import Box, Link, Page, Region, Table
-from mm_megacontext.layout.image_messages import PixelsOpened, ReadImage
 from mm_megacontext.limits import IngestLimits
-from mm_megacontext.workers.messages import Measured, Pixels, ReadPage, Request, asked_size
+from mm_megacontext.workers.messages import Measured, Pixels, PixelsOpened, ReadImage, ReadPage, Request, asked_size
 from mm_megacontext.workers.wire import BadMessage
 
 _MAX_CELLS = 1_000_000  # of the tables of a page

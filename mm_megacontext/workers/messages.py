@@ -1,4 +1,4 @@
-"""What a PDF worker is asked, and what it answers; a page comes back as ``document.Page``.
+"""What a worker is asked of a document or an image, and what it answers; a page comes back as ``document.Page``.
 
 Every request names its file, so that any worker can serve it, and a new one after a crash. Paths and passwords are
 bytes: what is text is cleaned on its way.
@@ -8,58 +8,109 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from mm_megacontext.document import SourceKind
+from mm_megacontext.document import FileFormat, SourceKind
 from mm_megacontext.errors import ErrorCode
-from mm_megacontext.layout.formats import FileFormat
-from mm_megacontext.layout.image_messages import (
-    IMAGE_REQUESTS,
-    ImageRequest,
-    ReadImage,
-    ReadOverview,
-    ReadPixels,
-)
+from mm_megacontext.limits import IngestLimits
 
 EXIT_NO_MEMORY = 71
 """Exit code of a worker whose memory ran out outside a page."""
-RENDERER = "pdfium for pixels"
-"""Stands for an engine where a file is opened to be rendered."""
-SETTER = "pymupdf for pages"
-"""Stands for an engine where what is no PDF is set, read and drawn."""
 MOST_REQUEST_BYTES = 1 << 16
 _BESIDE_BYTES = 1 << 14  # failures say what is wrong
 
 
+OpenerName = Literal["pdf pages", "pdf pixels", "flow", "image"]
+"""What a worker is made for: see ``openers``."""
+
+Stamp = tuple[int, int, int, int]
+"""Device, inode, bytes and time of change (ns): another file of that name has another one."""
+
+
+class Purpose(NamedTuple):
+    """What a worker is made for, and for pages of PDFs by which layout engine."""
+
+    opener: OpenerName
+    engine: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PdfFile:
-    """A file as one reader opens it.
+class DocumentFile:
+    """A document as one of its readers opens it.
 
     Attributes:
         path: Absolute, as ``os.fsencode`` gives it.
-        stamp: Device, inode, bytes and time of change (ns): another file of that name has another one.
+        stamp: Tells it from another file of that name.
         password: UTF-8, or None.
-        engine: Name of a layout engine, or ``RENDERER``; ``SETTER`` for all files that are no PDFs.
+        opener: What opens it: PDFs are read by a layout engine and drawn by PDFium, all others are set, read and drawn
+            by one that makes pages of them.
+        engine: Name of the layout engine that reads the pages of a PDF; empty for others.
         format: What it is opened as.
     """
 
     path: bytes
-    stamp: tuple[int, int, int, int]
+    stamp: Stamp
     password: bytes | None
-    engine: str
+    opener: Literal["pdf pages", "pdf pixels", "flow"]
+    engine: str = ""
     format: FileFormat = "pdf"
 
     @property
-    def identity(self) -> tuple[bytes, tuple[int, int, int, int]]:
+    def purpose(self) -> Purpose:
+        """What its workers are made for."""
+        return Purpose(self.opener, self.engine)
+
+    @property
+    def identity(self) -> tuple[bytes, Stamp]:
         """What all readers of one file have in common."""
         return self.path, self.stamp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFile:
+    """An image file and what is refused of it.
+
+    Attributes:
+        path: Absolute, as ``os.fsencode`` gives it.
+        stamp: Tells it from another file of that name.
+        max_pixels, max_decoded_pixels, max_scratch_bytes, max_expansion: See ``IngestLimits``.
+        is_looked_at: Only little of it is read: see ``vision.sources.files.open_to_look_at``.
+    """
+
+    path: bytes
+    stamp: Stamp
+    max_pixels: int
+    max_decoded_pixels: int
+    max_scratch_bytes: int
+    max_expansion: int
+    is_looked_at: bool = False
+
+    @property
+    def purpose(self) -> Purpose:
+        """What its workers are made for."""
+        return Purpose("image")
+
+    @property
+    def identity(self) -> tuple[bytes, Stamp]:
+        """What all who read one file have in common."""
+        return self.path, self.stamp
+
+    @property
+    def limits(self) -> IngestLimits:
+        """Those of its pixels."""
+        return IngestLimits(
+            max_pixels=self.max_pixels,
+            max_decoded_pixels=self.max_decoded_pixels,
+            max_scratch_bytes=self.max_scratch_bytes,
+            max_expansion=self.max_expansion,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
     """How many pages are there?"""
 
-    file: PdfFile
+    file: DocumentFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +121,7 @@ class ReadPage:
         ocr: Tesseract's path and languages; an empty path where it is not installed; None to leave scans alone.
     """
 
-    file: PdfFile
+    file: DocumentFile
     number: int
     ocr: tuple[str, str] | None
 
@@ -79,7 +130,7 @@ class ReadPage:
 class Measure:
     """How large is a page, from 1?"""
 
-    file: PdfFile
+    file: DocumentFile
     number: int
 
 
@@ -87,15 +138,62 @@ class Measure:
 class Render:
     """A rectangle (x, y, width, height) of a page, from 1, in its pixels at so many a point."""
 
-    file: PdfFile
+    file: DocumentFile
     number: int
     rect: tuple[int, int, int, int]
     px_per_pt: float
 
 
-PdfRequest = Count | ReadPage | Measure | Render
-Request = PdfRequest | ImageRequest
-REQUESTS = (Count, ReadPage, Measure, Render, *IMAGE_REQUESTS)
+@dataclass(frozen=True, slots=True)
+class Identify:
+    """In which format is it? Asked of those with a signature, or of those without: see ``header.image_format``."""
+
+    file: ImageFile
+    has_signature: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadImage:
+    """What is on it?
+
+    Attributes:
+        format: What it was identified as.
+        ocr: Tesseract's path and languages; None to leave words alone.
+    """
+
+    file: ImageFile
+    format: str
+    ocr: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenPixels:
+    """How large is it, upright, and how large are its pixels?"""
+
+    file: ImageFile
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPixels:
+    """A rectangle (x, y, width, height) inside the image."""
+
+    file: ImageFile
+    rect: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadOverview:
+    """All of it at a level, of this width and height, for people to look at."""
+
+    file: ImageFile
+    level: int
+    size: tuple[int, int]
+
+
+DocumentRequest = Count | ReadPage | Measure | Render
+ImageRequest = Identify | ReadImage | OpenPixels | ReadPixels | ReadOverview
+Request = DocumentRequest | ImageRequest
+REQUESTS = (Count, ReadPage, Measure, Render, Identify, ReadImage, OpenPixels, ReadPixels, ReadOverview)
 
 
 def most_bytes(request: Request) -> int:
@@ -132,6 +230,22 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
+class Identified:
+    """The format; None where it is none that is read."""
+
+    format: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PixelsOpened:
+    """Width and height in pixels; the micrometres a pixel is wide and high, if known."""
+
+    width: int
+    height: int
+    scale: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pixels:
     """RGB, row by row."""
 
@@ -148,3 +262,13 @@ class Failure:
     kind: Literal["ingest", "missing extra"]
     code: ErrorCode
     message: str
+
+
+MOST_LETTERS = 300
+"""Of a failure's message: what is wrong must stay one line."""
+
+
+def first_words(error: Exception) -> str:
+    """What an error says, on one line that is not too long: libraries repeat what files hold."""
+    first = (str(error).splitlines() or [""])[0][:MOST_LETTERS]
+    return f"{type(error).__name__}: {first}".rstrip(": ")

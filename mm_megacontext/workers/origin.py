@@ -1,13 +1,13 @@
 """The process that workers are copies of: everything is imported once, and no file is ever opened in it.
 
-A worker is then there in some milliseconds, so every file can have one of its own. The other end is ``worker_start``.
-Requests are lines of JSON on the socket that is standard input: ``load`` an engine; ``fork`` (with the worker's end of
-its socket), answered by the process id; ``end`` a worker, answered by its exit code, or null if it had to be killed.
+A worker is then there in some milliseconds, so every file can have one of its own. The other end is ``start``.
+Requests are lines of JSON on the socket that is standard input: ``preload`` what a purpose takes; ``fork`` (with the
+worker's end of its socket), answered by the process id; ``end`` a worker, answered by its exit code, or null if it had
+to be killed.
 """
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import signal
@@ -18,14 +18,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from mm_megacontext.layout.engines.protocol import BUILT_IN, load_engine
-from mm_megacontext.layout.image_messages import IMAGES
-from mm_megacontext.layout.image_worker import load_image_libraries
-from mm_megacontext.layout.worker import WorkerSettings, run
-from mm_megacontext.workers.messages import SETTER
+from mm_megacontext.workers.allowance import WorkerSettings
+from mm_megacontext.workers.messages import Purpose
+from mm_megacontext.workers.openers import OPENERS
+from mm_megacontext.workers.serve import run
 
 _MOST_BYTES = 1 << 16
 _POLL_SECONDS = 0.002
+_LIKELY_NEXT = Purpose("pdf pixels")
 
 
 def main() -> None:
@@ -36,11 +36,11 @@ def main() -> None:
     for request, descriptors in _requests(control):
         if request["what"] == "fork":
             _reply(control, _fork(control, descriptors.pop(0), request))
-            _load("pdfium")  # for the next one; the worker that was asked for is under way
+            _preload(_LIKELY_NEXT)  # the worker that was asked for is under way
         elif request["what"] == "end":
             _reply(control, _end(request["pid"], request["seconds"]))
         else:
-            _load(request["engine"])
+            _preload(Purpose(*request["purpose"]))
 
 
 def _requests(control: socket.socket) -> Iterator[tuple[dict[str, Any], list[int]]]:
@@ -61,21 +61,14 @@ def _reply(control: socket.socket, value: int | None) -> None:
     control.sendall(json.dumps(value).encode() + b"\n")
 
 
-def _load(engine: str) -> None:
-    """Import an engine of ours. One of others is imported by the workers: what it starts may not survive a fork."""
-    if engine in BUILT_IN:
-        with suppress(Exception):  # whoever asks for it is told why it cannot be loaded
-            load_engine(engine)
-    elif engine == SETTER:
-        with suppress(Exception):
-            importlib.import_module("mm_megacontext.layout.flow.open_document")
-    elif engine == IMAGES:
-        load_image_libraries()
+def _preload(purpose: Purpose) -> None:
+    with suppress(Exception):  # whoever asks for it is told why it cannot be loaded
+        OPENERS.get(purpose.opener)().preload(purpose.engine)
 
 
 def _fork(control: socket.socket, descriptor: int, request: dict[str, Any]) -> int:
     """Make a worker. Returns, here, its process id."""
-    _load(request["engine"])
+    _preload(Purpose(*request["purpose"]))
     pid = os.fork()
     if pid:
         os.close(descriptor)

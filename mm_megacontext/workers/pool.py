@@ -8,9 +8,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mm_megacontext.layout.image_messages import ImageFile
 from mm_megacontext.limits import IngestLimits
-from mm_megacontext.workers.messages import PdfFile
+from mm_megacontext.workers.messages import DocumentFile, ImageFile
 from mm_megacontext.workers.process import WorkerProcess
 from mm_megacontext.workers.start import import_path
 
@@ -21,7 +20,7 @@ _lock = threading.Lock()
 _idle: list[WorkerProcess] = []
 
 
-def take(limits: IngestLimits, file: PdfFile | ImageFile) -> WorkerProcess:
+def take(limits: IngestLimits, file: DocumentFile | ImageFile) -> WorkerProcess:
     """A worker that nobody else asks, until ``give_back`` or its ``kill``: one that has ``file`` open, or a new one.
 
     A file never meets a worker that another one may have taken over. Raises WorkerFailed.
@@ -33,7 +32,7 @@ def take(limits: IngestLimits, file: PdfFile | ImageFile) -> WorkerProcess:
             if worker.is_sound:
                 return worker
             worker.kill()
-    return WorkerProcess(limits, file.engine)
+    return WorkerProcess(limits, file.purpose)
 
 
 def give_back(worker: WorkerProcess) -> None:
@@ -49,7 +48,7 @@ def give_back(worker: WorkerProcess) -> None:
         old.kill()
 
 
-def end_idle(file: PdfFile | ImageFile) -> None:
+def end_idle(file: DocumentFile | ImageFile) -> None:
     """End the workers that have a file open and nothing to do: it may take much of memory or disk there."""
     with _lock:
         over = [worker for worker in _idle if worker.serves == file.identity]
@@ -60,7 +59,7 @@ def end_idle(file: PdfFile | ImageFile) -> None:
 
 
 @contextmanager
-def borrowed(limits: IngestLimits, file: PdfFile | ImageFile) -> Iterator[WorkerProcess]:
+def borrowed(limits: IngestLimits, file: DocumentFile | ImageFile) -> Iterator[WorkerProcess]:
     """A worker for the body; ended if the body raises."""
     worker = take(limits, file)
     try:

@@ -14,29 +14,28 @@ from typing import Any
 
 from mm_megacontext.document import Page
 from mm_megacontext.errors import ErrorCode
-from mm_megacontext.layout.image_messages import (
-    Identified,
-    Identify,
-    OpenPixels,
-    PixelsOpened,
-    ReadImage,
-    ReadOverview,
-    ReadPixels,
-)
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.workers import frames, wire
 from mm_megacontext.workers import start as worker_start
-from mm_megacontext.workers.allowance import allowance
+from mm_megacontext.workers.allowance import Allowance, allowance
 from mm_megacontext.workers.answers import check_answer
 from mm_megacontext.workers.messages import (
     EXIT_NO_MEMORY,
     Count,
     Counted,
     Failure,
+    Identified,
+    Identify,
     Measure,
     Measured,
+    OpenPixels,
     Pixels,
+    PixelsOpened,
+    Purpose,
+    ReadImage,
+    ReadOverview,
     ReadPage,
+    ReadPixels,
     Render,
     Request,
     most_bytes,
@@ -73,22 +72,22 @@ class WorkerProcess:
 
     Args:
         limits: What it may use.
-        engine: What it will be asked to read with: imported before it is made, for those after it too.
+        purpose: What it will be asked to read: what that takes is imported before it is made, for those after it too.
 
     Raises:
         WorkerFailed: It could not be started.
     """
 
-    def __init__(self, limits: IngestLimits, engine: str) -> None:
+    def __init__(self, limits: IngestLimits, purpose: Purpose) -> None:
         self.limits = limits
-        self._allowed = allowance(limits, engine)
+        self._allowed = allowance(limits, purpose.opener)
         self.serves: object = None
         self._asked: deque[Request] = deque()
         self._n_asked = 0
         self._is_over = False
         self._end, theirs = socket.socketpair()
         with theirs:
-            self._origin, self.pid = _fork(theirs, limits, engine)
+            self._origin, self.pid = _fork(theirs, self._allowed, purpose)
 
     @property
     def import_path(self) -> list[str]:
@@ -159,7 +158,7 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End it and what it has started. It is over when this returns; a second time does nothing."""
-        self._close(_TIDY_SECONDS if self._allowed.file_bytes and not self.n_waiting else 0.0)
+        self._close(_TIDY_SECONDS if self._allowed.settings.file_bytes and not self.n_waiting else 0.0)
 
     def disown(self) -> None:
         """Leave it to the process that this one was forked from."""
@@ -178,7 +177,7 @@ class WorkerProcess:
 
     @property
     def _seconds(self) -> float:
-        return self._allowed.seconds + _GRACE_SECONDS
+        return self._allowed.settings.seconds + _GRACE_SECONDS
 
     def _failed_slowly(self) -> WorkerFailed:
         self.kill()
@@ -187,7 +186,7 @@ class WorkerProcess:
     def _too_slow(self, *, is_cpu: bool = False) -> WorkerFailed:
         allowed = self._allowed
         name = f"{allowed.prefix}_cpu_seconds" if is_cpu else f"{allowed.prefix}_seconds"
-        taken = f"{allowed.cpu_seconds:g} s of processor time" if is_cpu else f"{allowed.seconds:g} s"
+        taken = f"{allowed.settings.cpu_seconds:g} s of processor time" if is_cpu else f"{allowed.settings.seconds:g} s"
         return WorkerFailed(
             f"reading it took more than the limit of {taken}: raise {name} if you trust the file", "limit_time"
         )
@@ -200,8 +199,8 @@ class WorkerProcess:
         if code in (-signal.SIGALRM, -signal.SIGXCPU):
             return self._too_slow(is_cpu=code == -signal.SIGXCPU)
         if code == EXIT_NO_MEMORY:
-            wanted = f"more than the limit of {allowed.memory_bytes} bytes of memory: raise {allowed.memory_name}"
-            return WorkerFailed(f"reading it takes {wanted} if you trust the file", "limit_memory")
+            limit = f"the limit of {allowed.settings.memory_bytes} bytes of memory: raise {allowed.memory_name}"
+            return WorkerFailed(f"reading it takes more than {limit} if you trust the file", "limit_memory")
         if code == -signal.SIGKILL:
             return WorkerFailed(
                 f"the {allowed.what} was killed, perhaps because the machine ran out of memory", "limit_memory"
@@ -210,13 +209,13 @@ class WorkerProcess:
         return WorkerFailed(f"the {allowed.what} crashed ({how})", "engine_crash")
 
 
-def _fork(end: socket.socket, limits: IngestLimits, engine: str) -> tuple[Origin, int]:
+def _fork(end: socket.socket, allowed: Allowance, purpose: Purpose) -> tuple[Origin, int]:
     """A new worker: what made it, and its process id. Raises WorkerFailed."""
     for _ in range(2):  # an origin may have been killed long ago, by whoever was short of memory
         maker = worker_start.origin()
         try:
-            return maker, maker.fork(end, limits, engine)
+            return maker, maker.fork(end, allowed.settings, purpose)
         except OriginLost as e:
             worker_start.drop(maker)
             lost = e
-    raise WorkerFailed(f"no process for the {allowance(limits, engine).what} could be started ({lost})", "engine_crash")
+    raise WorkerFailed(f"no process for the {allowed.what} could be started ({lost})", "engine_crash")

@@ -1,4 +1,4 @@
-"""Starts the process that workers are copies of, see ``worker_origin``, and has it make and end them."""
+"""Starts the process that workers are copies of, see ``origin``, and has it make and end them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import socket
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from typing import Any
 
-from mm_megacontext.limits import IngestLimits
-from mm_megacontext.workers.allowance import allowance
+from mm_megacontext.workers.allowance import WorkerSettings
+from mm_megacontext.workers.messages import Purpose
 
 _BOOT = """
 import json, sys
@@ -50,22 +51,14 @@ class Origin:
                 start_new_session=True,  # Ctrl-C is for us
             )
 
-    def load(self, engine: str) -> None:
-        """Have an engine imported, without waiting for it. Raises OriginLost."""
+    def preload(self, purpose: Purpose) -> None:
+        """Have imported what workers of that purpose need, without waiting for it. Raises OriginLost."""
         with self._lock:
-            self._send({"what": "load", "engine": engine}, [])
+            self._send({"what": "preload", "purpose": purpose}, [])
 
-    def fork(self, end: socket.socket, limits: IngestLimits, engine: str) -> int:
+    def fork(self, end: socket.socket, settings: WorkerSettings, purpose: Purpose) -> int:
         """The process id of a new worker that answers at the other end of ``end``. Raises OriginLost."""
-        allowed = allowance(limits, engine)
-        settings = {
-            "seconds": allowed.seconds,
-            "cpu_seconds": allowed.cpu_seconds,
-            "memory_bytes": allowed.memory_bytes,
-            "file_bytes": allowed.file_bytes,
-            "max_decoded_pixels": limits.max_decoded_pixels,
-        }
-        pid = self._ask({"what": "fork", "engine": engine, "settings": settings}, [end.fileno()])
+        pid = self._ask({"what": "fork", "purpose": purpose, "settings": asdict(settings)}, [end.fileno()])
         return int(pid)
 
     def end(self, pid: int, seconds: float) -> int | None:

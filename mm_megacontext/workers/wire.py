@@ -15,8 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgpack
 
-from mm_megacontext.document import Lines
-from mm_megacontext.layout.engines.protocol import clean_text
+from mm_megacontext.document import Lines, clean_text
 
 Decode = Callable[[Any], Any]
 

@@ -28,7 +28,7 @@ from mm_megacontext.tree.text_gists import MeanGistNet
 from mm_megacontext.vision.encoders import PatchEncoder, PatchVectors, TilePixels, create_encoder
 from mm_megacontext.vision.gists.tile_gister import Gist, MeanPool, TileGister
 from mm_megacontext.vision.quadtree.build import build_image_nodes, read_leaf_pixels
-from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME
+from mm_megacontext.vision.sources.frame import IMAGE_FRAME
 from mm_megacontext.vision.sources.source import ArraySource
 from tests.strategies import TreeBuilder
 from tests.tiny import ALWAYS_COPIES, CONFIG, as_tree, random_base, random_model, tokenizer

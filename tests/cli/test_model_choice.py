@@ -6,6 +6,7 @@ Oracles: the encoder's own name; where an object was painted.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from PIL import Image
 from mm_megacontext.cli.main import main
 from mm_megacontext.cli.memory_place import memory_for_file
 from mm_megacontext.training.data.scenes import KINDS, Kind, Scene, Textured, scatter
-from mm_megacontext.vision.encoders import create_encoder, register_encoder, registry
+from mm_megacontext.vision.encoders import ENCODERS, create_encoder
 from mm_megacontext.vision.encoders.dct import DctEncoder
 from tests.vision.sources.test_raster import picture
 
@@ -36,10 +37,10 @@ def image(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> str:
-    monkeypatch.setattr(registry, "_factories", dict(registry._factories))
-    register_encoder("narrow", NarrowEncoder)
-    return "narrow"
+def narrow() -> Iterator[str]:
+    ENCODERS.register("narrow", NarrowEncoder)
+    yield "narrow"
+    ENCODERS.unregister("narrow")
 
 
 def inspected(memory: Path, capsys: pytest.CaptureFixture[str]) -> str:

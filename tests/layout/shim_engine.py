@@ -58,7 +58,7 @@ MISDEEDS = {
     "sends noise": "end().sendall(b'noise' * 1000)",
     "sends 4 GB": "end().sendall(struct.pack('>I', 0xffffffff))",
     "sends a page without end": "end().sendall(struct.pack('>I', 1 << 20)); os._exit(0)",
-    "sends another page": "from mm_megacontext.layout import frames, wire; from mm_megacontext.document import "
+    "sends another page": "from mm_megacontext.workers import frames, wire; from mm_megacontext.document import "
     "Page; frames.send(end(), wire.pack(Page(4, (9.0, 9.0), ()))); time.sleep(3600)",
     "gives a box of no numbers": "return RawPage(3, (612.0, 792.0), [RawWord(float('nan'), 0.0, 9.0, 9.0, 'x', 9.0, "
     "False, True, 0)], [], [], [], raster=raster)",

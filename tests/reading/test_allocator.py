@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_megacontext.errors import IllegalAction
+from mm_megacontext.reading import invariants
 from mm_megacontext.reading.allocator import FocusAllocator, FocusConfig, Focused, focus
 from mm_megacontext.reading.trace import Trace, TraceEvent, replay
 from mm_megacontext.reading.working_context import Action, Entry, WorkingContext
@@ -52,7 +53,7 @@ def apply_one_by_one(context: WorkingContext, actions: list[Action]) -> WorkingC
     for action in actions:
         cost = context.cost
         context = context.apply([action])
-        context.check()
+        invariants.check(context)
         assert context.cost - cost == action.cost_delta
     return context
 
@@ -70,7 +71,7 @@ def test_invariants_hold_after_every_action_whatever_the_scores(
         after = apply_one_by_one(context, actions)
         assert context.apply(actions).cut == after.cut
         context = after
-    context.check(deep=True)
+    invariants.check(context, deep=True)
     assert_is_exact_cut(context, tree)
 
 
@@ -152,7 +153,7 @@ def test_ten_thousand_pages_to_the_leaves_of_eight_blocks_within_480() -> None:
     assert result.context.cost == 462
     assert result.is_settled
     assert result.steps <= 8
-    result.context.check(deep=True)
+    invariants.check(result.context, deep=True)
 
 
 @pytest.mark.parametrize("gap", [0.0, 0.005, 0.05])
@@ -168,7 +169,7 @@ def test_scattered_targets_do_not_block_each_other_half_way(gap: float, actions_
     assert result.is_settled
     best = sorted(targets, key=lambda id: (-targets[id], id))[:4]
     assert expanded(result) == set(best)
-    result.context.check(deep=True)
+    invariants.check(result.context, deep=True)
 
 
 def two_pages() -> tuple[UniformTree, WorkingContext]:

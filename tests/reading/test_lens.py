@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_megacontext.errors import IncompatibleGists
-from mm_megacontext.reading.lens import N_FEATURES, Lens, LensConfig, LensInputs, LensNet, describe, describe_entries
+from mm_megacontext.reading.lens import Lens
+from mm_megacontext.reading.lens_net import N_FEATURES, LensConfig, LensInputs, LensNet, describe, describe_entries
 from mm_megacontext.reading.working_context import Entry
 from mm_megacontext.tree.in_memory import InMemoryTree
 from tests.strategies import TreeBuilder, start, trees

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from mm_megacontext.reading import invariants
 from mm_megacontext.reading.base import Reading
 from mm_megacontext.reading.hints import HintConfig
 from mm_megacontext.reading.runtime import ReadingConfig, Runtime
@@ -70,7 +71,7 @@ def test_what_is_found_is_read_whatever_the_lens_says(at: float) -> None:
     read = runtime().read(own, OneBlock(wanted), "rent", 200)
     expanded = [entry.id for entry in read.focused.context if entry.is_expanded]
     assert wanted in expanded
-    read.focused.context.check(deep=True)
+    invariants.check(read.focused.context, deep=True)
 
 
 def test_the_lens_is_asked_where_hints_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +142,7 @@ def test_a_hint_never_costs_more_than_there_is(capacity: int) -> None:
     own = tree(40)
     read = runtime().read(own, OneBlock(blocks(own)[-1]), "rent", capacity)
     assert read.focused.context.cost <= capacity
-    read.focused.context.check(deep=True)
+    invariants.check(read.focused.context, deep=True)
 
 
 class Judged:
@@ -174,7 +175,7 @@ def test_what_the_base_rejects_makes_room_for_what_it_has_not_seen() -> None:
     index.found = found
     reader = Runtime(base, random_lens(base.base.id), ReadingConfig(hints=HintConfig(n_text=20, lead=2.0)))
     read = reader.read(own, index, "rent", 150)
-    read.focused.context.check(deep=True)
+    invariants.check(read.focused.context, deep=True)
     opened = {entry.id for entry in read.focused.context if entry.is_expanded}
     assert base.wanted in opened
     leaves = {node.id: node.n_leaves for node in own.nodes(sorted(base.seen))}

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_megacontext.errors import BrokenInvariant, BudgetTooSmall, CorruptStore, IllegalAction, NodeNotFound
+from mm_megacontext.reading import invariants
 from mm_megacontext.reading.working_context import Action, Entry, WorkingContext
 from mm_megacontext.tree.in_memory import InMemoryTree
 from mm_megacontext.tree.nodes import Leaves, NodeId
@@ -38,7 +39,7 @@ def test_invariants_hold_after_every_random_action(tree: InMemoryTree, capacity:
     context = start(tree, capacity)
     for _ in range(data.draw(st.integers(1, 6), label="steps")):
         context = random_step(context, data)
-        context.check(deep=True)
+        invariants.check(context, deep=True)
         assert_is_exact_cut(context, tree)
 
 
@@ -99,7 +100,7 @@ def test_a_batch_of_expansions_reads_once() -> None:
     before = tree.n_reads
     context = context.expand([tree.at([0, 1]), tree.at([1]), tree.at([3]), tree.at([0, 2])])
     assert tree.n_reads == before + 2  # one of nodes, one of leaves
-    context.check()
+    invariants.check(context)
     assert context.cost == 1 + 64 + 3 + 1 + 3
 
 
@@ -134,7 +135,7 @@ def test_illegal_actions_raise_and_leave_the_context_unchanged(method: str, ids:
     with pytest.raises(IllegalAction):
         getattr(context, method)(ids)
     assert (context.cut, context.cost, list(context.opened)) == (cut, cost, opened)
-    context.check(deep=True)
+    invariants.check(context, deep=True)
 
 
 def test_applying_actions_stops_at_the_first_illegal_one() -> None:
@@ -158,7 +159,7 @@ def test_defect_4_a_misaligned_or_partial_collapse_cannot_be_asked_for() -> None
     assert n_collapsed == collapsed.by_id[PAGE_1].node.n_leaves
     lost = {id: entry for id, entry in context.by_id.items() if id != TILE_1}
     with pytest.raises(BrokenInvariant, match=r"^cut"):
-        replace(context, by_id=lost).check()
+        invariants.check(replace(context, by_id=lost))
 
 
 @pytest.mark.parametrize("n_blocks", [1, 2, 3, 32])
@@ -169,7 +170,7 @@ def test_defect_4_a_partial_last_block_and_blocks_appended_at_once_have_gists(n_
     context = context.expand([context.entries[0].id])
     assert len(context) == n_blocks
     assert all(entry.node.gist.any() for entry in context)
-    context.expand([entry.id for entry in context]).check(deep=True)
+    invariants.check(context.expand([entry.id for entry in context]), deep=True)
 
 
 def test_defect_5_the_budget_is_hard() -> None:
@@ -189,7 +190,7 @@ def test_defect_6_positions_are_the_centre_and_spread_of_the_span() -> None:
     """The origin used the start of the span, its full width as spread, and a spread of 1 for leaves."""
     tree = UniformTree([4])
     context = WorkingContext.start(tree, 200).expand([tree.at([])]).expand([tree.at([2])])
-    context.check(deep=True)
+    invariants.check(context, deep=True)
     gist, expanded = context.by_id[tree.at([1])].node, context.by_id[tree.at([2])]
     assert gist.mu[0] == 32 + 15.5
     assert gist.sigma[0] == pytest.approx(32 / np.sqrt(12), rel=1e-3)
@@ -257,9 +258,9 @@ def without_last_leaf(context: WorkingContext) -> WorkingContext:
 )
 def test_check_names_the_broken_invariant(invariant: str, forge: Callable[[WorkingContext], WorkingContext]) -> None:
     context = WorkingContext.start(small_tree(), 200).expand([DOCUMENT]).expand([PAGE_1]).expand([BLOCK_1])
-    context.check(deep=True)
+    invariants.check(context, deep=True)
     with pytest.raises(BrokenInvariant) as caught:
-        forge(context).check()
+        invariants.check(forge(context))
     assert caught.value.invariant == invariant
     assert str(caught.value).startswith(invariant)
 
@@ -270,9 +271,9 @@ def test_deep_check_reads_what_a_gist_stands_for() -> None:
     wrong = [replace(node, mu=node.mu + 1) if node.id == DOCUMENT else node for node in nodes]
     leaves = {node.id: tree.leaves([node.id])[0] for node in nodes if node.lod == 1}
     context = WorkingContext.start(InMemoryTree(wrong, leaves), 10)
-    context.check()
+    invariants.check(context)
     with pytest.raises(BrokenInvariant, match=r"^positions"):
-        context.check(deep=True)
+        invariants.check(context, deep=True)
 
 
 def test_a_family_that_does_not_fit_its_parent_is_a_corrupt_store() -> None:

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from mm_megacontext.bases.native_files import save_model
-from mm_megacontext.reading.lens import Lens, LensInputs, LensNet
+from mm_megacontext.reading.lens import Lens
+from mm_megacontext.reading.lens_net import LensInputs, LensNet
 from mm_megacontext.training import train_lens as recipe
 from mm_megacontext.training.data.corpus import make_document
 from mm_megacontext.training.data.lens_data import LensBatch, LensDataConfig, lens_batches, open_some

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_megacontext.errors import NodeNotFound
+from mm_megacontext.reading import invariants
 from mm_megacontext.reading.working_context import WorkingContext
 from mm_megacontext.tree import collection
 from mm_megacontext.tree.collection import MOST_AHEAD, CollectionTree
@@ -67,7 +68,7 @@ def test_a_collection_can_be_cut(depths: list[int], seed: int) -> None:
     tree: Any = CollectionTree(reader, records)
     context = WorkingContext.start(tree, 100_000)
     for _ in range(8):
-        context.check(deep=True)
+        invariants.check(context, deep=True)
         assert_is_exact_cut(context, tree)
         gists = [entry.id for entry in context if entry.is_expandable]
         if not gists:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mm_megacontext.document import Box, Document, Line, Page, Region, RegionKind, Word
+from mm_megacontext.reading import invariants
 from mm_megacontext.reading.hints import HintConfig, HintSearch
 from mm_megacontext.reading.working_context import WorkingContext
 from mm_megacontext.tree.build import TreeBuilder
@@ -19,7 +20,7 @@ from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId, NodeRow
 from mm_megacontext.tree.text_gists import MeanGistNet
 from mm_megacontext.vision.gists.tile_gister import TileGister
 from mm_megacontext.vision.quadtree.build import build_image_nodes, build_thumbnail_row
-from mm_megacontext.vision.quadtree.grid import PDF_FRAME
+from mm_megacontext.vision.sources.frame import PDF_FRAME
 from mm_megacontext.vision.sources.source import ArraySource, crop
 from tests.images import ENCODER
 from tests.reading.test_hints import VECTOR, FakeIndex
@@ -129,10 +130,10 @@ def test_links_and_thumbnails_leave_a_cut_a_cut(page: Page) -> None:
     rows = rows_of(page)
     tree = as_tree(rows)
     context = WorkingContext.start(tree, 100_000)
-    context.check(deep=True)
+    invariants.check(context, deep=True)
     while inner := [entry.id for entry in context if entry.is_expandable]:
         context = context.expand(inner)
-        context.check(deep=True)
+        invariants.check(context, deep=True)
     thumbnails = [row for row in rows if row.kind == "thumbnail"]
     assert len(thumbnails) == any(region.kind == "figure" for region in page.regions)
     for row in thumbnails:

@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.layout.image_messages import Identified, Identify, OpenPixels, PixelsOpened, ReadPixels, image_file
 from mm_megacontext.layout.reader import read
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.memory import MegaContext
@@ -24,7 +23,8 @@ from mm_megacontext.vision.sources.isolated import IsolatedImage
 from mm_megacontext.workers import pool as worker_pool
 from mm_megacontext.workers import start as worker_start
 from mm_megacontext.workers.answers import check_answer
-from mm_megacontext.workers.messages import Pixels
+from mm_megacontext.workers.client import image_file
+from mm_megacontext.workers.messages import Identified, Identify, OpenPixels, Pixels, PixelsOpened, Purpose, ReadPixels
 from mm_megacontext.workers.process import WorkerFailed, WorkerProcess
 from mm_megacontext.workers.wire import BadMessage
 
@@ -185,7 +185,7 @@ def test_answers_are_checked(png: Path) -> None:
 
 
 def test_a_worker_tells_what_a_file_is(png: Path) -> None:
-    worker = WorkerProcess(IngestLimits(), "images")
+    worker = WorkerProcess(IngestLimits(), Purpose("image"))
     worker.ask(Identify(image_file(png, IngestLimits()), True))
     assert worker.answer() == Identified("PNG")
     worker.kill()

@@ -13,14 +13,14 @@ import pytest
 
 from mm_megacontext.document import Page
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.layout.pdf_reader import pdf_file
 from mm_megacontext.layout.reader import read
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.workers import allowance as worker_allowance
 from mm_megacontext.workers import pool as worker_pool
 from mm_megacontext.workers import process as worker_process
 from mm_megacontext.workers import start as worker_start
-from mm_megacontext.workers.messages import Count, Counted, Failure, ReadPage
+from mm_megacontext.workers.client import pdf_pages
+from mm_megacontext.workers.messages import Count, Counted, Failure, Purpose, ReadPage
 from mm_megacontext.workers.process import WorkerProcess
 from tests.layout import attack_files
 from tests.layout.shim_engine import MISDEEDS, install_shim
@@ -162,7 +162,7 @@ def test_no_worker_meets_two_files(good: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.pdf"
     other.write_bytes(attack_files.good())
     limits = IngestLimits()
-    ours, theirs = pdf_file(good, None, "pdfium"), pdf_file(other, None, "pdfium")
+    ours, theirs = pdf_pages(good, None, "pdfium"), pdf_pages(other, None, "pdfium")
     with worker_pool.borrowed(limits, ours) as first:
         first.ask(Count(ours))
         assert first.answer() == Counted(5)
@@ -171,7 +171,7 @@ def test_no_worker_meets_two_files(good: Path, tmp_path: Path) -> None:
     with worker_pool.borrowed(limits, ours) as again:
         assert again.pid == first.pid
     good.write_bytes(attack_files.good() + b"%")
-    with worker_pool.borrowed(limits, pdf_file(good, None, "pdfium")) as new:
+    with worker_pool.borrowed(limits, pdf_pages(good, None, "pdfium")) as new:
         assert new.pid not in (first.pid, second.pid), "another file under the same name"
 
 
@@ -179,12 +179,12 @@ def test_a_worker_that_sent_more_than_it_was_asked_for_is_not_used_again(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sends = (
-        "from mm_megacontext.layout import frames, wire; from mm_megacontext.document import Page; "
+        "from mm_megacontext.workers import frames, wire; from mm_megacontext.document import Page; "
         "frames.send(end(), wire.pack(Page(3, (9.0, 9.0), ())))"  # and then the answer proper
     )
     install_shim(monkeypatch, tmp_path / "plugin", at_page_3=sends)
-    file = pdf_file(good, None, "shim")
-    worker = WorkerProcess(LIMITS, "shim")
+    file = pdf_pages(good, None, "shim")
+    worker = WorkerProcess(LIMITS, file.purpose)
     worker.ask(ReadPage(file, 3, None))
     assert worker.answer() == Page(3, (9.0, 9.0), ())
     deadline = time.monotonic() + 5
@@ -220,7 +220,9 @@ def test_the_origin_may_die(good: Path) -> None:
 def test_requests_to_the_origin_may_come_together(good: Path) -> None:
     worker_start.drop(worker_start.origin())
     for _ in range(3):
-        worker_start.origin().load("pdfium")  # it is importing yet, and reads all of this at once
+        worker_start.origin().preload(
+            Purpose("pdf pages", "pdfium")
+        )  # it is importing yet, and reads all of this at once
     assert [page.status for page in read(good).pages()] == ["ok"] * 5
 
 
@@ -267,8 +269,8 @@ def tried():
 
 
 def test_a_file_that_is_gone_is_a_failure(good: Path) -> None:
-    file = pdf_file(good, None, "pdfium")
-    worker = WorkerProcess(IngestLimits(), "pdfium")
+    file = pdf_pages(good, None, "pdfium")
+    worker = WorkerProcess(IngestLimits(), file.purpose)
     good.unlink()
     worker.ask(Count(file))
     answer = worker.answer()

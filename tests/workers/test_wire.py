@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_megacontext.document import Box, Cell, FormField, Line, Link, Note, Page, Region, Table, Word
-from mm_megacontext.layout.pdf_reader import pdf_file
 from mm_megacontext.workers import frames, wire
 from mm_megacontext.workers.answers import check_page
+from mm_megacontext.workers.client import pdf_pages
 from mm_megacontext.workers.messages import Counted, Failure, Pixels, ReadPage
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
@@ -56,7 +56,7 @@ def test_pages_come_back_as_they_were(page: Page) -> None:
 
 
 def test_requests_come_back_as_they_were(tmp_path: object) -> None:
-    request = ReadPage(pdf_file(__file__, "p\udc80ss\u00e9", "pdfium"), 3, ("/usr/bin/tesseract", "eng"))
+    request = ReadPage(pdf_pages(__file__, "p\udc80ss\u00e9", "pdfium"), 3, ("/usr/bin/tesseract", "eng"))
     assert wire.unpack(wire.pack(request), ReadPage) == request
     assert request.file.password == "p\udc80ss\u00e9".encode("utf-8", "surrogatepass")
 

@@ -13,8 +13,7 @@ from mm_megacontext.vision.encoders.dct import zigzag as zigzag
 from mm_megacontext.vision.encoders.protocol import PatchEncoder as PatchEncoder
 from mm_megacontext.vision.encoders.protocol import PatchVectors as PatchVectors
 from mm_megacontext.vision.encoders.protocol import TilePixels as TilePixels
+from mm_megacontext.vision.encoders.registry import ENCODERS as ENCODERS
 from mm_megacontext.vision.encoders.registry import TOWERS as TOWERS
 from mm_megacontext.vision.encoders.registry import TowerOptions as TowerOptions
 from mm_megacontext.vision.encoders.registry import create_encoder as create_encoder
-from mm_megacontext.vision.encoders.registry import encoder_names as encoder_names
-from mm_megacontext.vision.encoders.registry import register_encoder as register_encoder

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 
 from mm_megacontext.errors import MissingExtra
-from mm_megacontext.vision.encoders.registry import TOWERS, encoder_names, load_library
+from mm_megacontext.vision.encoders.registry import ENCODERS, TOWERS, load_library
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Catalogue:
 
 def list_plain(pattern: str | None = None) -> list[Listed]:
     """Encoders that need no library, as far as they match."""
-    return [Listed(name) for name in encoder_names() if matches(name, pattern)]
+    return [Listed(name) for name in ENCODERS.names() if matches(name, pattern)]
 
 
 def list_libraries(pattern: str | None = None) -> list[Catalogue]:

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mm_megacontext.digests import digest
 from mm_megacontext.tree.nodes import PATCH_PX
 from mm_megacontext.vision.encoders.protocol import PatchVectors, TilePixels
-from mm_megacontext.vision.saved import digest, load_weights, read_config, save_module, seeded
+from mm_megacontext.weights import load_weights, read_config, save_module, seeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from mm_megacontext.vision.encoders.preprocess import Preprocess
 from mm_megacontext.vision.encoders.registry import TowerOptions
 from mm_megacontext.vision.encoders.tower import TILE_PX, Tower, choose_side, drop_prefix, why_not
 from mm_megacontext.vision.encoders.weights import loading
-from mm_megacontext.vision.saved import seeded
+from mm_megacontext.weights import seeded
 
 _RESAMPLE = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}
 """Numbers of Pillow, which image processors store."""

@@ -13,7 +13,7 @@ from mm_megacontext.vision.encoders.registry import TowerOptions
 from mm_megacontext.vision.encoders.timm_tower import resize_input
 from mm_megacontext.vision.encoders.tower import Tower, choose_side
 from mm_megacontext.vision.encoders.weights import checkpoint, loading
-from mm_megacontext.vision.saved import seeded
+from mm_megacontext.weights import seeded
 
 _SMALLEST_TEXT = {"context_length": 2, "vocab_size": 2, "width": 64, "heads": 1, "layers": 1}
 """Of random weights nobody needs the text side, which is as large as the visual one."""

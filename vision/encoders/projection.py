@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mm_megacontext.vision.saved import load_weights, read_config, save_module
+from mm_megacontext.weights import load_weights, read_config, save_module
 
 _GRID = 2.0**20
 """Weights are rounded to multiples of 1 / this, so that machines whose linear algebra rounds otherwise get the same."""

@@ -1,33 +1,39 @@
-"""Encoders by name: ``dct``, those that others registered, and ``timm:…``, ``open_clip:…``, ``hf:…``.
-
-Other distributions add encoders through the entry-point group ``mm_megacontext.encoders``, whose members are
-called with the wanted dimension.
-"""
+"""Encoders by name: ``dct``, those that others registered, and ``timm:…``, ``open_clip:…``, ``hf:…``."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from mm_megacontext.errors import MissingExtra
-from mm_megacontext.vision.encoders.dct import DctEncoder
+from mm_megacontext.registry import Registry
 from mm_megacontext.vision.encoders.protocol import PatchEncoder
 
 if TYPE_CHECKING:
     from mm_megacontext.vision.encoders.projection import Projection
+    from mm_megacontext.vision.encoders.tower import Tower
 
-ENTRY_POINTS = "mm_megacontext.encoders"
+
+class LibraryAdapter(Protocol):
+    """A module that knows a library of backbones."""
+
+    def load(self, model: str, options: TowerOptions) -> Tower:
+        """The library's model of that name."""
+        ...
+
+    def catalogue(self) -> dict[str, list[str]]:
+        """Names of models, each with the tags of its weights."""
+        ...
 
 
 class Library(NamedTuple):
     """A library whose backbones can be encoders: a prefix of names stands for it.
 
     Attributes:
-        module: Knows the library; has ``load(model, options) -> Tower`` and ``catalogue() -> dict[str, list[str]]``.
+        module: Its ``LibraryAdapter``.
         distribution: What to install; ``extra`` brings it.
         packages: What ``module`` imports of it and of what comes with it.
     """
@@ -53,6 +59,15 @@ TOWERS = {
 """Prefix of a name to the library that has the rest of the name."""
 
 
+ENCODERS = Registry[Callable[[int], PatchEncoder]](
+    "encoder",
+    group="mm_megacontext.encoders",
+    built_in={"dct": "mm_megacontext.vision.encoders.dct:DctEncoder"},
+    families=[f"{prefix}:MODEL" for prefix in TOWERS],
+)
+"""Called with the length of a vector."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TowerOptions:
     """How a backbone of another library is made.
@@ -74,29 +89,6 @@ class TowerOptions:
             raise ValueError(f"input_px must be at least 1, got {self.input_px}")
 
 
-_factories: dict[str, Callable[[int], PatchEncoder]] = {}
-
-
-def register_encoder(name: str, factory: Callable[[int], PatchEncoder]) -> None:
-    """Make an encoder known under ``name``; ``factory`` is called with the dimension.
-
-    Raises:
-        ValueError: The name is taken, or begins with the prefix of a library.
-    """
-    if name in _factories:
-        raise ValueError(f"an encoder named {name!r} is registered already; choose another name")
-    if _library_of(name) is not None:
-        raise ValueError(
-            f"names that begin with {name.partition(':')[0]}: are taken, got {name!r}; choose another name"
-        )
-    _factories[name] = factory
-
-
-def encoder_names() -> list[str]:
-    """Names that ``create_encoder`` knows without a library's prefix, sorted."""
-    return sorted(_factories.keys() | {point.name for point in entry_points(group=ENTRY_POINTS)})
-
-
 def create_encoder(
     name: str,
     dim: int,
@@ -110,7 +102,7 @@ def create_encoder(
     """The encoder called ``name``, with vectors of length ``dim``.
 
     Args:
-        name: ``dct`` or another of ``encoder_names()``, or a backbone: ``timm:MODEL``, ``open_clip:MODEL``,
+        name: ``dct`` or another of ``ENCODERS``, or a backbone: ``timm:MODEL``, ``open_clip:MODEL``,
             ``hf:PATH``.
         pretrained, seed, input_px: Of backbones only: see ``TowerOptions``. ``pretrained`` must be said.
         projection: Of backbones only: takes their vectors to ``dim``. By default none is used where the backbone's own
@@ -118,7 +110,8 @@ def create_encoder(
         device: Where a backbone runs.
 
     Raises:
-        ValueError: No encoder has that name, or an option does not belong to it.
+        UnknownName: No encoder has that name.
+        ValueError: An option does not belong to it.
         MissingExtra: The library of the backbone is not installed.
         WeightsUnavailable: The weights cannot be had; the message says what to pass instead.
         UnsupportedModel: The backbone gives no map of features.
@@ -141,36 +134,24 @@ def create_encoder(
         return TowerEncoder(tower, dim, projection=projection, seed=seed, device=device)
     if options != TowerOptions() or projection is not None:
         raise ValueError(f"{name} is no backbone: it takes neither pretrained, seed, input_px nor projection")
-    return _create_plain(name, dim)
+    return ENCODERS.get(name)(dim)
 
 
-def load_library(library: Library) -> Any:
+def load_library(library: Library) -> LibraryAdapter:
     """The module that knows ``library``.
 
     Raises:
         MissingExtra: The library, or what comes with it, is not installed.
     """
     try:
-        return importlib.import_module(library.module)
+        adapter: LibraryAdapter = resolve_name(f"{library.module}:")
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in library.packages:
             raise
         raise MissingExtra(f"{error.name} is not installed; get it with: {library.remedy}") from error
+    return adapter
 
 
 def _library_of(name: str) -> Library | None:
     prefix, colon, _ = name.partition(":")
     return TOWERS.get(prefix) if colon else None
-
-
-def _create_plain(name: str, dim: int) -> PatchEncoder:
-    if name in _factories:
-        return _factories[name](dim)
-    for point in entry_points(group=ENTRY_POINTS, name=name):
-        encoder: PatchEncoder = point.load()(dim)
-        return encoder
-    known = ", ".join([*encoder_names(), *(f"{prefix}:MODEL" for prefix in TOWERS)])
-    raise ValueError(f"no encoder is named {name!r}; known: {known}")
-
-
-register_encoder("dct", DctEncoder)

@@ -17,7 +17,7 @@ from mm_megacontext.vision.encoders.preprocess import Preprocess
 from mm_megacontext.vision.encoders.registry import TowerOptions
 from mm_megacontext.vision.encoders.tower import Tower, choose_side, why_not
 from mm_megacontext.vision.encoders.weights import check_all_loaded, checkpoint, loading
-from mm_megacontext.vision.saved import seeded
+from mm_megacontext.weights import seeded
 
 _HARMLESS = ("torch.searchsorted", "Using a non-tuple sequence for multidimensional indexing")
 """What torch warns of while timm resamples the position biases of windows: that it is slow, and that it will one day

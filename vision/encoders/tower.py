@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mm_megacontext.digests import digest
 from mm_megacontext.errors import UnsupportedModel
 from mm_megacontext.tree.nodes import PATCH_PX, TILE_PATCHES
 from mm_megacontext.vision.encoders.grid import resample_grid
 from mm_megacontext.vision.encoders.preprocess import Preprocess, unit_pixels
 from mm_megacontext.vision.encoders.projection import Projection, ProjectionConfig
 from mm_megacontext.vision.encoders.protocol import PatchVectors, TilePixels
-from mm_megacontext.vision.saved import digest
 
 TILE_PX = TILE_PATCHES * PATCH_PX
 """Pixels on the side of a tile."""

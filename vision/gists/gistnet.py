@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mm_megacontext.positional import Phases, Positions, RotaryConfig, phases, turn
 from mm_megacontext.tree.nodes import TILE_PATCHES
-from mm_megacontext.vision.saved import load_weights, read_config, save_module, seeded
+from mm_megacontext.weights import load_weights, read_config, save_module, seeded
 
 Level = Literal["patches", "gists"]
 GRID_SIDE: dict[Level, int] = {"patches": TILE_PATCHES, "gists": 2}

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mm_megacontext.digests import digest
 from mm_megacontext.vision.gists.gistnet import GRID_SIDE, Cells, GistModule, Level
 from mm_megacontext.vision.gists.tile_gister import Cell, Gist
-from mm_megacontext.vision.saved import digest
 
 BATCH_TILES = 256
 """Tiles pooled together: 13 MB of patch vectors of 200 dimensions."""

@@ -1,51 +1,38 @@
-"""Visual gisters by name: ``mean``, ``max``, ``gistnet``, ``gistnet:DIR``, and those that others registered.
-
-Other distributions add theirs through the entry-point group ``mm_megacontext.visual_gisters``, whose members are
-called with the dimension and the number of slots.
-"""
+"""Visual gisters by name: ``mean``, ``max``, ``gistnet``, ``gistnet:DIR``, and those that others registered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.metadata import entry_points
 
 from mm_megacontext.errors import IncompatibleGists
+from mm_megacontext.registry import Registry
+from mm_megacontext.vision.gists.gistnet import GistNet, GistNetConfig
+from mm_megacontext.vision.gists.net_gister import NetGister
 from mm_megacontext.vision.gists.tile_gister import MaxPool, MeanPool, VisualGister
 
-ENTRY_POINTS = "mm_megacontext.visual_gisters"
 SAVED = "gistnet:"
 """Begins the name of a trained GistNet; its directory follows."""
 
-_factories: dict[str, Callable[[int, int], VisualGister]] = {}
-
-
-def register_gister(name: str, factory: Callable[[int, int], VisualGister]) -> None:
-    """Make a gister known under ``name``; ``factory`` is called with the dimension and the number of slots.
-
-    Raises:
-        ValueError: The name is taken.
-    """
-    if name in _factories or name.startswith(SAVED):
-        raise ValueError(f"a visual gister named {name!r} is registered already; choose another name")
-    _factories[name] = factory
-
-
-def gister_names() -> list[str]:
-    """Names that ``create_gister`` knows, sorted; besides, ``gistnet:DIR`` loads a trained one."""
-    return sorted(_factories.keys() | {point.name for point in entry_points(group=ENTRY_POINTS)})
+VISUAL_GISTERS = Registry[Callable[[int, int], VisualGister]](
+    "visual gister",
+    group="mm_megacontext.visual_gisters",
+    built_in={"mean": f"{__name__}:mean", "max": f"{__name__}:maximum", "gistnet": f"{__name__}:untrained_gistnet"},
+    families=[f"{SAVED}DIR"],
+)
+"""Called with the length of a vector and the number of slots."""
 
 
 def create_gister(name: str, dim: int, slots: int = 1, *, device: str = "cpu") -> VisualGister:
     """The visual gister called ``name``.
 
     Args:
-        name: One of ``gister_names()``, or ``gistnet:`` and the directory of a saved GistNet.
+        name: One of ``VISUAL_GISTERS``, or ``gistnet:`` and the directory of a saved GistNet.
         dim: Length of a vector.
         slots: Vectors per gist.
         device: Where a saved GistNet runs.
 
     Raises:
-        ValueError: No gister has that name.
+        UnknownName: No gister has that name.
         IncompatibleGists: The saved GistNet has other dimensions or slots.
         FileNotFoundError: The directory holds none.
 
@@ -55,18 +42,10 @@ def create_gister(name: str, dim: int, slots: int = 1, *, device: str = "cpu") -
     """
     if name.startswith(SAVED):
         return _load(name.removeprefix(SAVED), dim, slots, device)
-    if name in _factories:
-        return _factories[name](dim, slots)
-    for point in entry_points(group=ENTRY_POINTS, name=name):
-        gister: VisualGister = point.load()(dim, slots)
-        return gister
-    raise ValueError(f"no visual gister is named {name!r}; known: {', '.join([*gister_names(), 'gistnet:DIR'])}")
+    return VISUAL_GISTERS.get(name)(dim, slots)
 
 
 def _load(directory: str, dim: int, slots: int, device: str) -> VisualGister:
-    from mm_megacontext.vision.gists.gistnet import GistNet
-    from mm_megacontext.vision.gists.net_gister import NetGister
-
     net = GistNet.from_pretrained(directory)
     if (net.config.dim, net.slots) != (dim, slots):
         raise IncompatibleGists(
@@ -76,13 +55,16 @@ def _load(directory: str, dim: int, slots: int, device: str) -> VisualGister:
     return NetGister(net, device)
 
 
-def _untrained(dim: int, slots: int) -> VisualGister:
-    from mm_megacontext.vision.gists.gistnet import GistNet, GistNetConfig
-    from mm_megacontext.vision.gists.net_gister import NetGister
+def mean(dim: int, slots: int) -> VisualGister:
+    """The mean of all patches."""
+    return MeanPool(slots)
 
+
+def maximum(dim: int, slots: int) -> VisualGister:
+    """Coordinate by coordinate the largest of all patches."""
+    return MaxPool(slots)
+
+
+def untrained_gistnet(dim: int, slots: int) -> VisualGister:
+    """An untrained GistNet: the same as the mean."""
     return NetGister(GistNet(GistNetConfig(dim=dim, slots=slots)))
-
-
-register_gister("mean", lambda dim, slots: MeanPool(slots))
-register_gister("max", lambda dim, slots: MaxPool(slots))
-register_gister("gistnet", _untrained)

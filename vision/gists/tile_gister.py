@@ -12,9 +12,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.tree.nodes import PATCH_PX
+from mm_megacontext.tree.nodes import PATCH_PX, TILE_PX, count_patches
 from mm_megacontext.vision.encoders import PatchEncoder
-from mm_megacontext.vision.quadtree.grid import TILE_PX, count_patches
 from mm_megacontext.vision.sources.source import Pixels, repeat_edges
 
 Gist = npt.NDArray[np.float32]

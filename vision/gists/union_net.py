@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mm_megacontext.vision.gists.gistnet import Cells, GistModule, MaxNet, Text
-from mm_megacontext.vision.saved import load_weights, read_config, save_module, seeded
+from mm_megacontext.weights import load_weights, read_config, save_module, seeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

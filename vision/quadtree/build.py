@@ -18,12 +18,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.document import Box
-from mm_megacontext.tree.nodes import PATCH_PX, UNIFORM, NodeRow, PatchGrid, PixelRef
+from mm_megacontext.tree.nodes import PATCH_PX, TILE_PX, UNIFORM, NodeRow, PatchGrid, PixelRef, count_patches
 from mm_megacontext.vision.gists.tile_gister import Gist, TileGister
 from mm_megacontext.vision.quadtree.ahead import run_ahead
 from mm_megacontext.vision.quadtree.batches import Batch, read_batches
-from mm_megacontext.vision.quadtree.grid import TILE_PX, Frame, GridNode, TileGrid, count_patches
+from mm_megacontext.vision.quadtree.grid import GridNode, TileGrid
 from mm_megacontext.vision.quadtree.uniform import Uniform, UniformGists
+from mm_megacontext.vision.sources.frame import Frame
 from mm_megacontext.vision.sources.source import ImageSource, Rect, SparseSource, level_size, repeat_edges
 
 BUILD = 1

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mm_megacontext.tree.nodes import TILE_PX, count_patches
 from mm_megacontext.vision.gists.tile_gister import Gist, TileGister
-from mm_megacontext.vision.quadtree.grid import TILE_PX, count_patches
 from mm_megacontext.vision.sources.source import Colour
 
 

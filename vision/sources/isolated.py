@@ -13,17 +13,17 @@ from types import TracebackType
 import numpy as np
 
 from mm_megacontext.image_files.scale import PhysicalScale
-from mm_megacontext.layout.image_messages import OpenPixels, PixelsOpened, ReadOverview, ReadPixels, image_file
-from mm_megacontext.layout.image_reader import ask, let_go
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.vision.sources.source import Pixels, Rect, count_levels, level_size, read_padded
+from mm_megacontext.workers.client import ask, image_file, let_go
+from mm_megacontext.workers.messages import OpenPixels, PixelsOpened, ReadOverview, ReadPixels
 
 _PIECE_PX = 2048
 """Larger regions come in squares of this side: a message has a bounded length."""
 
 
 class IsolatedImage:
-    """An image file read by a worker; what it gives is what ``vision.files.open_image`` gives.
+    """An image file read by a worker; what it gives is what ``vision.sources.files.open_image`` gives.
 
     Several threads may read; they take turns. It holds nothing open; its worker does, until ``close`` or until others
     need the place, and then another one opens the file again.
@@ -31,7 +31,7 @@ class IsolatedImage:
     Args:
         path: The file, of any name.
         limits: What is refused, and what the worker may use.
-        is_looked_at: Only little of it will be read: see ``vision.files.open_to_look_at``.
+        is_looked_at: Only little of it will be read: see ``vision.sources.files.open_to_look_at``.
 
     Raises:
         LimitExceeded: The image is larger than ``limits`` allow, or takes its worker more time or memory.
@@ -64,7 +64,7 @@ class IsolatedImage:
         return read_padded(self._read_inside, self._size, region, level)
 
     def read_overview(self, level: int) -> Pixels:
-        """The whole image at ``level``, quickly: see ``vision.files.read_overview``."""
+        """The whole image at ``level``, quickly: see ``vision.sources.files.read_overview``."""
         width, height = level_size(self._size, level)
         return self._ask(ReadOverview(self._file, level, (width, height)), width, height)
 

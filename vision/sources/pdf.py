@@ -1,6 +1,6 @@
 """Pages of a document as images, rendered on demand at 144 dpi, by a process that is expendable.
 
-Frame: the page as layout.document describes it (top-left origin, y down, crop box and rotation applied), with two
+Frame: the page as ``document`` describes it (top-left origin, y down, crop box and rotation applied), with two
 pixels to the point, so that a 16 px patch is 8 pt. Rendering is cut into fixed cells of the page: a pixel is the same
 whether it is read through its page or through a figure on it, now or when it is read again.
 
@@ -20,14 +20,12 @@ import numpy as np
 
 from mm_megacontext.document import SourceKind
 from mm_megacontext.errors import IngestError, LimitExceeded
-from mm_megacontext.layout.formats import format_of_kind
-from mm_megacontext.layout.pdf_reader import failure_of, pdf_file
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.tree.nodes import PATCH_PT, PATCH_PX
-from mm_megacontext.vision.quadtree.grid import SNAP_PX
+from mm_megacontext.vision.sources.frame import SNAP_PX
 from mm_megacontext.vision.sources.source import Pixels, Rect, count_levels, read_padded
-from mm_megacontext.workers import pool as worker_pool
-from mm_megacontext.workers.messages import RENDERER, SETTER, Count, Failure, Measure, Render, Request
+from mm_megacontext.workers.client import ask, drawn_document
+from mm_megacontext.workers.messages import Count, Measure, Render, Request
 from mm_megacontext.workers.process import WorkerFailed
 
 PX_PER_PT = PATCH_PX / PATCH_PT
@@ -63,9 +61,7 @@ class PdfRenderer:
         self.limits = limits or IngestLimits()
         self._seconds_left = self.limits.document_seconds
         self._lost: dict[int, IngestError] = {}
-        if not Path(path).is_file():
-            raise IngestError("no such file", source=self.path, code="not_found")
-        self._file = pdf_file(path, password, RENDERER if kind == "pdf" else SETTER, format_of_kind(kind))
+        self._file = drawn_document(path, password, kind)
         self._n_pages: int = self._ask(Count(self._file), None).n_pages
 
     def __len__(self) -> int:
@@ -97,19 +93,13 @@ class PdfRenderer:
             )
         begun = time.monotonic()
         try:
-            with worker_pool.borrowed(self.limits, self._file) as worker:
-                worker.ask(request)
-                answer = worker.answer()
-        except WorkerFailed as e:
-            lost = failure_of(e, self.path, page)
-            if page is not None and isinstance(lost, IngestError):
-                self._lost[page] = lost
-            raise lost from e
+            return ask(request, self.limits, page)
+        except IngestError as e:
+            if page is not None and isinstance(e.__cause__, WorkerFailed):
+                self._lost[page] = e
+            raise
         finally:
             self._seconds_left -= time.monotonic() - begun
-        if isinstance(answer, Failure):
-            raise failure_of(answer, self.path, page)
-        return answer
 
 
 class PdfPageSource:

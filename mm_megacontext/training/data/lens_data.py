@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.bases.tokenizer import WordTokenizer
-from mm_megacontext.reading.lens import N_FEATURES, describe
+from mm_megacontext.reading.lens_net import N_FEATURES, describe
 from mm_megacontext.training.data.contexts import random_pieces
 from mm_megacontext.training.data.corpus import Evidence, LookupDocument, make_document
 from mm_megacontext.training.data.pages import PageConfig

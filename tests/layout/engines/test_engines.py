@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_megacontext.document import Box
+from mm_megacontext.document import Box, clean_text
 from mm_megacontext.errors import IngestError
-from mm_megacontext.layout.engines.protocol import PdfEngine, RawPage, clean_text, clip_box, load_engine
+from mm_megacontext.layout.engines.protocol import PdfEngine, RawPage, clip_box, load_engine
 from tests.conftest import WritePdf
 from tests.layout.pdf_writer import PdfPage
 

@@ -15,9 +15,9 @@ import pytest
 
 from mm_megacontext.document import HiddenReason, Page
 from mm_megacontext.layout.engines.protocol import PdfEngine, RawPage, RawWord
-from mm_megacontext.layout.ocr import NoOcr, Ocr, OcrFailed
 from mm_megacontext.layout.page import from_pdf as pdf_page
 from mm_megacontext.layout.page.disagreement import MAX_SCORE, disagreement, is_doubtful
+from mm_megacontext.layout.page.ocr import NoOcr, Ocr, OcrFailed
 from mm_megacontext.layout.reader import read
 from tests.layout.attack_files import assemble, stream
 from tests.layout.pdf_writer import PdfPage, pdf_bytes

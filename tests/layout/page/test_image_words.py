@@ -178,7 +178,7 @@ def test_without_tesseract_an_image_is_a_picture_and_no_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved(tmp_path / "a.png", 1)
-    monkeypatch.setattr("mm_megacontext.layout.ocr.shutil.which", lambda name: None)
+    monkeypatch.setattr("mm_megacontext.layout.page.ocr.shutil.which", lambda name: None)
     page = only_page(tmp_path / "a.png", "auto")
     assert ([region.kind for region in page.regions], page.problem) == (["figure"], None)
 
@@ -190,7 +190,7 @@ def test_where_tesseract_fails_the_picture_is_kept(tmp_path: Path, monkeypatch: 
         "#!/bin/sh\ncase $1 in --list-langs) printf 'List:\\neng\\n';; *) echo broken >&2; exit 1;; esac\n"
     )
     broken.chmod(0o755)
-    monkeypatch.setattr("mm_megacontext.layout.ocr.shutil.which", lambda name: str(broken))
+    monkeypatch.setattr("mm_megacontext.layout.page.ocr.shutil.which", lambda name: str(broken))
     page = only_page(tmp_path / "a.png", "auto")
     assert [region.kind for region in page.regions] == ["figure"]
     assert (page.code, page.status) == ("ocr_failed", "degraded")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mm_megacontext.layout.engines.protocol import RawPage
-from mm_megacontext.layout.ocr import Ocr
 from mm_megacontext.layout.page import from_pdf as pdf_page
 from mm_megacontext.layout.page.legibility import is_illegible
+from mm_megacontext.layout.page.ocr import Ocr
 from tests.layout.page.test_disagreement import LANGUAGES, TRUE, _Pdf, _Reads, words
 
 SIGNS = "@ ! 3 & $ % @ > ! % % ' % & $ @ > ! (@>!) & & + %3 % & . & %"  # a subset font without ToUnicode

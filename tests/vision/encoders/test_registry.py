@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from mm_megacontext.errors import MissingExtra
-from mm_megacontext.vision.encoders import DctEncoder, create_encoder, encoder_names, register_encoder, registry
+from mm_megacontext.vision.encoders import ENCODERS, DctEncoder, create_encoder, registry
 
 
-def test_registered_ones_are_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "_factories", dict(registry._factories))
-    register_encoder("again", DctEncoder)
-    assert create_encoder("again", 24).dim == 24
+@pytest.fixture
+def again() -> Iterator[str]:
+    ENCODERS.register("again", DctEncoder)
+    yield "again"
+    ENCODERS.unregister("again")
+
+
+def test_registered_ones_are_found_by_name(again: str) -> None:
+    assert create_encoder(again, 24).dim == 24
     assert create_encoder("dct", 192).name == "dct-192"
-    assert {"again", "dct"} <= set(encoder_names())
+    assert {"again", "dct"} <= set(ENCODERS.names())
 
 
 def test_a_name_is_given_once() -> None:
     with pytest.raises(ValueError, match="'dct' is registered already"):
-        register_encoder("dct", DctEncoder)
+        ENCODERS.register("dct", DctEncoder)
     with pytest.raises(ValueError, match="names that begin with timm: are taken"):
-        register_encoder("timm:mine", DctEncoder)
+        ENCODERS.register("timm:mine", DctEncoder)
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:

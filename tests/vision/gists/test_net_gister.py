@@ -12,7 +12,7 @@ from mm_megacontext.vision.gists.gistnet import Cells, GistModule, GistNet, Gist
 from mm_megacontext.vision.gists.net_gister import NetGister
 from mm_megacontext.vision.gists.tile_gister import Gist, MaxPool, MeanPool, TileGister, VisualGister
 from mm_megacontext.vision.quadtree.build import build_image_nodes
-from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME
+from mm_megacontext.vision.sources.frame import IMAGE_FRAME
 from mm_megacontext.vision.sources.source import ArraySource
 from tests.vision.gists.test_gistnet import make
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mm_megacontext.errors import IncompatibleGists
-from mm_megacontext.vision.gists import registry as gisters
-from mm_megacontext.vision.gists.registry import create_gister, gister_names, register_gister
+from mm_megacontext.vision.gists.registry import VISUAL_GISTERS, create_gister
 from mm_megacontext.vision.gists.tile_gister import MaxPool, MeanPool
 from tests.vision.gists.test_gistnet import make
 
 
-def test_names_lead_to_gisters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gisters, "_factories", dict(gisters._factories))
-    register_gister("again", lambda dim, slots: MeanPool(slots))
-    assert {"again", "gistnet", "max", "mean"} <= set(gister_names())
-    for name in gister_names():
+@pytest.fixture
+def again() -> Iterator[str]:
+    VISUAL_GISTERS.register("again", lambda dim, slots: MeanPool(slots))
+    yield "again"
+    VISUAL_GISTERS.unregister("again")
+
+
+def test_names_lead_to_gisters(again: str) -> None:
+    assert {again, "gistnet", "max", "mean"} <= set(VISUAL_GISTERS.names())
+    for name in VISUAL_GISTERS.names():
         assert create_gister(name, 24, 2).slots == 2
     assert isinstance(create_gister("mean", 24), MeanPool)
     assert isinstance(create_gister("max", 24), MaxPool)
@@ -41,7 +46,9 @@ def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"no visual gister is named 'sum'; known: gistnet, max, mean, gistnet:DIR"):
         create_gister("sum", 24)
     with pytest.raises(ValueError, match="'mean' is registered already"):
-        register_gister("mean", lambda dim, slots: MeanPool(slots))
+        VISUAL_GISTERS.register("mean", lambda dim, slots: MeanPool(slots))
+    with pytest.raises(ValueError, match="names that begin with gistnet: are taken"):
+        VISUAL_GISTERS.register("gistnet:mine", lambda dim, slots: MeanPool(slots))
 
 
 def test_max_pooling_is_the_maximum_of_all_patches_at_every_level() -> None:

@@ -17,7 +17,7 @@ from mm_megacontext.vision.gists.net_gister import NetGister, UnionGister
 from mm_megacontext.vision.gists.tile_gister import TileGister, VisualGister
 from mm_megacontext.vision.gists.union_net import UnionNet, UnionNetConfig
 from mm_megacontext.vision.quadtree.build import build_image_nodes
-from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME
+from mm_megacontext.vision.sources.frame import IMAGE_FRAME
 from mm_megacontext.vision.sources.source import ArraySource
 
 DIM = 12

@@ -16,7 +16,7 @@ from mm_megacontext.vision.quadtree.build import (
     read_leaf_pixels,
     thumbnail_level,
 )
-from mm_megacontext.vision.quadtree.grid import IMAGE_FRAME, PDF_FRAME, Frame
+from mm_megacontext.vision.sources.frame import IMAGE_FRAME, PDF_FRAME, Frame
 from mm_megacontext.vision.sources.source import ArraySource, CropSource, Pixels
 
 ENCODER = DctEncoder(24)

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_megacontext.vision.quadtree.grid import TILE_PX, Frame, GridNode, TileGrid, count_patches
+from mm_megacontext.tree.nodes import TILE_PX, count_patches
+from mm_megacontext.vision.quadtree.grid import GridNode, TileGrid
+from mm_megacontext.vision.sources.frame import Frame
 
 SIZES = st.tuples(st.integers(1, 1500), st.integers(1, 1500))
 

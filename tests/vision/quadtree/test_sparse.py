@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mm_megacontext.reading import invariants
 from mm_megacontext.reading.working_context import WorkingContext
 from mm_megacontext.store.store import Identity, Store
 from mm_megacontext.tree.nodes import UNIFORM, NodeRow
@@ -65,7 +66,7 @@ def test_any_cut_paints_every_pixel_once(size: tuple[int, int], seed: int) -> No
         if not expandable:
             break
         context = context.expand(rng.sample(expandable, rng.randint(1, len(expandable))))
-    context.check(deep=True)
+    invariants.check(context, deep=True)
     painted = np.zeros((size[1], size[0]), dtype=np.int64)
     for entry in context:
         boxes = [entry.node.bbox] if entry.leaves is None else entry.leaves.boxes.tolist()

@@ -14,9 +14,9 @@ from PIL import Image
 from mm_megacontext.cli.main import main
 from mm_megacontext.document import Box, Page, Word
 from mm_megacontext.errors import MissingExtra
-from mm_megacontext.layout import ocr
 from mm_megacontext.layout.engines.protocol import PdfEngine
-from mm_megacontext.layout.ocr import NoOcr, OcrFailed, Tesseract, find_ocr
+from mm_megacontext.layout.page import ocr
+from mm_megacontext.layout.page.ocr import NoOcr, OcrFailed, Tesseract, find_ocr
 from mm_megacontext.layout.reader import read
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 

@@ -18,9 +18,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box
+from mm_megacontext.document import Box, clean_text
 from mm_megacontext.errors import ErrorCode, MissingExtra
-from mm_megacontext.layout.engines.protocol import RawWord, clean_text
+from mm_megacontext.layout.engines.protocol import RawWord
 
 DPI = 300
 """Resolution at which pages are rendered for it; what Tesseract's models were made for."""

@@ -1,20 +1,18 @@
-"""Weights of modules: where random ones come from, the files of trained ones, and the digest that names them."""
+"""Weights of modules: where random ones come from, and the files of trained ones."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import nn
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-_DIGITS = 12
 
 
 @contextmanager
@@ -44,19 +42,3 @@ def read_config(directory: str | Path) -> dict[str, Any]:
 def load_weights(module: nn.Module, directory: str | Path) -> None:
     """Read the weights that ``save_module`` wrote; all must be there and fit."""
     module.load_state_dict(load_file(str(Path(directory) / WEIGHTS)))
-
-
-def digest(modules: Iterable[nn.Module], settings: Mapping[str, Any]) -> str:
-    """Names weights and settings: twelve hexadecimal digits; about 1 GB/s."""
-    found = hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=_DIGITS // 2)
-    for module in modules:
-        for name, value in sorted(module.state_dict().items()):
-            found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-            found.update(_bytes(value))
-    return found.hexdigest()
-
-
-def _bytes(value: Tensor) -> memoryview:
-    flat = value.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
-    view: memoryview = flat.numpy().data
-    return view

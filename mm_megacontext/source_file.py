@@ -1,0 +1,75 @@
+"""A file as it is looked at before anything is opened: its first bytes and the hash of all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from mm_megacontext.errors import IngestError, LimitExceeded
+from mm_megacontext.limits import IngestLimits
+
+_HEAD_BYTES = 4096
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A regular file that is not empty.
+
+    Attributes:
+        path: Where it is.
+        head: Its first 4096 bytes, or all of them.
+        n_bytes: How long it is.
+        content_hash: sha256 of its bytes, hexadecimal.
+    """
+
+    path: Path
+    head: bytes
+    n_bytes: int
+    content_hash: str
+
+    @property
+    def suffix(self) -> str:
+        """Of its name, in lower case, with the dot."""
+        return self.path.suffix.lower()
+
+    def check_size(self, limits: IngestLimits) -> None:
+        """Raises LimitExceeded where it is longer than files may be that are read whole."""
+        if self.n_bytes > limits.max_file_bytes:
+            raise LimitExceeded(
+                f"the file has {self.n_bytes} bytes, more than the limit of {limits.max_file_bytes}: "
+                "raise max_file_bytes",
+                source=str(self.path),
+                code="limit_size",
+            )
+
+
+def look_at(path: str | Path) -> SourceFile:
+    """Read a file's bytes once. Raises IngestError where it is missing, empty or cannot be read."""
+    path = Path(path)
+    digest = hashlib.sha256()
+    head, n_bytes = b"", 0
+    try:
+        _check_is_file(path)
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK_BYTES):
+                head = head or chunk[:_HEAD_BYTES]
+                n_bytes += len(chunk)
+                digest.update(chunk)
+    except IngestError:
+        raise
+    except (OSError, ValueError) as e:
+        reason = getattr(e, "strerror", None) or str(e)
+        raise IngestError(f"cannot be read ({reason})", source=str(path), code="not_found") from e
+    if not head:
+        raise IngestError("the file is empty", source=str(path), code="empty")
+    return SourceFile(path, head, n_bytes, digest.hexdigest())
+
+
+def _check_is_file(path: Path) -> None:
+    if path.is_dir():
+        raise IngestError("is a directory: give a file, or ingest the directory", source=str(path), code="not_found")
+    if not path.is_file():
+        what = "is not a regular file" if path.exists() else "no such file: check the path"
+        raise IngestError(what, source=str(path), code="not_found")
