@@ -59,7 +59,7 @@ def corrected_copy(path: Path, password: str | None) -> bytes | None:
 
 def _open(path: Path, password: str | None) -> pikepdf.Pdf | None:
     for spelling in spellings(password or ""):
-        with suppress(pikepdf.PdfError, RuntimeError, ValueError, OSError):
+        with suppress(pikepdf.PasswordError, pikepdf.PdfError, RuntimeError, ValueError, OSError):
             return pikepdf.open(path, password=spelling, suppress_warnings=True)
     return None
 
@@ -101,14 +101,14 @@ def _hide_in_layers(pdf: pikepdf.Pdf) -> bool:
 
 def _layers_off(pdf: pikepdf.Pdf) -> set[tuple[int, int]]:
     """The layers that are off by the file's own configuration."""
-    layers = pdf.Root.get("/OCProperties")
-    chosen = layers.get("/D") if isinstance(layers, pikepdf.Dictionary) else None
+    layers: Any = pdf.Root.get("/OCProperties")
+    chosen: Any = layers.get("/D") if isinstance(layers, pikepdf.Dictionary) else None
     if not isinstance(chosen, pikepdf.Dictionary):
         return set()
-    off = {_objgen(layer) for layer in chosen.get("/OFF", ())}  # type: ignore[union-attr]
+    off = {_objgen(layer) for layer in chosen.get("/OFF", ())}
     if chosen.get("/BaseState") == "/OFF":
-        on = {_objgen(layer) for layer in chosen.get("/ON", ())}  # type: ignore[union-attr]
-        off |= {_objgen(layer) for layer in layers.get("/OCGs", ())} - on  # type: ignore[union-attr]
+        on = {_objgen(layer) for layer in chosen.get("/ON", ())}
+        off |= {_objgen(layer) for layer in layers.get("/OCGs", ())} - on
     return off - {(0, 0)}
 
 

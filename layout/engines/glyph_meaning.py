@@ -23,6 +23,7 @@ from mm_megacontext.layout.engines.to_unicode import Code, read_map, write_map
 
 _CODECS = {"/WinAnsiEncoding": "cp1252", "/MacRomanEncoding": "mac_roman"}
 _OWN_ENCODING = re.compile(r"Symbol|Dingbats|Wingdings|Webdings", re.IGNORECASE)
+_TEXT_FONT = re.compile(r"Helvetica|Arial|Times|Courier", re.IGNORECASE)
 _SYMBOLIC = 4  # flag of a font whose glyphs are not those of the Latin script
 _MOST_LETTERS, _MOST_DIGITS = 3, 2
 """Of one glyph: ``ffi`` is one. Fractions and numbers in circles are told by their signs."""
@@ -121,7 +122,7 @@ def _by_name(font: pikepdf.Dictionary, codes: Mapping[Code, str]) -> dict[Code, 
 
 def _differences(encoding: pikepdf.Dictionary) -> list[tuple[int, str]]:
     found, value = [], 0
-    for item in encoding.get("/Differences", ()):  # type: ignore[union-attr]
+    for item in encoding.get("/Differences", ()):
         if isinstance(item, pikepdf.Name):
             found.append((value, str(item)[1:]))
             value += 1
@@ -131,7 +132,8 @@ def _differences(encoding: pikepdf.Dictionary) -> list[tuple[int, str]]:
 
 
 def _has_own_encoding(font: pikepdf.Dictionary) -> bool:
-    return bool(_OWN_ENCODING.search(str(font.get("/BaseFont", "")))) or _is_symbolic(font)
+    name = str(font.get("/BaseFont", ""))
+    return bool(_OWN_ENCODING.search(name)) or (_is_symbolic(font) and not _TEXT_FONT.search(name))
 
 
 def _is_symbolic(font: pikepdf.Dictionary) -> bool:
@@ -193,7 +195,7 @@ def _of_glyphs(program: TTFont, glyphs: Mapping[Code, int]) -> dict[Code, frozen
     characters: dict[str, set[str]] = {}
     for value, name in (program.getBestCmap() or {}).items() if "cmap" in program else ():
         characters.setdefault(name, set()).add(chr(value))
-    order, outlines = program.getGlyphOrder(), program["glyf"] if "glyf" in program else None
+    order, outlines = program.getGlyphOrder(), program.get("glyf", None)
     found: dict[Code, frozenset[str]] = {}
     for code, number in glyphs.items():
         if not 0 <= number < len(order):

@@ -1,4 +1,4 @@
-"""Pages as PyMuPDF paints them: whole, without their text, and their letters alone, as if nothing cut or covered them."""
+"""Pages as PyMuPDF paints them: whole, without their text, and their letters alone, neither cut nor covered."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ from tinycss2.color4 import parse_color
 
 from mm_megacontext.document import HiddenReason
 from mm_megacontext.layout.flow.html_source import Element
-from mm_megacontext.layout.page.visibility import MIN_CONTRAST, MIN_SIZE_PT
+from mm_megacontext.layout.page.ink import MIN_CONTRAST
+from mm_megacontext.layout.page.visibility import MIN_SIZE_PT
 
 Rgb = tuple[float, float, float]
 Declared = dict[str, list[Any]]

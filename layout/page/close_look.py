@@ -109,7 +109,7 @@ def _is_told_apart(near: NearInk, glyphs: Sequence[Glyph], others: Sequence[Glyp
     inks = [near.own(glyph, others) for glyph in glyphs]
     whole, alone, seen = (sum(amounts) for amounts in zip(*inks, strict=True))
     if alone >= max(_MIN_OWN * whole, _LEAST_INK):
-        return seen >= _MIN_SHARE * alone
+        return bool(seen >= _MIN_SHARE * alone)
     return not has_twin and _stand_out(near, glyphs)
 
 

@@ -94,7 +94,9 @@ class Ink:
         if self._page.letters is None:
             return None
         height, width = self._least_change.shape
-        edges = np.array(boxes, dtype=np.float64).reshape(-1, 4) * np.tile((width, height), 2) / np.tile(self._page.size, 2)
+        edges = (
+            np.array(boxes, dtype=np.float64).reshape(-1, 4) * np.tile((width, height), 2) / np.tile(self._page.size, 2)
+        )
         corners = np.stack([np.floor(edges[:, :2]), np.rint(edges[:, 2:])], axis=1).astype(np.intp).clip(0)
         unseen = self._unseen
         is_all_seen = not unseen.any()
@@ -240,7 +242,8 @@ def _change_of(whole: npt.NDArray[np.uint8], textless: npt.NDArray[np.uint8]) ->
     difference = np.maximum(whole, textless) - np.minimum(whole, textless)
     red, green, blue = (difference[..., c] for c in range(3))
     reds = ((red.astype(np.uint16) * int(256 * _WEIGHTS[0])) >> 8).astype(np.uint8)
-    return np.maximum(np.maximum(reds, green), blue >> 2)
+    change: npt.NDArray[np.uint8] = np.maximum(np.maximum(reds, green), blue >> 2)
+    return change
 
 
 def _planes(pixels: npt.NDArray[np.uint8]) -> list[Plane]:
