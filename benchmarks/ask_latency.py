@@ -34,7 +34,7 @@ from mm_megacontext.store.catalogue import SourceInfo
 from mm_megacontext.store.store import Store
 from mm_megacontext.training.data.corpus import make_document
 from mm_megacontext.training.data.pages import PAGE_HEIGHT, PAGE_WIDTH, PageConfig
-from mm_megacontext.tree.text_gists import MeanGistNet
+from mm_megacontext.tree.text_gists import MeanTextGister
 
 NAME = "ask_latency"
 PAGES_PER_SOURCE = 200
@@ -206,7 +206,7 @@ class Measured:
 def fill(path: Path, base: ClockedBase, lens: Lens, n_pages: int, args: argparse.Namespace) -> list[str]:
     """Write generated sources into a new memory; returns questions to all of them, warm-ups included."""
     identity = MegaContext(path, base=base, lens=lens).identity
-    gister = MeanGistNet(base.embed_tokens)
+    gister = MeanTextGister(base.embed_tokens, base.dim)
     n_sources = -(-n_pages // PAGES_PER_SOURCE)
     rng = random.Random(f"{args.seed}-{n_pages}")
     n_questions = args.questions + WARM_UPS

@@ -18,7 +18,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,14 +31,14 @@ from bench import record
 from mm_megacontext.bases.native import NativeModel
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_config import NativeConfig
-from mm_megacontext.bases.native_files import save_model
-from mm_megacontext.eval.lookup import LookupConfig, Tally, lookup_questions
+from mm_megacontext.bases.native_files import TINY_DIR, load_tokenizer, save_model
+from mm_megacontext.eval.lookup import LookupConfig, Tally
 from mm_megacontext.eval.metrics import wilson_interval
-from mm_megacontext.eval.systems import Asked, full
-from mm_megacontext.reading.base import Reading
+from mm_megacontext.eval.systems import Asked, System, answers, full
+from mm_megacontext.eval.task import Prediction
+from mm_megacontext.models import Model
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.lens_net import LensConfig, LensNet
-from mm_megacontext.reading.runtime import Runtime
 from mm_megacontext.reading.working_context import Entry, WorkingContext
 from mm_megacontext.training.data.contexts import ContextConfig
 from mm_megacontext.training.train_base import Stage, TrainBaseConfig, train_base
@@ -84,25 +84,25 @@ class Way:
 
     name: str
     pages: int
-    read: Callable[[Asked], Reading]
+    read: System
 
 
 def mixed(asked: Asked) -> list[Entry]:
     """Sharp at the evidence, then at whatever fits, the rest as gists."""
-    context = WorkingContext.start(asked.tree, asked.capacity)
+    context, evidence = WorkingContext.start(asked.tree, asked.capacity), asked.evidence()
     while True:
         fitting = [entry for entry in context if entry.is_expandable and entry.expansion_cost <= context.slack]
         if not fitting:
             return list(context.entries)
-        wanted = [e for e in fitting if any(e.node.covers(id) for id in asked.evidence)]
+        wanted = [e for e in fitting if any(e.node.covers(id) for id in evidence)]
         context = context.expand([(wanted or [asked.rng.choice(fitting)])[0].id])
 
 
-def with_gists(asked: Asked) -> Reading:
+def with_gists(asked: Asked) -> Prediction:
     return asked.read(mixed(asked))
 
 
-def without_gists(asked: Asked) -> Reading:
+def without_gists(asked: Asked) -> Prediction:
     return asked.read([entry for entry in mixed(asked) if entry.leaves is not None])
 
 
@@ -198,6 +198,7 @@ def train(run: Run) -> None:
     model = NativeModel(config)
     torch.nn.init.constant_(model.sigma_gain, run.variant.gain)
     save_model(model, run.out / "init")
+    load_tokenizer(TINY_DIR).save(run.out / "init" / "tokenizer.json")
     train_base(
         TrainBaseConfig(
             out=run.out,
@@ -207,7 +208,8 @@ def train(run: Run) -> None:
             optimizer="muon",
             model=config,
             curriculum=CURRICULUM,
-            evaluate_every=run.steps,
+            evaluate_every=None,
+            save_every=run.steps,
             threads=run.threads,
         )
     )
@@ -215,15 +217,14 @@ def train(run: Run) -> None:
 
 def measure(run: Run) -> list[dict[str, Any]]:
     """One row per way of reading."""
-    base = NativeBase.from_pretrained(run.out)
-    runtime = Runtime(base, Lens(LensNet(LensConfig(base=base.id, gist_dim=base.dim))))  # never asked
-    rows = []
+    reader = NativeBase.from_pretrained(run.out)
+    lens = Lens(LensNet(LensConfig(base=reader.id, gist_dim=reader.dim)))  # never asked
+    model, rows = Model.of(reader, lens), []
     for way in WAYS:
-        config = LookupConfig(split="dev", n=run.questions, budget=BUDGET, n_facts=N_FACTS, seed=run.seed)
+        config = LookupConfig(split="dev", n=run.questions, n_facts=N_FACTS, seed=run.seed)
         tallies = {"cell": Tally(), "other": Tally()}
-        for question, asked in lookup_questions(config, runtime, base, way.pages):
-            reading = way.read(asked)
-            tallies["cell" if question.kind == "cell" else "other"].add(question, reading.text, found=reading.found)
+        for sample, outcome in answers(config.samples(way.pages), {way.name: way.read}, model, BUDGET, run.seed):
+            tallies["cell" if sample.answer_type == "cell" else "other"].add(sample, outcome[way.name])
         rows.append(row_of(way, *tallies.values()))
     return rows
 

@@ -9,31 +9,101 @@ from __future__ import annotations
 import importlib.metadata
 import random
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.eval.metrics import exact_match, wilson_interval
-from mm_megacontext.eval.systems import SYSTEMS, Asked
+from mm_megacontext.eval.systems import SYSTEMS, answers
+from mm_megacontext.eval.task import EvidenceBox, Prediction, Sample, Split, TaskOptions
+from mm_megacontext.models import Model
 from mm_megacontext.reading.lens import LENS_DIR, Lens
-from mm_megacontext.reading.runtime import Runtime
 from mm_megacontext.store.catalogue import SourceInfo
-from mm_megacontext.store.store import Identity, Store
-from mm_megacontext.training.data.corpus import Evidence, LookupDocument, make_document
-from mm_megacontext.training.data.facts import Question
+from mm_megacontext.store.store import Store
+from mm_megacontext.training.data.corpus import WrittenDocument, as_document, write_document
 from mm_megacontext.training.data.pages import PAGE_HEIGHT, PAGE_WIDTH, PageConfig
-from mm_megacontext.tree.collection import CollectionTree
-from mm_megacontext.tree.nodes import NodeId
-from mm_megacontext.tree.text_gists import MeanGistNet
+from mm_megacontext.tree.build import TreeBuilder
 
 ABSENT_SHARE = 0.2
 """Questions without an answer, on top of ``n`` with one: this share of all."""
 LONGEST_FULL = 1
 """Pages up to which the whole document is read at once."""
+LOOKUP_SYSTEMS = ("focus", "full", "uniform", "random", "bm25", "truncation", "oracle")
+"""What is measured unless systems are named, in the order of the report."""
 VERSIONS = ("mm-megacontext", "torch", "pylance", "numpy")
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedPages:
+    """A generated document, its text layer as it was written."""
+
+    written: WrittenDocument
+
+    @property
+    def name(self) -> str:
+        return self.written.name
+
+    def take_up(self, directory: Path, model: Model) -> None:
+        """See ``task.Documents``."""
+        builder = TreeBuilder("pt", model.reader.tokenizer, model.text_gister)
+        n_pages = len(self.written.pages)
+        info = SourceInfo(
+            uri="generated",
+            kind="pdf",
+            unit="pt",
+            n_pages=n_pages,
+            content_hash="generated",
+            page_sizes=[(PAGE_WIDTH, PAGE_HEIGHT)] * n_pages,
+        )
+        store = Store.create(directory, model.identity)
+        store.add_source(info, builder.build(as_document(self.written.pages, self.written.name)))
+        store.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookupTask:
+    """Keys looked up in forms, tables and sentences; the values are words that training never held.
+
+    Attributes:
+        pages: Length of each document; there are as many as it takes.
+        n_facts: On a page.
+    """
+
+    pages: int = 1
+    n_facts: int = 16
+
+    def samples(self, options: TaskOptions) -> Iterator[Sample]:
+        """A quarter as many without an answer as with one."""
+        per_document = min(self.n_facts * self.pages // 2, 125)
+        left, number = options.n, 0
+        while left > 0:
+            name = f"{options.seed}-{options.split}-{self.pages}-{number}"
+            written = write_document(f"eval-{name}", options.split, self.pages, PageConfig(n_facts=self.n_facts))
+            n = min(per_document, left, len(written.facts))
+            yield from _samples(written, random.Random(name), n)
+            left -= n
+            number += 1
+
+
+def _samples(written: WrittenDocument, rng: random.Random, n: int) -> Iterator[Sample]:
+    n_absent = round(n * ABSENT_SHARE / (1 - ABSENT_SHARE))
+    asked = written.draw(rng, n, 0.0) + written.draw(rng, n_absent, 1.0)
+    rng.shuffle(asked)
+    documents = GeneratedPages(written)
+    for number, (question, fact) in enumerate(asked):
+        stated = [] if fact is None else written.stated(fact)
+        yield Sample(
+            id=f"{written.name}-{number}",
+            documents=documents,
+            question=question.text,
+            references=() if question.fact is None else (" ".join(question.fact.value),),
+            evidence=tuple(
+                EvidenceBox(word.page, word.box, states="answer" if word.is_value else "support") for word in stated
+            ),
+            answer_type=question.kind,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +115,14 @@ class LookupConfig:
         pages: Document lengths.
         budget: Embeddings before the answer, question included.
         n_facts: On a page.
-        systems: Names from ``eval.systems.SYSTEMS``, or None for all.
+        systems: Names from ``eval.systems.SYSTEMS``, or None for ``LOOKUP_SYSTEMS``.
         base, lens: Directories of other weights than those in the package.
+
+    Raises:
+        UnknownName: No system has one of those names.
     """
 
-    split: Literal["dev", "test"] = "dev"
+    split: Split = "dev"
     n: int = 500
     pages: Sequence[int] = (1, 20, 200)
     budget: int = 512
@@ -60,13 +133,23 @@ class LookupConfig:
     lens: Path = LENS_DIR
 
     def __post_init__(self) -> None:
-        unknown = sorted(set(self.systems or ()) - set(SYSTEMS))
-        if unknown:
-            raise ValueError(f"unknown system {unknown[0]!r}; there are {', '.join(SYSTEMS)}")
+        for name in self.systems or ():
+            if name not in SYSTEMS:
+                raise SYSTEMS.unknown(name)
 
     def systems_for(self, pages: int) -> list[str]:
-        chosen = list(self.systems or SYSTEMS)
+        chosen = list(self.systems or LOOKUP_SYSTEMS)
         return [s for s in chosen if s != "full" or pages <= LONGEST_FULL]
+
+    def model(self) -> Model:
+        """The weights that are measured."""
+        reader = NativeBase.from_pretrained() if self.base is None else NativeBase.from_pretrained(self.base)
+        return Model.of(reader, Lens.from_pretrained(reader.id, self.lens))
+
+    def samples(self, pages: int) -> Iterator[Sample]:
+        """Of documents of so many pages."""
+        task = LookupTask(pages=pages, n_facts=self.n_facts)
+        return task.samples(TaskOptions(split=self.split, n=self.n, seed=self.seed))
 
 
 @dataclass(slots=True)
@@ -80,17 +163,16 @@ class Tally:
     refused_absent: int = 0
     n_absent: int = 0
     refused: int = 0
-    wrong: list[str] = field(default_factory=list)
 
-    def add(self, question: Question, text: str, *, found: bool) -> bool:
+    def add(self, sample: Sample, prediction: Prediction) -> bool:
         """Count one answer; says whether it was right."""
-        self.refused += not found
-        if question.fact is None:
+        is_right = exact_match(prediction, sample) == 1
+        self.refused += not prediction.found
+        if not sample.is_answerable:
             self.n_absent += 1
-            self.refused_absent += not found
-            return not found
-        is_right = found and exact_match(text, " ".join(question.fact.value))
-        is_cell = question.kind == "cell"
+            self.refused_absent += is_right
+            return is_right
+        is_cell = sample.answer_type == "cell"
         self.n += 1
         self.right += is_right
         self.n_cells += is_cell
@@ -119,104 +201,33 @@ def run_lookup(config: LookupConfig, on_progress: Callable[[str], None] | None =
     Returns:
         The documented JSON of ``mmctx eval``; each row also has the questions that focus and BM25 answered differently.
     """
-    base = NativeBase.from_pretrained() if config.base is None else NativeBase.from_pretrained(config.base)
-    runtime = Runtime(base, Lens.from_pretrained(base.id, config.lens))
+    model = config.model()
     rows: list[dict[str, Any]] = []
     for pages in config.pages:
-        tallies = {name: Tally() for name in config.systems_for(pages)}
+        systems = {name: SYSTEMS.get(name) for name in config.systems_for(pages)}
+        tallies = {name: Tally() for name in systems}
         differences: list[dict[str, str]] = []
-        for question, asked in lookup_questions(config, runtime, base, pages):
-            outcome = {name: SYSTEMS[name](asked) for name in tallies}
-            right = {
-                name: tallies[name].add(question, reading.text, found=reading.found)
-                for name, reading in outcome.items()
-            }
+        for sample, outcome in answers(config.samples(pages), systems, model, config.budget, config.seed):
+            right = {name: tallies[name].add(sample, prediction) for name, prediction in outcome.items()}
             if {"bm25", "focus"} <= right.keys() and right["bm25"] != right["focus"]:
-                differences.append(_difference(question, outcome["focus"].text, outcome["bm25"].text))
+                differences.append(_difference(sample, outcome["focus"].text, outcome["bm25"].text))
             if on_progress is not None:
                 on_progress(f"{pages} pages: {sum(right.values())} of {len(right)} systems right")
         for name, tally in tallies.items():
             row = {"system": name, "pages": pages, "budget": None if name == "full" else config.budget, **tally.row()}
             rows.append({**row, "differences": differences} if name == "bm25" else row)
-    return {"rows": rows, "seed": config.seed, "split": config.split, "model": base.id, "versions": _versions()}
+    return {"rows": rows, "seed": config.seed, "split": config.split, "model": model.reader.id, "versions": _versions()}
 
 
-def _difference(question: Question, focus: str, bm25: str) -> dict[str, str]:
-    truth = "" if question.fact is None else " ".join(question.fact.value)
-    return {"question": question.text, "kind": question.kind, "answer": truth, "focus": focus, "bm25": bm25}
-
-
-def lookup_questions(
-    config: LookupConfig, runtime: Runtime, base: NativeBase, pages: int
-) -> Iterator[tuple[Question, Asked]]:
-    """Questions to as many documents as it takes, each in a memory of its own."""
-    per_document = min(config.n_facts * pages // 2, 125)
-    left, number = config.n, 0
-    while left > 0:
-        rng = random.Random(f"{config.seed}-{config.split}-{pages}-{number}")
-        document = _document(config, base, pages, number)
-        with tempfile.TemporaryDirectory(prefix="mmctx-eval-") as directory:
-            store = _store(Path(directory) / "memory", base, document)
-            tree = CollectionTree(store, store.sources())
-            n = min(per_document, left, len(document.facts))
-            for question, evidence in _questions(document, rng, n):
-                yield question, _asked(config, runtime, store, tree, document, question, evidence, rng)
-            store.close()
-        left -= n
-        number += 1
-
-
-def _document(config: LookupConfig, base: NativeBase, pages: int, number: int) -> LookupDocument:
-    seed = f"eval-{config.seed}-{config.split}-{pages}-{number}"
-    gister = MeanGistNet(base.embed_tokens)
-    return make_document(base.tokenizer, seed, config.split, pages, PageConfig(n_facts=config.n_facts), gister=gister)
-
-
-def _questions(document: LookupDocument, rng: random.Random, n: int) -> list[tuple[Question, Evidence | None]]:
-    n_absent = round(n * ABSENT_SHARE / (1 - ABSENT_SHARE))
-    asked = document.questions(rng, n, 0.0) + document.questions(rng, n_absent, 1.0)
-    rng.shuffle(asked)
-    return asked
-
-
-def _store(path: Path, base: NativeBase, document: LookupDocument) -> Store:
-    identity = Identity(base=base.id, gistnet="mean", encoder=base.encoder.name, dim=base.dim, slots=1)
-    n_pages = document.rows[-1].last_page
-    info = SourceInfo(
-        uri="generated",
-        kind="pdf",
-        unit="pt",
-        n_pages=n_pages,
-        content_hash="generated",
-        page_sizes=[(PAGE_WIDTH, PAGE_HEIGHT)] * n_pages,
-    )
-    store = Store.create(path, identity)
-    store.add_source(info, [document.rows])
-    store.close()
-    return Store.open(path, identity)
-
-
-def _asked(
-    config: LookupConfig,
-    runtime: Runtime,
-    store: Store,
-    tree: CollectionTree,
-    document: LookupDocument,
-    question: Question,
-    evidence: Evidence | None,
-    rng: random.Random,
-) -> Asked:
-    number = store.sources()[0].number
-    return Asked(
-        runtime=runtime,
-        store=store,
-        tree=tree,
-        question=question.text,
-        blocks=[NodeId(number, row.index) for row in document.rows if row.lod == 1],
-        evidence=[] if evidence is None else [NodeId(number, i) for i in evidence.blocks],
-        capacity=config.budget - runtime.base.prompt_cost(question.text),
-        rng=rng,
-    )
+def _difference(sample: Sample, focus: str, bm25: str) -> dict[str, str]:
+    truth = " ".join(sample.references)
+    return {
+        "question": sample.question,
+        "kind": sample.answer_type,
+        "answer": truth,
+        "focus": focus,
+        "bm25": bm25,
+    }
 
 
 def _versions() -> dict[str, str]:

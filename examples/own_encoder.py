@@ -15,7 +15,7 @@ from PIL import Image
 
 from mm_megacontext.tree.nodes import NodeRow
 from mm_megacontext.vision.encoders import PatchEncoder, create_encoder
-from mm_megacontext.vision.gists.gistnet import Cells, GistModule, Text
+from mm_megacontext.vision.gists.gistnet import Cells, GistModule
 from mm_megacontext.vision.gists.net_gister import NetGister
 from mm_megacontext.vision.gists.registry import create_gister
 from mm_megacontext.vision.gists.tile_gister import TileGister, VisualGister
@@ -29,7 +29,7 @@ DIM = 192
 class Strongest(GistModule):
     """The longest vector speaks for its grid."""
 
-    def forward(self, cells: Cells, text: Text | None = None) -> torch.Tensor:
+    def forward(self, cells: Cells) -> torch.Tensor:
         vectors = cells.cleared().flatten(1, 3)  # (batch, cells, dim)
         longest = vectors.norm(dim=-1).argmax(dim=1)
         return vectors[torch.arange(len(vectors)), longest][:, None].expand(-1, self.slots, -1)

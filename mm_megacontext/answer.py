@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from html import escape
+from io import BytesIO
+from pathlib import PurePath
 from typing import Any
 
 from PIL import Image
 
 from mm_megacontext.document import Box, Unit
+from mm_megacontext.errors import IngestError
 from mm_megacontext.reading.trace import Trace
 
+_SHOWN = 3
+"""Pieces of evidence that the ``repr`` of an answer names."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Evidence:
     """Words, or a place in an image, that the answer was read from.
 
@@ -32,6 +40,16 @@ class Evidence:
     text: str
     lod: int
     score: float
+
+    def __repr__(self) -> str:
+        quoted = f"{self.text!r} in " if self.text else ""
+        return f"<Evidence: {quoted}{self.place}, score {self.score:.2f}>"
+
+    @property
+    def place(self) -> str:
+        """File, page and box, for people."""
+        box = " ".join(f"{edge:.1f}" for edge in self.bbox)
+        return f"{PurePath(self.source).name}, page {self.page}, [{box}] {self.unit}"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -82,7 +100,7 @@ class Usage:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Answer:
     """An answer; without evidence in the memory, ``found`` is false and ``text`` is "not found".
 
@@ -97,9 +115,39 @@ class Answer:
     found: bool
     evidence: tuple[Evidence, ...]
     usage: Usage
-    trace: Trace = field(repr=False)
+    trace: Trace
     model: str
-    draw: Callable[[Answer], Image.Image] = field(repr=False, compare=False)
+    draw: Callable[[Answer], Image.Image] = field(compare=False)
+
+    def __repr__(self) -> str:
+        places = "; ".join(evidence.place for evidence in self.evidence[:_SHOWN])
+        more = len(self.evidence) - _SHOWN
+        where = f" from {places}{f' and {more} more' if more > 0 else ''}" if places else ""
+        cost = f"read {self.usage.cost} of {self.usage.budget} allowed, for {self.usage.leaves} leaves"
+        return f"<Answer {self.text!r}{where}; {cost}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """``show`` for notebooks; None where the source cannot be rendered any more."""
+        try:
+            picture = self.show()
+        except IngestError:
+            return None
+        file = BytesIO()
+        picture.save(file, "PNG")
+        return file.getvalue()
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the answer, its evidence, and what ``show`` draws."""
+        items = "".join(
+            f"<li>{escape(f'{one.place}: {one.text}' if one.text else one.place)}</li>" for one in self.evidence
+        )
+        png = self._repr_png_()
+        picture = (
+            "<p>The source cannot be shown any more.</p>"
+            if png is None
+            else f'<img alt="where it stands" src="data:image/png;base64,{b64encode(png).decode()}">'
+        )
+        return f"<p><b>{escape(self.text)}</b></p><ul>{items}</ul>{picture}"
 
     def show(self) -> Image.Image:
         """The page of the strongest evidence, shaded by how sharply it was read; the first page if there is none.

@@ -7,10 +7,12 @@ import os
 import platform
 import shutil
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import mm_megacontext
@@ -47,6 +49,20 @@ EXTRAS = {
 }
 """Extras for users, and the distributions of each."""
 
+REGISTRIES = {
+    "models": "mm_megacontext.models:MODELS",
+    "readers": "mm_megacontext.models:READERS",
+    "lenses": "mm_megacontext.reading.lens:LENS_NETS",
+    "text_gisters": "mm_megacontext.tree.text_gists:TEXT_GISTERS",
+    "visual_gisters": "mm_megacontext.vision.gists.registry:VISUAL_GISTERS",
+    "encoders": "mm_megacontext.vision.encoders:ENCODERS",
+    "layout_engines": "mm_megacontext.layout.engines.protocol:ENGINES",
+    "tasks": "mm_megacontext.eval.task:TASKS",
+    "systems": "mm_megacontext.eval.systems:SYSTEMS",
+    "metrics": "mm_megacontext.eval.metrics:METRICS",
+}
+"""What is chosen by name, and the registry of each."""
+
 WEIGHTS = ("model.safetensors", "config.json", "tokenizer.json", "lens/model.safetensors", "lens/config.json")
 """What ``mmctx-tiny`` and its lens consist of."""
 
@@ -65,6 +81,7 @@ class Examination:
         attention: The attention kernel that the bases use here.
         attention_backends: Device to the backend of ``attention.attend`` there, and what keeps xformers from it.
         models: Files of the model that are in the package.
+        names: What can be chosen by name, of each kind, and where it comes from; see ``REGISTRIES``.
         problems: Why nothing, or not everything, will work; empty if all is well.
     """
 
@@ -79,6 +96,7 @@ class Examination:
     attention_backends: dict[str, dict[str, str | None]]
     tesseract: str | None
     models: tuple[str, ...]
+    names: dict[str, dict[str, str]]
     cache: str
     problems: tuple[str, ...]
 
@@ -97,6 +115,7 @@ class Examination:
             "attention_backends": self.attention_backends,
             "tesseract": self.tesseract,
             "models": list(self.models),
+            "names": self.names,
             "cache": self.cache,
             "problems": list(self.problems),
         }
@@ -127,6 +146,7 @@ def examine() -> Examination:
         attention_backends=backends,
         tesseract=find_tesseract(),
         models=models,
+        names=find_names(),
         cache=str(cache),
         problems=tuple(problems),
     )
@@ -185,6 +205,15 @@ def find_models() -> tuple[str, ...]:
     """The files of ``WEIGHTS`` that came with the package."""
     folder = files("mm_megacontext.bases") / "weights"
     return tuple(name for name in WEIGHTS if folder.joinpath(name).is_file())
+
+
+def find_names() -> dict[str, dict[str, str]]:
+    """Name to origin of what every registry lists; none of a registry whose libraries do not import."""
+    found = {}
+    for kind, reference in REGISTRIES.items():
+        with suppress(ImportError):  # ``find_broken`` says so
+            found[kind] = {entry.name: entry.origin for entry in resolve_name(reference).listed()}
+    return found
 
 
 def find_tesseract() -> str | None:

@@ -122,3 +122,11 @@ class UnsupportedModel(MegaContextError, ValueError):
 
 class AttachmentError(MegaContextError, RuntimeError):
     """Something was attached to a model twice, or is used after it was removed."""
+
+
+class NoCheckpoint(MegaContextError, FileNotFoundError):
+    """A training run is to be resumed where none left a checkpoint that says where it stands."""
+
+
+class TrainingDiverged(MegaContextError, FloatingPointError):
+    """The loss of a training run is no number any more; the message says at which step."""

@@ -10,9 +10,8 @@ from typing import Any
 
 from mm_megacontext.answer import Answer as Answer
 from mm_megacontext.answer import Usage
-from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.document import Layout, Page
-from mm_megacontext.errors import BudgetTooSmall, IncompatibleGists, IngestError, StoreError
+from mm_megacontext.errors import BudgetTooSmall, IngestError, StoreError
 from mm_megacontext.evidence import collect_evidence
 from mm_megacontext.ingest import (
     Ingester,
@@ -23,6 +22,7 @@ from mm_megacontext.ingest import (
 )
 from mm_megacontext.layout.engines.protocol import layout_of
 from mm_megacontext.limits import IngestLimits
+from mm_megacontext.models import DEFAULT, Model, assemble
 from mm_megacontext.pictures.answer_picture import draw_answer
 from mm_megacontext.reading.base import Base
 from mm_megacontext.reading.lens import Lens
@@ -33,23 +33,28 @@ from mm_megacontext.store.inspection import inspect_store
 from mm_megacontext.store.store import Identity, Store
 from mm_megacontext.tile_pixels import StoredPixels
 from mm_megacontext.tree.collection import CollectionTree
-from mm_megacontext.tree.text_gists import MeanGistNet
-from mm_megacontext.vision.gists.tile_gister import MeanPool, TileGister, VisualGister
+from mm_megacontext.tree.text_gists import TextGister
+from mm_megacontext.vision.encoders import PatchEncoder
+from mm_megacontext.vision.gists.tile_gister import TileGister, VisualGister
 
 NOT_FOUND = "not found"
 OnProgress = Callable[[ProgressEvent], None]
 
 
 class MegaContext:
-    """A memory directory, opened with the base and the lens that read it.
+    """A memory directory, opened with the model that reads it.
 
     Args:
         directory: The memory; need not exist before the first file was ingested.
-        base: Reads and answers; ``mmctx-tiny`` by default.
-        lens: Scores entries; that of ``mmctx-tiny`` by default.
+        model: Reads and answers: the model itself, its name, or the directory that it was trained into.
+        base, lens, text_gister, gister, encoder: Parts to take in the place of the model's: see ``models.assemble``.
+            ``gister`` makes the gists of images.
         config: How questions are read.
-        gister: Makes the gists of images; their mean by default. See ``vision.gisters.create_gister``.
         limits: What is refused, and what reading may take.
+
+    Raises:
+        UnknownName: There is no such model; the message lists those that there are.
+        IncompatibleGists: Two parts do not fit; the message names both.
 
     Example:
         >>> with MegaContext.open("memory") as memory:             # doctest: +SKIP
@@ -61,28 +66,20 @@ class MegaContext:
     def __init__(
         self,
         directory: str | Path,
+        model: Model | str | Path = DEFAULT,
+        *,
         base: Base | None = None,
         lens: Lens | None = None,
-        config: ReadingConfig | None = None,
+        text_gister: TextGister | None = None,
         gister: VisualGister | None = None,
+        encoder: PatchEncoder | None = None,
+        config: ReadingConfig | None = None,
         limits: IngestLimits | None = None,
     ) -> None:
         self.directory = Path(directory)
-        self.base: Base = base or NativeBase.from_pretrained()
-        self._gister = MeanGistNet(self.base.embed_tokens)
-        self._tiles = TileGister(self.base.encoder, gister or MeanPool(self.base.gist_slots))
-        if self._tiles.gister.slots != self.base.gist_slots:
-            raise IncompatibleGists(
-                f"the visual gister makes {self._tiles.gister.slots} vectors per gist, the base reads "
-                f"{self.base.gist_slots}; make one with that many slots"
-            )
-        lens = lens or Lens.from_pretrained(self.base.id)
-        if lens.net.config.base != self.base.id:
-            raise IncompatibleGists(
-                f"the lens reads gists of {lens.net.config.base}, the base is {self.base.id}; "
-                "give a lens that was trained for it"
-            )
-        self._runtime = Runtime(self.base, lens, config)
+        self.model = assemble(model, base=base, lens=lens, text_gister=text_gister, gister=gister, encoder=encoder)
+        self._tiles = TileGister(self.model.encoder, self.model.visual_gister)
+        self._runtime = Runtime(self.model.reader, self.model.lens, config)
         self._store: Store | None = None
         self._is_writing = False
         self._tree: tuple[list[int], CollectionTree] | None = None
@@ -93,26 +90,45 @@ class MegaContext:
     def open(
         cls,
         directory: str | Path,
+        model: Model | str | Path = DEFAULT,
         *,
         create: bool = True,
         base: Base | None = None,
         lens: Lens | None = None,
-        config: ReadingConfig | None = None,
+        text_gister: TextGister | None = None,
         gister: VisualGister | None = None,
+        encoder: PatchEncoder | None = None,
+        config: ReadingConfig | None = None,
         limits: IngestLimits | None = None,
     ) -> MegaContext:
-        """Open a memory, or with ``create`` name one that the first ingest will make.
+        """Open a memory, or with ``create`` name one that the first ingest will make. Arguments are the class's.
 
         Raises:
             StoreError: There is no memory and ``create`` is false, or it cannot be read.
-            IncompatibleGists: It was made by another base or gistnet.
+            UnknownName: There is no such model.
+            IncompatibleGists: The memory was made by another model, or two parts of this one do not fit.
         """
-        memory = cls(directory, base, lens, config, gister, limits)
+        memory = cls(
+            directory,
+            model,
+            base=base,
+            lens=lens,
+            text_gister=text_gister,
+            gister=gister,
+            encoder=encoder,
+            config=config,
+            limits=limits,
+        )
         if Store.exists(directory):
             memory._store = Store.open(directory, memory.identity)
         elif not create or Store.foreign(directory):
             raise StoreError(f"{directory} is not a memory; make one with `mmctx ingest PATH --memory {directory}`")
         return memory
+
+    def __repr__(self) -> str:
+        n = len(self.sources)
+        held = "not made yet, or closed" if self._store is None else f"{n} source{'' if n == 1 else 's'}"
+        return f"<MegaContext {str(self.directory)!r}: {held}, read by {self.base.id}>"
 
     def __enter__(self) -> MegaContext:
         return self
@@ -131,14 +147,12 @@ class MegaContext:
     @property
     def identity(self) -> Identity:
         """Whose gists this memory holds or will hold."""
-        text, images = self._gister.id, self._tiles.gister.id
-        return Identity(
-            base=self.base.id,
-            gistnet=text if text == images else f"{text}, of images {images}",
-            encoder=self.base.encoder.name,
-            dim=self.base.dim,
-            slots=self.base.gist_slots,
-        )
+        return self.model.identity
+
+    @property
+    def base(self) -> Base:
+        """What reads and answers."""
+        return self.model.reader
 
     @property
     def sources(self) -> list[SourceRecord]:
@@ -174,7 +188,7 @@ class MegaContext:
         files = find_files(Path(path))
         report = IngestReport()
         ingester = Ingester(
-            self.base.tokenizer, self._gister, self._tiles, self._writable, self._limits, running_titles
+            self.base.tokenizer, self.model.text_gister, self._tiles, self._writable, self._limits, running_titles
         )
         for number, path in enumerate(files, 1):
             try:

@@ -4,12 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mm_megacontext.errors import MissingExtra
 from mm_megacontext.layout.engines.protocol import PdfEngine, load_engine
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
 WritePdf = Callable[..., Path]
+
+# The machine may be busy: how long an example takes says nothing about what it shows.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 
 @pytest.fixture

@@ -123,6 +123,9 @@ class SourceFigures:
     def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow | None:
         raise AssertionError("an image has its thumbnail at the top of its tree")
 
+    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
+        return MeanPool().of_gists(gists, n_leaves)
+
 
 class NoWords:
     """An image has none."""
@@ -137,7 +140,7 @@ class NoWords:
         raise AssertionError(blocks)
 
     def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
-        return MeanPool().of_gists(gists, n_leaves)
+        raise AssertionError("an image is one figure")
 
 
 def ingest_source(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from io import BytesIO
 
 import pytest
 from PIL import Image
 
 from mm_megacontext.answer import Answer, Evidence, Usage
+from mm_megacontext.errors import IngestError
 from mm_megacontext.reading.trace import Trace
 
 EVIDENCE = Evidence("/a/lease.pdf", 3, (72.004, 90.0, 144.5678, 101.25), "pt", "$1,200.00", 0, 0.912345)
@@ -72,3 +75,42 @@ def test_compression_is_leaves_per_embedding() -> None:
 
 def test_show_draws_this_answer() -> None:
     assert answer().show().size == (9, 1)
+
+
+def test_people_read_what_was_answered_and_where_it_stands() -> None:
+    place = "lease.pdf, page 3, [72.0 90.0 144.6 101.2] pt"
+    assert repr(EVIDENCE) == f"<Evidence: '$1,200.00' in {place}, score 0.91>"
+    assert repr(replace(EVIDENCE, text="")) == f"<Evidence: {place}, score 0.91>"
+    cost = "read 400 of 512 allowed, for 30000 leaves"
+    assert repr(answer()) == f"<Answer '$1,200.00' from {place}; {cost}>"
+    assert repr(answer(found=False)) == f"<Answer 'not found'; {cost}>"
+    many = replace(answer(), evidence=(EVIDENCE,) * 5)
+    assert repr(many).count("lease.pdf") == 3
+    assert " and 2 more; read" in repr(many)
+
+
+def test_notebooks_show_the_picture() -> None:
+    png = answer()._repr_png_()
+    assert png is not None
+    with Image.open(BytesIO(png)) as shown:
+        assert shown.size == (len("$1,200.00"), 1)
+    assert "data:image/png;base64,iVBOR" in answer()._repr_html_()
+
+
+def test_notebooks_are_given_no_markup_of_a_document() -> None:
+    nasty = replace(EVIDENCE, text="<img src=x onerror=alert(1)>", source="/a/<b>.pdf")
+    shown = replace(answer(), text="<script>alert(1)</script>", evidence=(nasty,))._repr_html_()
+    assert "&lt;script&gt;" in shown
+    assert "&lt;b&gt;.pdf, page 3" in shown
+    for markup in ("<script", "<img src=x", "<b>.pdf"):
+        assert markup not in shown
+
+
+def test_a_notebook_says_so_where_the_source_is_gone() -> None:
+    def gone(_: Answer) -> Image.Image:
+        raise IngestError("no such file", source="lease.pdf", code="not_found")
+
+    lost = replace(answer(), draw=gone)
+    assert lost._repr_png_() is None
+    assert "cannot be shown any more" in lost._repr_html_()
+    assert "<li>lease.pdf, page 3" in lost._repr_html_()

@@ -78,20 +78,20 @@ def close(found: Tensor, expected: Tensor, tolerance: float) -> None:
 
 @pytest.mark.parametrize("backend", ["eager", "sdpa"])
 class TestEveryBackend:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(at=lengths(), heads=HEADS, seed=st.integers(0, 1000))
     def test_is_the_naive_loop(self, backend: Backend, at: Lengths, heads: tuple[int, int], seed: int) -> None:
         q, k, v = tensors(at, heads, seed=seed)
         close(attend(q, k, v, at, backend=backend), naive(q, k, v, at), FLOAT64)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(at=lengths(), heads=HEADS)
     def test_adds_biases(self, backend: Backend, at: Lengths, heads: tuple[int, int]) -> None:
         q, k, v = tensors(at, heads)
         bias = biases(at, heads[0])
         close(attend(q, k, v, at, bias=bias, backend=backend), naive(q, k, v, at, bias), FLOAT64)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(at=lengths(most=4, longest=200), heads=HEADS, seed=st.integers(0, 1000))
     def test_packed_is_one_by_one(self, backend: Backend, at: Lengths, heads: tuple[int, int], seed: int) -> None:
         q, k, v = tensors(at, heads, dtype=torch.float32, seed=seed)
@@ -99,7 +99,7 @@ class TestEveryBackend:
         alone = [attend(*part, Lengths((len(part[0]),), (len(part[1]),)), backend=backend) for part in parts]
         close(attend(q, k, v, at, backend=backend), torch.cat(alone), FLOAT32)
 
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     @given(st.lists(st.integers(1, 30), min_size=1, max_size=4), st.data())
     def test_behind_a_cache_is_the_last_rows(self, backend: Backend, totals: list[int], data: st.DataObject) -> None:
         whole = Lengths.full(totals)
@@ -157,7 +157,7 @@ class TestEveryBackend:
         close(attend(qs, ks, vs, at, backend=backend), attend(q, k, v, at, backend=backend), FLOAT64)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(at=lengths(most=4, longest=60), heads=HEADS)
 def test_float32_backends_agree(at: Lengths, heads: tuple[int, int]) -> None:
     q, k, v = tensors(at, heads, dtype=torch.float32)
@@ -278,7 +278,7 @@ def xformers() -> Any:
 
 
 class TestXFormers:
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(at=lengths())
     def test_mask_is_ours(self, at: Lengths) -> None:
         pytest.importorskip("xformers.ops")

@@ -18,6 +18,7 @@ PAGES = (
     "docs/design.md",
     "docs/errors.md",
     "docs/formats.md",
+    "docs/models.md",
     "docs/vision-encoders.md",
 )
 

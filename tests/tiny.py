@@ -101,6 +101,7 @@ def as_tree(rows: Sequence[NodeRow], source: int = 1) -> InMemoryTree:
             text=row.text,
             pixels=row.pixels,
             links=tuple(map(own, row.links)),
+            child_slots=row.child_slots,
         )
         for row in rows
     ]

@@ -11,7 +11,7 @@ from mm_megacontext.document import Box, Page, Region, SourceKind
 from mm_megacontext.errors import IngestError
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.tree.nodes import NodeRow
-from mm_megacontext.vision.gists.tile_gister import TileGister
+from mm_megacontext.vision.gists.tile_gister import Gist, TileGister
 from mm_megacontext.vision.quadtree.build import build_image_nodes, build_thumbnail_row
 from mm_megacontext.vision.sources.frame import IMAGE_FRAME, PDF_FRAME, Frame
 from mm_megacontext.vision.sources.isolated import IsolatedImage
@@ -141,3 +141,11 @@ class PageFigures:
         if max(source.size) > MAX_THUMBNAIL_PX:
             return None
         return build_thumbnail_row(source, self._tiles, page=page.number, frame=self._images.frame, t=t, index=index)
+
+    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
+        """The gist of figures that stand together: of four and four of them, as in a quad-tree, until one is left."""
+        while len(gists) > 1:
+            fours = [slice(i, i + 4) for i in range(0, len(gists), 4)]
+            gists = [self._tiles.gister.of_gists(gists[four], n_leaves[four]) for four in fours]
+            n_leaves = [sum(n_leaves[four]) for four in fours]
+        return gists[0]

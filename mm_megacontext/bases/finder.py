@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import Tensor
 from mm_megacontext.bases.looks import Looks, leaves_of
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import TINY_DIR
+from mm_megacontext.digests import digest
 from mm_megacontext.reading.base import BaseTokenizer, Judge, Pointed, Reading
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.union_lens import UnionLensNet
@@ -30,7 +33,7 @@ FINDER_DIR = TINY_DIR / "finder"
 
 
 class Finder:
-    """Satisfies ``bases.base.Base``; a native base embeds words, a patch encoder and a UnionNet see tiles.
+    """Satisfies ``reading.base.Base``; a native base embeds words, a patch encoder and a UnionNet see tiles.
 
     What it was trained on is all that it finds: see ``training.scenes``.
 
@@ -65,16 +68,27 @@ class Finder:
 
     def lens(self) -> Lens:
         """The lens that leads to what it reads."""
-        return Lens(self._lens)
+        return Lens(self._lens, base=self.id)
 
     def gister(self) -> UnionGister:
         """Makes the gists of a memory that it can read."""
         return UnionGister(self._net)
 
-    @property
+    @cached_property
     def id(self) -> str:
-        """That of the base whose words it knows."""
-        return self._words.id
+        """A digest of all that takes part: words, encoder, gists and lens, as they were when it was asked for."""
+        settings = {
+            "words": self._words.id,
+            "encoder": self.encoder.name,
+            "gistnet": asdict(self._net.config),
+            "lens": asdict(self._lens.config),
+        }
+        return f"finder-{digest([self._net, self._lens], settings)}"
+
+    @cached_property
+    def gister_id(self) -> str:
+        """It reads the gists of its own UnionNet alone."""
+        return self.gister().id
 
     @property
     def dim(self) -> int:

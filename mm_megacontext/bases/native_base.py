@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +16,8 @@ from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokeniz
 from mm_megacontext.bases.packing import Packed, pack
 from mm_megacontext.bases.tokenizer import ANSWER, QUESTION, WordTokenizer
 from mm_megacontext.bases.wording import spellings
+from mm_megacontext.digests import digest
+from mm_megacontext.errors import IncompatibleGists
 from mm_megacontext.reading.base import Pointed, Reading
 from mm_megacontext.reading.question_words import missing_words
 from mm_megacontext.reading.working_context import Entry
@@ -30,7 +31,7 @@ LEAST_SURE = 0.4
 
 
 class NativeBase:
-    """A native model with its tokenizer; satisfies ``bases.base.Base``.
+    """A native model with its tokenizer; satisfies ``reading.base.Base``.
 
     Args:
         model: Trained weights.
@@ -40,7 +41,7 @@ class NativeBase:
         decoding: How answers are generated.
 
     Raises:
-        ValueError: The encoder gives vectors of another length.
+        IncompatibleGists: The encoder gives vectors of another length.
     """
 
     modalities: tuple[Modality, ...] = ("text",)
@@ -55,7 +56,10 @@ class NativeBase:
         decoding: Decoding | None = None,
     ) -> None:
         if encoder.dim != model.config.dim:
-            raise ValueError(f"{encoder.name} gives vectors of {encoder.dim}, the model reads {model.config.dim}")
+            raise IncompatibleGists(
+                f"the encoder {encoder.name} makes vectors of {encoder.dim}, the base {model.config.name} reads "
+                f"vectors of {model.config.dim}: choose an encoder that makes these"
+            )
         self.model = model.to(device).eval()
         self.tokenizer = tokenizer
         self.encoder = encoder
@@ -95,9 +99,9 @@ class NativeBase:
 
     @cached_property
     def id(self) -> str:
-        """Name and a digest of the token embeddings, on which all gists depend."""
-        weights = self.model.tokens.weight.detach().float().cpu().numpy()
-        return f"{self.model.config.name}-{hashlib.sha256(weights.tobytes()).hexdigest()[:12]}"
+        """Name and a digest of all weights, the configuration and the tokenizer, as they were when first asked for."""
+        settings = {"config": self.model.config.to_json(), "tokenizer": self.tokenizer.fingerprint}
+        return f"{self.model.config.name}-{digest([self.model], settings)}"
 
     @property
     def dim(self) -> int:

@@ -6,6 +6,8 @@ table cell get the same tokens. Digits are taken two at a time. Nothing is ever 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -55,6 +57,14 @@ class WordTokenizer:
         )
         backend.train_from_iterator(texts, trainer)
         return cls(backend)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names all that decides which ids a text gets, however the library writes it down."""
+        told = json.loads(self._backend.to_str())
+        merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in told["model"]["merges"]]
+        decides = [told["model"]["vocab"], merges, told["pre_tokenizer"], told["normalizer"]]
+        return hashlib.blake2b(json.dumps(decides, sort_keys=True).encode(), digest_size=8).hexdigest()
 
     def save(self, path: Path) -> None:
         self._backend.save(str(path))

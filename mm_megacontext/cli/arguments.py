@@ -25,6 +25,14 @@ def positive_int(text: str) -> int:
     return value
 
 
+def whole_number(text: str) -> int:
+    """A whole number of at least 0."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be at least 0, is {value}")
+    return value
+
+
 def positive_float(text: str) -> float:
     """A number above 0."""
     value = float(text)

@@ -19,8 +19,8 @@ from mm_megacontext.cli.arguments import (
 )
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.cli.ingest import warn_of_pages
-from mm_megacontext.cli.memory_place import memory_for_file
-from mm_megacontext.cli.model_choice import add_models, chosen_models
+from mm_megacontext.cli.memory_place import memories_of_file, memory_for_file
+from mm_megacontext.cli.model_choice import add_models, chosen_model
 from mm_megacontext.errors import IngestError
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ def _ask_memory(args: argparse.Namespace) -> Answer:
     if args.memory is not None:
         raise UsageError(f"--memory goes with a file, and {args.target} is a directory")
     directory = existing_memory(args.target)
-    models = chosen_models(args)
+    model = chosen_model(args)
     from mm_megacontext.memory import MegaContext
 
-    with MegaContext.open(directory, create=False, **models._asdict(), limits=ingest_limits(args)) as memory:
+    with MegaContext.open(directory, model, create=False, limits=ingest_limits(args)) as memory:
         return memory.ask(args.question, budget=args.budget)
 
 
@@ -93,15 +93,14 @@ def _ask_file(args: argparse.Namespace) -> Answer:
     if not args.target.is_file():
         raise UsageError(f"{args.target}: no such file or memory")
     options = reading_options(args)
-    directory = memory_for_file(args.target) if args.memory is None else args.memory
-    if not directory.exists():  # nor, in all likelihood, that of other models
+    taken_up = memories_of_file(args.target) if args.memory is None else args.memory
+    if not taken_up.exists():
         _start_early(args.target, options)
-    models = chosen_models(args)
+    model = chosen_model(args)
     from mm_megacontext.memory import MegaContext
 
-    if args.memory is None:
-        directory = memory_for_file(args.target, models.name)
-    with MegaContext.open(directory, **models._asdict(), limits=ingest_limits(args)) as memory:
+    directory = memory_for_file(args.target, str(model.identity)) if args.memory is None else args.memory
+    with MegaContext.open(directory, model, limits=ingest_limits(args)) as memory:
         memory.prompt_cost(args.question, args.budget)  # a question that cannot be asked shall leave nothing behind
         uri = _take_up(memory, args.target, options)
         return memory.ask(args.question, budget=args.budget, source=uri)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.cli import failure, terminal
 from mm_megacontext.cli.arguments import add_json
+from mm_megacontext.registry import BUILT_IN
 
 if TYPE_CHECKING:
     from mm_megacontext.cli.arguments import Subparsers
@@ -46,6 +47,7 @@ def render(result: dict[str, Any]) -> str:
         *(f"  on {device:<10} {describe(found)}" for device, found in result["attention_backends"].items()),
         f"tesseract       {result['tesseract'] or 'not installed: scans get no text'}",
         f"model           {', '.join(result['models']) or 'missing'}",
+        *(f"{kind.replace('_', ' '):<15} {describe_names(names)}" for kind, names in result["names"].items()),
         f"cache           {result['cache']}",
         *(
             f"extra {name:<9} {'ok' if not missing else 'missing ' + ', '.join(missing)}"
@@ -54,6 +56,11 @@ def render(result: dict[str, Any]) -> str:
         *(f"problem: {problem}" for problem in result["problems"]),
     ]
     return "\n".join(lines)
+
+
+def describe_names(names: dict[str, str]) -> str:
+    """Names, each with where it comes from if that is not this package."""
+    return ", ".join(name if origin == BUILT_IN else f"{name} ({origin})" for name, origin in names.items())
 
 
 def describe(found: dict[str, str | None]) -> str:

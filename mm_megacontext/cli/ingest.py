@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mm_megacontext.cli import terminal
 from mm_megacontext.cli.arguments import add_json, add_reading, ingest_limits, reading_options
 from mm_megacontext.cli.failure import PARTIAL, UNUSABLE, UsageError
-from mm_megacontext.cli.model_choice import add_models, chosen_models
+from mm_megacontext.cli.model_choice import add_models, chosen_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,11 +50,11 @@ def run(args: argparse.Namespace) -> int:
         if not path.exists():
             raise UsageError(f"{path}: no such file or directory")
     options = reading_options(args)
-    models = chosen_models(args)
+    model = chosen_model(args)
     from mm_megacontext.memory import MegaContext
 
     started = time.monotonic()
-    with MegaContext.open(args.memory, **models._asdict(), limits=ingest_limits(args)) as memory:
+    with MegaContext.open(args.memory, model, limits=ingest_limits(args)) as memory:
         report = _ingest_all(memory, args.paths, options, args.running_titles)
     result = to_json(report, time.monotonic() - started)
 

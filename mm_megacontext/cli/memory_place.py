@@ -7,14 +7,22 @@ import os
 from pathlib import Path
 
 
-def memory_for_file(path: str | Path, models: str = "") -> Path:
-    """The memory in the user's cache directory that a single asked file is taken up into.
+def memories_of_file(path: str | Path) -> Path:
+    """The directory in the user's cache directory below which a file has one memory for each model that read it."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("mm-megacontext")) / "asked" / _name(os.fsencode(Path(path).resolve()))
+
+
+def memory_for_file(path: str | Path, identity: str) -> Path:
+    """The memory that a single asked file is taken up into.
 
     Args:
         path: The file.
-        models: Names those that read it, if they are not the default ones.
+        identity: Names the models that make the memory: another version of them makes another one.
     """
-    import platformdirs
+    return memories_of_file(path) / _name(identity.encode())
 
-    name = hashlib.sha256(os.fsencode(Path(path).resolve()) + models.encode()).hexdigest()[:24]
-    return Path(platformdirs.user_cache_dir("mm-megacontext")) / "memories" / name
+
+def _name(what: bytes) -> str:
+    return hashlib.sha256(what).hexdigest()[:24]

@@ -6,13 +6,16 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mm_megacontext.cli.arguments import positive_float, positive_int, share
+from mm_megacontext.cli.arguments import positive_float, positive_int, share, whole_number
 
 if TYPE_CHECKING:
     from mm_megacontext.cli.arguments import Subparsers
 
 
-SHARED = ("out", "minutes", "steps", "seed", "device", "threads", "resume")
+SHARED = (
+    *("out", "minutes", "steps", "seed", "device", "threads", "resume"),
+    *("accumulate", "evaluate_every", "save_every"),
+)
 """Options that all recipes have."""
 
 
@@ -56,9 +59,12 @@ def _add_shared(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=positive_float, metavar="M", help="length of the run")
     parser.add_argument("--steps", type=positive_int, metavar="N", help="length in steps instead of minutes")
     parser.add_argument("--resume", action="store_true", default=None, help="go on from the checkpoint in --out")
-    parser.add_argument("--seed", type=int, metavar="N")
+    parser.add_argument("--seed", type=whole_number, metavar="N")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 …")
     parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads")
+    parser.add_argument("--accumulate", type=positive_int, metavar="N", help="batches for one update (default 1)")
+    parser.add_argument("--evaluate-every", type=positive_int, metavar="N", help="steps between evaluations")
+    parser.add_argument("--save-every", type=positive_int, metavar="N", help="steps between checkpoints")
 
 
 def run_base(args: argparse.Namespace) -> int:

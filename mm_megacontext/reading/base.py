@@ -68,13 +68,32 @@ class Judging(Protocol):
         ...
 
 
+@runtime_checkable
+class ReadsOwnGists(Protocol):
+    """A base that was trained on the gists of one gister and can read no others."""
+
+    @property
+    def gister_id(self) -> str:
+        """Id of the gister of what it reads: of the visual one if it reads images."""
+        ...
+
+
+@runtime_checkable
+class TakesEncoders(Protocol):
+    """A base that can be given another encoder of image patches."""
+
+    def with_encoder(self, encoder: PatchEncoder) -> Base:
+        """The same weights with that encoder. Raises IncompatibleGists if its vectors have another length."""
+        ...
+
+
 class Base(Protocol):
     """A model that reads embeddings with positions.
 
     Attributes:
-        id: Names the weights; gists made by another id cannot be read.
+        id: Names all weights and settings; gists made for another id cannot be read.
         dim: Size of an embedding.
-        gist_slots: Vectors per gist.
+        gist_slots: Vectors per gist of what it reads.
         modalities: What it reads; gists of anything else are left out of what it sees.
         encoder: Makes embeddings of image patches.
     """

@@ -13,13 +13,26 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from mm_megacontext.digests import digest
 from mm_megacontext.errors import IncompatibleGists
-from mm_megacontext.reading.lens_net import LensConfig, LensInputs, LensNet, ScoringNet, describe_entries
-from mm_megacontext.reading.union_lens import UnionLensConfig, UnionLensNet
+from mm_megacontext.reading.lens_net import LensInputs, LensNet, ScoringNet, describe_entries
 from mm_megacontext.reading.working_context import Entry
+from mm_megacontext.registry import Registry
+from mm_megacontext.tree.nodes import Modality
 
 LENS_DIR = Path(__file__).parents[1] / "bases" / "weights" / "lens"
 """The lens of ``mmctx-tiny``, inside the package."""
+
+LENS_NETS = Registry[type[Any]](
+    "lens network",
+    group="mm_megacontext.lenses",
+    built_in={
+        "lens": "mm_megacontext.reading.lens_net:LensNet",
+        "union": "mm_megacontext.reading.union_lens:UnionLensNet",
+    },
+)
+"""``ScoringNet`` classes by the name that a saved lens has: torch modules made of one argument, their ``Config``, whose
+``kind`` is their name here."""
 
 
 class Lens:
@@ -27,10 +40,25 @@ class Lens:
 
     Args:
         net: The network; in evaluation mode from now on.
+        base: Id of the base that it leads; by default the one whose words it was trained with.
     """
 
-    def __init__(self, net: ScoringNet) -> None:
+    def __init__(self, net: ScoringNet, base: str | None = None) -> None:
         self.net = net.eval() if isinstance(net, nn.Module) else net
+        self.base: str = base or net.config.base
+
+    @property
+    def id(self) -> str:
+        """The kind of network, and a digest of its configuration and of all weights as they are now."""
+        modules = [self.net] if isinstance(self.net, nn.Module) else []
+        kind = getattr(self.net, "kind", type(self.net).__name__.lower())
+        return f"{kind}-{digest(modules, asdict(self.net.config))}"
+
+    @property
+    def modalities(self) -> tuple[Modality, ...] | None:
+        """What it can score, or None where its network does not say."""
+        modalities: tuple[Modality, ...] | None = getattr(self.net, "modalities", None)
+        return modalities
 
     @classmethod
     def from_pretrained(cls, base_id: str, directory: Path = LENS_DIR) -> Lens:
@@ -38,10 +66,11 @@ class Lens:
 
         Raises:
             IncompatibleGists: It was trained with another base.
+            UnknownName: Its network is of no known kind.
         """
         settings = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        make_net, make_config = _net_classes(settings.pop("net", LENS))
-        config = make_config(**settings)
+        make_net = LENS_NETS.get(settings.pop("net", LensNet.kind))
+        config = make_net.Config(**settings)
         if config.base != base_id:
             raise IncompatibleGists(
                 f"the lens in {directory} reads gists of {config.base}, the base is {base_id}; "
@@ -57,11 +86,13 @@ class Lens:
         Raises:
             TypeError: The network is none that ``from_pretrained`` could make.
         """
-        name = _net_name(self.net)
+        name = getattr(self.net, "kind", "")
+        if name not in LENS_NETS or LENS_NETS.get(name) is not type(self.net):
+            raise TypeError(f"{type(self.net).__name__} cannot be saved as a lens: it is not in LENS_NETS; register it")
         directory.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"net": name, **asdict(self.net.config)}, indent=2) + "\n"
         (directory / "config.json").write_text(text, encoding="utf-8")
-        assert isinstance(self.net, nn.Module), "only known networks have a name"
+        assert isinstance(self.net, nn.Module), "only modules are registered"
         save_file(dict(self.net.state_dict()), str(directory / "model.safetensors"))
 
     def score(self, entries: tuple[Entry, ...], question: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
@@ -73,7 +104,7 @@ class Lens:
         """
         if not len(question):
             return np.zeros(len(entries))
-        gists = np.stack([e.node.gist for e in entries]).astype(np.float32).mean(axis=1)
+        gists = np.stack([e.node.gist.astype(np.float32).mean(axis=0) for e in entries])
         inputs = LensInputs(
             gists=torch.from_numpy(gists)[None],
             features=torch.from_numpy(describe_entries(entries))[None],
@@ -91,22 +122,3 @@ class Lens:
         with torch.inference_mode():
             vector: npt.NDArray[np.float32] = self.net.query_vector(torch.from_numpy(question)).numpy()
         return vector
-
-
-LENS, UNION = "lens", "union"
-
-
-def _net_classes(name: str) -> tuple[type[Any], type[Any]]:
-    """The network and the config that go by ``name`` in a saved lens. Raises ValueError where there is none."""
-    if name == LENS:
-        return LensNet, LensConfig
-    if name == UNION:
-        return UnionLensNet, UnionLensConfig
-    raise ValueError(f"no lens network is called {name!r}; there are {LENS} and {UNION}")
-
-
-def _net_name(net: ScoringNet) -> str:
-    for name in (LENS, UNION):
-        if type(net) is _net_classes(name)[0]:
-            return name
-    raise TypeError(f"{type(net).__name__} cannot be saved as a lens; save its weights yourself")

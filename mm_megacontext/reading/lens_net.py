@@ -83,6 +83,9 @@ class LensNet(nn.Module):
     so the product of a word's embedding with it, times n, estimates whether the word is among them.
     """
 
+    kind = "lens"
+    Config = LensConfig
+
     def __init__(self, config: LensConfig) -> None:
         super().__init__()
         self.config = config
@@ -131,9 +134,14 @@ class LensNet(nn.Module):
 
         Its product with a gist is the lens's own match, up to the number of leaves.
         """
-        weight = F.softplus(self.word_weight(question))
-        vector: Tensor = (weight * self.match_word(question)).sum(0) @ self.match_gist.weight
-        return vector
+        valid = torch.ones(question.shape[:1], dtype=torch.bool, device=question.device)
+        return self.query_vectors(question[None], valid[None])[0]
+
+    def query_vectors(self, question: Tensor, valid: Tensor) -> Tensor:
+        """``query_vector`` of several questions: (batch, tokens, gist_dim), some valid, to (batch, gist_dim)."""
+        weight = F.softplus(self.word_weight(question)) * valid[..., None]
+        vectors: Tensor = (weight * self.match_word(question)).sum(1) @ self.match_gist.weight
+        return vectors
 
 
 def describe(

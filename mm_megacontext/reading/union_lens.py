@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mm_megacontext.reading.lens_net import LensInputs
+from mm_megacontext.tree.nodes import Modality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,10 @@ class UnionLensConfig:
 
 class UnionLensNet(nn.Module):
     """How much of the question's code is in a gist, against how full the gist is."""
+
+    kind = "union"
+    Config = UnionLensConfig
+    modalities: tuple[Modality, ...] = ("image",)
 
     def __init__(self, config: UnionLensConfig) -> None:
         super().__init__()
@@ -63,7 +68,12 @@ class UnionLensNet(nn.Module):
         return mean
 
     def match(self, gists: Tensor, asked: Tensor) -> Tensor:
-        """Logits (batch, nodes) of ``gists`` (batch, nodes, gist_dim) for what is asked (batch, gist_dim + 1)."""
+        """Logits (batch, nodes) of gists for what is asked.
+
+        Args:
+            gists: (batch, nodes, gist_dim); or (nodes, gist_dim), if all questions go to the same.
+            asked: (batch, gist_dim + 1), of ``ask``.
+        """
         product = (gists @ asked[:, :-1, None]).squeeze(-1)
         full: Tensor = self.fullness(gists.mean(-1, keepdim=True)).squeeze(-1)
         return product - asked[:, -1:] + full

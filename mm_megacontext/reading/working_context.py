@@ -74,9 +74,9 @@ class Entry:
 
     @property
     def expansion_cost(self) -> int:
-        """What expanding it adds to the cost. Exact without reading: all gists of a tree have the same slots."""
+        """What expanding it adds to the cost. Exact without reading: a node knows the slots of its children."""
         node = self.node
-        finer = node.n_leaves if node.lod == 1 else len(node.children) * self.n_slots
+        finer = node.n_leaves if node.lod == 1 else _slots_below(node)
         return finer - self.n_slots
 
 
@@ -213,13 +213,12 @@ class WorkingContext:
         if not parents:
             return []
         children = self.reader.nodes([child for parent in parents for child in parent.children])
-        n_slots = len(parents[0].gist)
-        for child in children:
-            if len(child.gist) != n_slots:
-                raise CorruptStore(
-                    f"the gist of node {_names([child.id])} has {len(child.gist)} slots, the one above it {n_slots}; "
-                    "ingest the source again"
-                )
+        expected, served = sum(map(_slots_below, parents)), sum(len(child.gist) for child in children)
+        if served != expected:
+            raise CorruptStore(
+                f"the gists below node {_names([parent.id for parent in parents])} have {served} slots together, "
+                f"{expected} were announced; ingest the source again"
+            )
         return children
 
     def _read_leaves(self, blocks: Sequence[Node]) -> list[Leaves]:
@@ -263,3 +262,8 @@ def family_below(
 
 def _names(ids: Sequence[NodeId]) -> str:
     return ", ".join(f"{source}:{index}" for source, index in ids)
+
+
+def _slots_below(node: Node) -> int:
+    """Slots of the gists of all children together."""
+    return len(node.children) * len(node.gist) if node.child_slots is None else node.child_slots

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from mm_megacontext.errors import NodeNotFound
+from mm_megacontext.store.identity import GistShape
 from mm_megacontext.store.rows import decode_leaves, decode_node, gists_of
 from mm_megacontext.tree.nodes import Leaves, Node, NodeId
 
@@ -85,13 +86,15 @@ class Run:
     Attributes:
         span: Which.
         records: Row by row, as ``store_rows`` packs them.
-        gists: (rows, slots, dim).
+        gists: (rows, slots, dim), with zeros where a gist has fewer slots.
+        shape: How many slots a gist has.
         leaves: As packed; None above LOD 1.
     """
 
     span: Span
     records: list[bytes]
     gists: npt.NDArray[np.float16]
+    shape: GistShape
     leaves: list[bytes | None]
 
     @property
@@ -101,7 +104,7 @@ class Run:
     def node(self, id: NodeId) -> Node:
         """One of its nodes; holds nothing of the run."""
         at = id.index - self.span.begin
-        return decode_node(id.source, self.records[at], self.gists[at].copy())
+        return decode_node(id.source, self.records[at], self.gists[at], self.shape)
 
     def leaves_of(self, id: NodeId) -> Leaves:
         """The leaves of one of its nodes. Raises NodeNotFound."""
@@ -111,14 +114,14 @@ class Run:
         return decode_leaves(packed)
 
 
-def split_runs(table: pa.Table, spans: Sequence[Span], dim: int, slots: int) -> dict[Span, Run]:
+def split_runs(table: pa.Table, spans: Sequence[Span], shape: GistShape) -> dict[Span, Run]:
     """Runs from a table of ``NODE_COLUMNS`` and ``LEAF_COLUMNS`` with the rows of ``spans`` one after the other."""
     records, leaves = (table.column(name).to_pylist() for name in ("record", "leaves"))
-    gists = gists_of(table, dim, slots)
+    gists = gists_of(table, shape)
     runs, at = {}, 0
     for span in spans:
         rows = slice(at, at := at + span.end - span.begin)
-        runs[span] = Run(span, records[rows], gists[rows].copy(), leaves[rows])
+        runs[span] = Run(span, records[rows], gists[rows].copy(), shape, leaves[rows])
     return runs
 
 
@@ -133,6 +136,6 @@ class RowCache:
     runs: Recent[Span, Run] = field(default_factory=lambda: Recent(CACHED_BYTES, lambda run: run.nbytes))
 
 
-def rows_per_run(slots: int, dim: int) -> int:
-    """Rows of a run where gists have ``slots`` vectors of ``dim``."""
-    return max(1, min(RUN_ROWS, RUN_BYTES // (2 * dim * slots)))
+def rows_per_run(shape: GistShape) -> int:
+    """Rows of a run."""
+    return max(1, min(RUN_ROWS, RUN_BYTES // (2 * shape.width)))

@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mm_megacontext.document import SourceKind, Unit
+from mm_megacontext.store.identity import GistShape
+from mm_megacontext.store.rows import padded
 from mm_megacontext.tree.nodes import Node, NodeId
 
 COUNTER_URI = ""
@@ -51,7 +53,8 @@ class SourceRecord:
         page_sizes: (pages, 2) float64, width and height in ``unit``.
         root: Post-order index of the root; ``n_nodes - 1``.
         t_length: Units of its timeline, which starts at 0.
-        gist: float16 (slots, dim), of the root; likewise ``mu`` and ``sigma``, float64 (3,).
+        gist: float16 (slots, dim), of the root, with zeros where it has fewer slots than others of the memory;
+            likewise ``mu`` and ``sigma``, float64 (3,).
         bytes: Size of its rows on disk when it was written.
         row_start: Id of its first row in the ``nodes`` table; the others follow.
     """
@@ -83,7 +86,7 @@ class SourceRecord:
         return NodeId(self.number, self.root)
 
 
-def sources_schema(dim: int, slots: int) -> pa.Schema:
+def sources_schema(shape: GistShape) -> pa.Schema:
     """Schema of the ``sources`` table."""
     triple = pa.list_(pa.float64(), 3)
     return pa.schema(
@@ -101,7 +104,7 @@ def sources_schema(dim: int, slots: int) -> pa.Schema:
             pa.field("n_nodes", pa.int32()),
             pa.field("n_leaves", pa.int64()),
             pa.field("t_length", pa.int64()),
-            pa.field("gist", pa.list_(pa.float16(), dim * slots)),
+            pa.field("gist", pa.list_(pa.float16(), shape.width)),
             pa.field("mu", triple),
             pa.field("sigma", triple),
             pa.field("bytes", pa.int64()),
@@ -115,7 +118,7 @@ def counter_row(last_number: int) -> dict[str, Any]:
     return {"uri": COUNTER_URI, "number": last_number}
 
 
-def source_row(info: SourceInfo, root: Node, *, n_bytes: int, row_start: int) -> dict[str, Any]:
+def source_row(info: SourceInfo, root: Node, shape: GistShape, *, n_bytes: int, row_start: int) -> dict[str, Any]:
     """The catalogue row of a source whose nodes are written; ``root`` is the last of them."""
     return {
         "uri": info.uri,
@@ -131,7 +134,7 @@ def source_row(info: SourceInfo, root: Node, *, n_bytes: int, row_start: int) ->
         "n_nodes": root.id.index + 1,
         "n_leaves": root.n_leaves,
         "t_length": root.t_span[1],
-        "gist": root.gist.reshape(-1),
+        "gist": padded(root.gist, shape).reshape(-1),
         "mu": root.mu,
         "sigma": root.sigma,
         "bytes": n_bytes,
@@ -145,13 +148,13 @@ def rows_table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def read_catalogue(table: pa.Table, dim: int, slots: int) -> tuple[int, list[SourceRecord]]:
+def read_catalogue(table: pa.Table, shape: GistShape) -> tuple[int, list[SourceRecord]]:
     """The last number given out, and the records of all sources in the order they were added."""
     is_counter = pc.equal(table.column("uri"), COUNTER_URI)
     last = pc.max(table.filter(is_counter).column("number")).as_py() or 0
     table = table.filter(pc.invert(is_counter)).sort_by("number").combine_chunks()
     # Vectors go through numpy: as Python objects they would make opening a memory of many sources slow.
-    gists = _vectors(table, "gist", dim * slots).reshape(-1, slots, dim)
+    gists = _vectors(table, "gist", shape.width).reshape(-1, shape.slots, shape.dim)
     mus, sigmas = _vectors(table, "mu", 3), _vectors(table, "sigma", 3)
     sizes = table.column("page_sizes")
     rows = table.drop_columns(["gist", "mu", "sigma", "page_sizes"]).to_pylist()

@@ -18,5 +18,8 @@ def inspect_store(store: Store | None, identity: Identity) -> dict[str, Any]:
         "bytes": 0 if store is None else store.size_bytes(),
         "base": identity.base,
         "gistnet": identity.gistnet,
+        "image_gistnet": identity.image_gistnet,
         "encoder": identity.encoder,
+        "slots": identity.slots,
+        "image_slots": identity.image_slots,
     }

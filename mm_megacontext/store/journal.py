@@ -30,6 +30,7 @@ from lance.fragment import FragmentMetadata
 from mm_megacontext.errors import StoreError
 from mm_megacontext.store.catalogue import SourceInfo
 from mm_megacontext.store.durable import fsync_path, translated, write_whole
+from mm_megacontext.store.identity import GistShape
 from mm_megacontext.store.rows import NODE_COLUMNS, decode_nodes
 from mm_megacontext.store.table import write_fragments
 from mm_megacontext.tree.nodes import Node, NodeRow, Written
@@ -101,15 +102,15 @@ class Journal:
         """Whether it is on disk."""
         return self.number != _NEVER
 
-    def written(self, dim: int, slots: int) -> Written:
-        """The rows that are safe, for gists of ``slots`` vectors of ``dim``. Raises StoreError."""
+    def written(self, shape: GistShape) -> Written:
+        """The rows that are safe. Raises StoreError."""
         starts = np.cumsum([0, *(fragment.physical_rows for fragment in self._fragments)])
         tops: list[NodeRow] = []
         index = int(starts[-1]) - 1
         with translated(f"cannot read {self._path}"):
             while index >= 0:
                 at = int(np.searchsorted(starts, index, "right")) - 1
-                top = self._read(self._fragments[at], index - int(starts[at]), dim, slots)
+                top = self._read(self._fragments[at], index - int(starts[at]), shape)
                 tops.append(_row(top))
                 index = top.first.index - 1
         return Written(int(starts[-1]), tuple(reversed(tops)))
@@ -168,10 +169,10 @@ class Journal:
             os.fsync(file.fileno())
         fsync_path(self._path)
 
-    def _read(self, fragment: FragmentMetadata, row: int, dim: int, slots: int) -> Node:
+    def _read(self, fragment: FragmentMetadata, row: int, shape: GistShape) -> Node:
         (file,) = fragment.files
         reader = LanceFileReader(str(self._path / _DATA / file.path), columns=NODE_COLUMNS)
-        return decode_nodes([self.number], reader.take_rows([row]).to_table(), dim, slots)[0]
+        return decode_nodes([self.number], reader.take_rows([row]).to_table(), shape)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +287,7 @@ def _row(node: Node) -> NodeRow:
         mu=node.mu,
         sigma=node.sigma,
         gist=node.gist,
+        child_slots=node.child_slots,
         text=node.text,
         pixels=node.pixels,
         links=tuple(link.index for link in node.links),

@@ -18,6 +18,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mm_megacontext.errors import IncompatibleGists
+from mm_megacontext.store.identity import GistShape
 from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId, NodeRow, PatchGrid, PixelRef
 
 MODALITIES: tuple[Modality, ...] = ("text", "image", "mixed")
@@ -40,13 +42,15 @@ _MOMENTS_AT = struct.calcsize("<iiBBii 4d 3q")
 # leaves, tokens, first t, packing of the geometry
 _LEAVES = struct.Struct("<IIqB")
 _RAW, _DEFLATED, _GRID = 0, 1, 2
+# slots of all children together, behind the text where they are not as many each as the node's own
+_COUNT = struct.Struct("<I")
 # x, y, width, height, level, right, bottom, unit of a tile's patches
 _PATCHES = struct.Struct("<7i d")
 _HASH_BYTES = 16
 
 
-def nodes_schema(dim: int, slots: int) -> pa.Schema:
-    """Schema of the ``nodes`` table for gists of ``slots`` vectors of ``dim``."""
+def nodes_schema(shape: GistShape) -> pa.Schema:
+    """Schema of the ``nodes`` table."""
     return pa.schema(
         [
             pa.field("source", pa.int32(), nullable=False),
@@ -54,7 +58,7 @@ def nodes_schema(dim: int, slots: int) -> pa.Schema:
             pa.field("lod", pa.int8(), nullable=False),
             pa.field("modality", pa.int8(), nullable=False),
             pa.field("text", pa.string()),
-            pa.field("gist", pa.list_(pa.float16(), dim * slots)),
+            pa.field("gist", pa.list_(pa.float16(), shape.width)),
             pa.field("record", pa.binary(), nullable=False),
             pa.field("leaves", pa.binary()),
             pa.field("hash", pa.binary(_HASH_BYTES), nullable=False),
@@ -62,11 +66,18 @@ def nodes_schema(dim: int, slots: int) -> pa.Schema:
     )
 
 
-def encode_rows(source: int, rows: Sequence[NodeRow], schema: pa.Schema) -> pa.Table:
-    """Rows of one source as a table of ``schema``."""
+def padded(gist: npt.NDArray[np.float16], shape: GistShape) -> npt.NDArray[np.float16]:
+    """A gist with zeros in place of the slots that others of the memory have and it has not: sums stay as they are."""
+    missing = shape.slots - len(gist)
+    return np.pad(gist, ((0, missing), (0, 0))) if missing else gist
+
+
+def encode_rows(source: int, rows: Sequence[NodeRow], shape: GistShape) -> pa.Table:
+    """Rows of one source as a table of the schema for ``shape``."""
+    schema = nodes_schema(shape)
     records = [_pack_record(row) for row in rows]
     leaves = [_pack_leaves(row) if row.lod == 1 else None for row in rows]
-    gists = np.ascontiguousarray(np.stack([row.gist for row in rows]), dtype=np.float16)
+    gists = np.ascontiguousarray(np.stack([padded(row.gist, shape) for row in rows]), dtype=np.float16)
     texts = [_encodable(f"{row.context} {row.text}".strip()) for row in rows]
     hashes = [row_hash(*parts) for parts in zip(texts, records, leaves, gists, strict=True)]
     size = schema.field("gist").type.list_size
@@ -84,25 +95,24 @@ def encode_rows(source: int, rows: Sequence[NodeRow], schema: pa.Schema) -> pa.T
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def gists_of(table: pa.Table, dim: int, slots: int) -> npt.NDArray[np.float16]:
-    """The ``gist`` column as (rows, slots, dim)."""
+def gists_of(table: pa.Table, shape: GistShape) -> npt.NDArray[np.float16]:
+    """The ``gist`` column as (rows, slots, dim), with zeros where a gist has fewer slots."""
     flat = table.column("gist").combine_chunks().flatten()
     values: npt.NDArray[np.float16] = flat.to_numpy(zero_copy_only=False)
-    return values.reshape(len(table), slots, dim)
+    return values.reshape(len(table), shape.slots, shape.dim)
 
 
-def decode_nodes(sources: Sequence[int], table: pa.Table, dim: int, slots: int) -> list[Node]:
+def decode_nodes(sources: Sequence[int], table: pa.Table, shape: GistShape) -> list[Node]:
     """Nodes of a table with ``NODE_COLUMNS``, one source number per row."""
-    gists = gists_of(table, dim, slots)
+    gists = gists_of(table, shape)
     records: list[bytes] = table.column("record").to_pylist()
-    # A copy each: a view would keep the gists of all nodes read together alive with any one of them.
     return [
-        decode_node(source, record, gist.copy()) for source, record, gist in zip(sources, records, gists, strict=True)
+        decode_node(source, record, gist, shape) for source, record, gist in zip(sources, records, gists, strict=True)
     ]
 
 
-def decode_node(source: int, record: bytes, gist: npt.NDArray[np.float16]) -> Node:
-    """One node from its record and gist (slots, dim)."""
+def decode_node(source: int, record: bytes, gist: npt.NDArray[np.float16], shape: GistShape) -> Node:
+    """One node from its record and its ``padded`` gist."""
     head = _RECORD.unpack_from(record)
     index, first, lod, modality, page, last_page, x0, y0, x1, y1, t_start, t_end, n_leaves = head[:13]
     has_pixels, *pixels = head[19:26]
@@ -113,6 +123,7 @@ def decode_node(source: int, record: bytes, gist: npt.NDArray[np.float16]) -> No
     at += 4 * n_children
     links = struct.unpack_from(f"<{n_links}i", record, at)
     at += 4 * n_links
+    end = at + n_kind + n_text
     id = NodeId(source, index)
     return Node(
         id=id,
@@ -129,8 +140,10 @@ def decode_node(source: int, record: bytes, gist: npt.NDArray[np.float16]) -> No
         n_leaves=n_leaves,
         mu=moments[:3],
         sigma=moments[3:],
-        gist=gist,
-        text=record[at + n_kind : at + n_kind + n_text].decode(),
+        # A copy: a view would keep the gists of all nodes read together alive with any one of them.
+        gist=gist[: shape.slots_of(MODALITIES[modality])].copy(),
+        child_slots=_COUNT.unpack_from(record, end)[0] if len(record) > end else None,
+        text=record[at + n_kind : end].decode(),
         pixels=PixelRef(*pixels) if has_pixels else None,
         links=tuple([NodeId(source, link) for link in links]),
     )
@@ -171,12 +184,15 @@ def row_hash(text: str, record: bytes, leaves: bytes | None, gist: npt.NDArray[n
     return digest.digest()
 
 
-def check_row(row: NodeRow, index: int, shape: tuple[int, int]) -> None:
-    """Refuse a row that is not the ``index``-th of its source or whose gist is not (slots, dim)."""
+def check_row(row: NodeRow, index: int, shape: GistShape) -> None:
+    """Refuse a row that is not the ``index``-th of its source or whose gist has another shape."""
     if row.index != index:
         raise ValueError(f"rows must come in post-order without gaps: expected node {index}, got {row.index}")
-    if row.gist.shape != shape:
-        raise ValueError(f"node {index}: the memory holds gists of shape {shape} (slots, dim), got {row.gist.shape}")
+    if row.gist.shape != (shape.slots_of(row.modality), shape.dim):
+        raise IncompatibleGists(
+            f"node {index} ({row.modality}): the memory holds gists of {shape}, got one of {row.gist.shape[0]} × "
+            f"{row.gist.shape[-1]}; give a gister that makes these, or a new memory"
+        )
     n_tokens = len(row.token_ids)
     if row.lod == 1 and not (
         0 < len(row.leaf_mu) == len(row.leaf_boxes) == row.n_leaves
@@ -203,7 +219,7 @@ def _pack_record(row: NodeRow) -> bytes:
         *(len(row.children), len(row.links), len(kind), len(text)),
     )
     numbers = struct.pack(f"<{len(row.children) + len(row.links)}i", *row.children, *row.links)
-    return head + numbers + kind + text
+    return head + numbers + kind + text + (b"" if row.child_slots is None else _COUNT.pack(row.child_slots))
 
 
 def _pack_leaves(row: NodeRow) -> bytes:

@@ -20,6 +20,7 @@ from mm_megacontext.errors import NodeNotFound
 from mm_megacontext.store.cache import MOST_RUNS, RowCache, Run, Span, rows_per_run, split_runs
 from mm_megacontext.store.catalogue import SourceRecord, read_catalogue
 from mm_megacontext.store.durable import StoreWarning, open_newest, table_versions, translated
+from mm_megacontext.store.identity import GistShape
 from mm_megacontext.store.rows import LEAF_COLUMNS, NODE_COLUMNS, at_lod1
 from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId
 
@@ -43,7 +44,7 @@ class Snapshot:
     """
 
     path: Path
-    shape: tuple[int, int]
+    shape: GistShape
     nodes_table: lance.LanceDataset
     sources_table: lance.LanceDataset
     records: dict[int, SourceRecord]
@@ -53,8 +54,8 @@ class Snapshot:
     cache: RowCache = field(default_factory=RowCache)
 
     @classmethod
-    def take(cls, path: Path, dim: int, slots: int, cache: RowCache | None = None) -> Snapshot:
-        """The newest state of the memory in ``path`` for gists of ``slots`` vectors of ``dim``."""
+    def take(cls, path: Path, shape: GistShape, cache: RowCache | None = None) -> Snapshot:
+        """The newest state of the memory in ``path``."""
         while True:
             before = table_versions(path / SOURCES)
             sources, table = open_newest(path / SOURCES, lambda dataset: dataset.to_table())
@@ -63,13 +64,13 @@ class Snapshot:
             # nodes were opened, they hold all that it names.
             if table_versions(path / SOURCES)[:1] == before[:1]:
                 break
-        last, records = read_catalogue(table, dim, slots)
+        last, records = read_catalogue(table, shape)
         whole, hidden, broken = _compare(nodes, n_rows, records)
         if broken:
             names = ", ".join(record.uri for record in broken.values())
             warnings.warn(f"{path}: damaged and left out, ingest again: {names}", StoreWarning, stacklevel=2)
         visible = {record.number: record for record in whole}
-        return cls(path, (slots, dim), nodes, sources, visible, last, hidden, broken, cache or RowCache())
+        return cls(path, shape, nodes, sources, visible, last, hidden, broken, cache or RowCache())
 
     def find(self, uri: str) -> SourceRecord | None:
         """The source of that uri."""
@@ -108,15 +109,14 @@ class Snapshot:
 
     def _span(self, id: NodeId) -> Span:
         """The run in which a node is read."""
-        length = rows_per_run(*self.shape)
+        length = rows_per_run(self.shape)
         begin = id.index - id.index % length
         return Span(id.source, begin, min(begin + length, self.records[id.source].n_nodes))
 
     def _read_runs(self, spans: Sequence[Span]) -> dict[Span, Run]:
         starts = [self.records[span.source].row_start for span in spans]
         rows = [start + i for start, span in zip(starts, spans, strict=True) for i in range(span.begin, span.end)]
-        slots, dim = self.shape
-        return split_runs(self.take_rows(rows, [*NODE_COLUMNS, *LEAF_COLUMNS]), spans, dim, slots)
+        return split_runs(self.take_rows(rows, [*NODE_COLUMNS, *LEAF_COLUMNS]), spans, self.shape)
 
     def row_ids(self, ids: Iterable[NodeId]) -> list[int]:
         """Where nodes are in the nodes table. Raises NodeNotFound."""
@@ -157,7 +157,7 @@ class Snapshot:
         self, vector: npt.NDArray[np.float32], k: int, within: Sequence[int] | None, modality: Modality
     ) -> list[tuple[NodeId, float]]:
         """Blocks or tiles by cosine to the mean of their gist slots, up to the length of that mean; best first."""
-        slots, dim = self.shape
+        dim = self.shape.dim
         query = np.asarray(vector, dtype=np.float32).reshape(-1)
         if query.shape != (dim,):
             raise ValueError(f"the memory holds gists of {dim} dimensions, the vector has {len(query)}")
@@ -167,7 +167,7 @@ class Snapshot:
         if length == 0 or k < 1 or not self.records:
             return []
         # Repeated over the slots, the product with a whole gist is that with the sum of its slots.
-        tiled = np.tile(query / length, slots).astype(np.float16)
+        tiled = np.tile(query / length, self.shape.slots).astype(np.float16)
         nearest = {"column": "gist", "q": tiled, "k": k, "metric": "cosine", "nprobes": PROBES}
         with translated(f"cannot search {self.path} (if its index is damaged, vacuum builds it anew)"):
             table = self.nodes_table.scanner(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeVar
@@ -23,6 +23,7 @@ from mm_megacontext.store.catalogue import SourceInfo as SourceInfo
 from mm_megacontext.store.catalogue import SourceRecord as SourceRecord
 from mm_megacontext.store.durable import StoreWarning as StoreWarning
 from mm_megacontext.store.durable import fsync_path, table_versions, translated, write_whole
+from mm_megacontext.store.identity import Identity as Identity
 from mm_megacontext.store.journal import UNFINISHED
 from mm_megacontext.store.lock import LOCK_FILE, WriteLock
 from mm_megacontext.store.snapshot import NODES, SOURCES, Snapshot
@@ -37,32 +38,6 @@ FORMAT = 2
 memory of format 1 can be read, and becomes one of this format when it is opened for writing."""
 READABLE_FORMATS = (1, FORMAT)
 MEMORY_FILE = "memory.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Whose gists a memory holds; they mean nothing to another base or gistnet.
-
-    Attributes:
-        base: Id of the base model.
-        gistnet: Id of the network that made the gists.
-        encoder: Id of the vision encoder.
-        dim: Dimensions of a gist vector.
-        slots: Vectors per gist.
-    """
-
-    base: str
-    gistnet: str
-    encoder: str
-    dim: int
-    slots: int
-
-    def __post_init__(self) -> None:
-        if self.dim < 1 or self.slots < 1:
-            raise ValueError(f"a gist needs at least one slot of one dimension, got {self.slots} of {self.dim}")
-
-    def __str__(self) -> str:
-        return f"base {self.base}, gistnet {self.gistnet}, encoder {self.encoder}, {self.slots} × {self.dim}"
 
 
 class Store:
@@ -114,7 +89,7 @@ class Store:
         lock = WriteLock(path)
         try:
             _remove_leftovers(path)
-            create_tables(path, identity.dim, identity.slots)
+            create_tables(path, identity.shape)
             with translated(f"cannot create a memory in {path}"):
                 _write_identity(path, identity)
                 fsync_path(path.parent)
@@ -142,12 +117,13 @@ class Store:
         if identity is not None and identity != found:
             raise IncompatibleGists(
                 f"{path} holds gists of {found}; asked for {identity}; "
-                "open it with what made it, or ingest its sources into a new memory"
+                f"it has {', '.join(found.differences(identity))}; open it with what made it, or "
+                "ingest its sources into a new memory"
             )
         cache = RowCache()
         writer = None
         if mode == "w":
-            writer = Writer(path, found.dim, found.slots, cache)
+            writer = Writer(path, found.shape, cache)
             if format != FORMAT:
                 with translated(f"cannot write to {path}"):
                     _write_identity(path, found)
@@ -283,7 +259,7 @@ class Store:
         return self._snapshot if self._writer is None else self._writer.snapshot
 
     def _take(self) -> Snapshot:
-        return Snapshot.take(self.path, self.identity.dim, self.identity.slots, self._cache)
+        return Snapshot.take(self.path, self.identity.shape, self._cache)
 
     def _writing(self) -> Writer:
         if self._writer is None:

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.store.catalogue import SourceRecord
-from mm_megacontext.store.rows import MODALITIES, decode_leaves, decode_node, gists_of, row_hash
+from mm_megacontext.store.identity import GistShape
+from mm_megacontext.store.rows import MODALITIES, decode_leaves, decode_node, gists_of, padded, row_hash
 from mm_megacontext.store.snapshot import Snapshot
 from mm_megacontext.tree.nodes import UNIFORM, Moments, Node, PatchGrid
 
@@ -24,7 +25,7 @@ def verify(snapshot: Snapshot) -> list[str]:
     """Problems of a memory, as sentences; none if it is whole."""
     problems = [f"{record.uri}: some of its nodes are missing" for record in snapshot.broken.values()]
     for record in snapshot.records.values():
-        found = _SourceCheck(record).run(snapshot)
+        found = _SourceCheck(record, snapshot.shape).run(snapshot)
         problems += found[:_MAX_PER_SOURCE]
         if len(found) > _MAX_PER_SOURCE:
             problems.append(f"{record.uri}: {len(found) - _MAX_PER_SOURCE} more problems")
@@ -34,8 +35,8 @@ def verify(snapshot: Snapshot) -> list[str]:
 class _SourceCheck:
     """Walks one source in post-order with a stack of finished subtrees, so memory follows its depth."""
 
-    def __init__(self, record: SourceRecord) -> None:
-        self._record = record
+    def __init__(self, record: SourceRecord, shape: GistShape) -> None:
+        self._record, self._shape = record, shape
         self._problems: list[str] = []
         self._finished: list[Node] = []
 
@@ -47,11 +48,10 @@ class _SourceCheck:
 
     def _nodes(self, snapshot: Snapshot) -> Iterator[Node]:
         record = self._record
-        slots, dim = snapshot.shape
         for start in range(0, record.n_nodes, _BATCH):
             indexes = range(start, min(start + _BATCH, record.n_nodes))
             table = snapshot.take_rows([record.row_start + index for index in indexes], _COLUMNS)
-            gists = gists_of(table, dim, slots)
+            gists = gists_of(table, self._shape)
             for index, row, gist in zip(indexes, table.drop_columns(["gist"]).to_pylist(), gists, strict=True):
                 if (node := self._decoded(index, row, gist)) is not None:
                     yield node
@@ -64,7 +64,7 @@ class _SourceCheck:
         if row_hash(text, record, leaves, gist) != row["hash"]:
             self._report(index, "its content does not match its hash")
             return None
-        node = decode_node(self._record.number, record, gist)
+        node = decode_node(self._record.number, record, gist, self._shape)
         columns = (row["source"], row["node"], row["lod"], row["modality"])
         expected = (*node.id, node.lod, MODALITIES.index(node.modality))
         if columns != expected or node.id.index != index or not text.endswith(node.text):
@@ -153,7 +153,11 @@ class _SourceCheck:
         same = (root.n_leaves, root.t_span[1]) == (record.n_leaves, record.t_length)
         same &= all(
             np.array_equal(ours, theirs)
-            for ours, theirs in ((root.gist, record.gist), (root.mu, record.mu), (root.sigma, record.sigma))
+            for ours, theirs in (
+                (padded(root.gist, self._shape), record.gist),
+                (root.mu, record.mu),
+                (root.sigma, record.sigma),
+            )
         )
         if not same:
             self._report(record.root, "differs from the catalogue")

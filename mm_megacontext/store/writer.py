@@ -31,6 +31,7 @@ from mm_megacontext.store.catalogue import (
     sources_schema,
 )
 from mm_megacontext.store.durable import SyncedDirectory, set_aside_damaged, translated
+from mm_megacontext.store.identity import GistShape
 from mm_megacontext.store.journal import UNFINISHED, Journal, Journals
 from mm_megacontext.store.lock import WriteLock
 from mm_megacontext.store.rows import at_lod1, check_row, decode_nodes, encode_rows, nodes_schema
@@ -63,13 +64,13 @@ _TOKENIZER: dict[str, Any] = {
 }
 
 
-def create_tables(path: Path, dim: int, slots: int) -> None:
+def create_tables(path: Path, shape: GistShape) -> None:
     """Make the empty tables of a new memory, durably."""
-    sources = sources_schema(dim, slots)
+    sources = sources_schema(shape)
     options: dict[str, Any] = {"enable_stable_row_ids": True, "data_storage_version": STORAGE_VERSION}
     with translated(f"cannot create a memory in {path}"):
         lance.write_dataset(rows_table([counter_row(0)], sources), path / SOURCES, **options)
-        nodes = lance.write_dataset(nodes_schema(dim, slots).empty_table(), path / NODES, **options)
+        nodes = lance.write_dataset(nodes_schema(shape).empty_table(), path / NODES, **options)
         create_text_index(nodes)
         for table in (SOURCES, NODES):
             SyncedDirectory(path / table).sync()
@@ -87,17 +88,16 @@ class Writer:
         snapshot: What the memory holds after the last change.
     """
 
-    def __init__(self, path: Path, dim: int, slots: int, cache: RowCache) -> None:
-        self._path, self._dim, self._slots, self._cache = path, dim, slots, cache
+    def __init__(self, path: Path, shape: GistShape, cache: RowCache) -> None:
+        self._path, self._shape, self._cache = path, shape, cache
         self._nodes = WritableTable(path / NODES, max_small_fragments=16)
         self._sources = WritableTable(path / SOURCES, max_small_fragments=8)
         self._tables = (self._nodes, self._sources)
-        self._schema = nodes_schema(dim, slots)
         self._journals = Journals(path / UNFINISHED)
         self._rows_since_tidy = self._sources_since_tidy = 0
         self._lock = WriteLock(path)
         try:
-            self.snapshot = Snapshot.take(path, dim, slots, cache)
+            self.snapshot = Snapshot.take(path, shape, cache)
             self._recover()
         except BaseException:
             self._lock.release()
@@ -120,7 +120,7 @@ class Writer:
 
     def written(self, info: SourceInfo, fingerprint: str) -> Written:
         """What an earlier writer left of a source; see ``Store.written``."""
-        return self._journal(info, fingerprint).written(self._dim, self._slots)
+        return self._journal(info, fingerprint).written(self._shape)
 
     def add(self, info: SourceInfo, batches: Iterable[list[NodeRow]], fingerprint: str | None = None) -> SourceRecord:
         """Write one source; see ``Store.add_source``."""
@@ -135,7 +135,7 @@ class Writer:
             number = root.id.source
             row_start = self._append(fragments, root.id.index + 1)
             n_bytes = sum(file.file_size_bytes for fragment in fragments for file in fragment.files)
-            row = source_row(info, root, n_bytes=n_bytes, row_start=row_start)
+            row = source_row(info, root, self._shape, n_bytes=n_bytes, row_start=row_start)
             self._commit_catalogue([counter_row(max(number, self.snapshot.last_number)), row])
         self._refresh()
         if journal is not None:
@@ -212,7 +212,7 @@ class Writer:
             self._refresh()
 
     def _refresh(self) -> None:
-        self.snapshot = Snapshot.take(self._path, self._dim, self._slots, self._cache)
+        self.snapshot = Snapshot.take(self._path, self._shape, self._cache)
 
     @contextlib.contextmanager
     def _undone_on_error(self, journal: Journal | None = None) -> Iterator[None]:
@@ -237,7 +237,7 @@ class Writer:
 
         Each is written in another thread while the rows of the next one are made.
         """
-        written = Written() if journal is None else journal.written(self._dim, self._slots)
+        written = Written() if journal is None else journal.written(self._shape)
         number = journal.number if journal is not None and journal.is_begun else self.snapshot.last_number + 1
         last = written.tops[-1] if written.tops else None
         n_rows = written.n_rows
@@ -246,7 +246,7 @@ class Writer:
             with ThreadPoolExecutor(1, thread_name_prefix="write-behind") as pool:
                 for rows in self._chunks(batches):
                     for row in rows:
-                        check_row(row, n_rows, (self._slots, self._dim))
+                        check_row(row, n_rows, self._shape)
                         n_rows += 1
                     last = rows[-1]
                     if writes:
@@ -263,15 +263,15 @@ class Writer:
             for file in self._nodes.files.new_files("data"):
                 file.unlink(missing_ok=True)
             raise
-        table = encode_rows(number, [last], self._schema)
-        return fragments, decode_nodes([number], table, self._dim, self._slots)[0]
+        table = encode_rows(number, [last], self._shape)
+        return fragments, decode_nodes([number], table, self._shape)[0]
 
     def _write_chunk(self, number: int, rows: list[NodeRow], journal: Journal | None) -> list[Any]:
         """Write the rows of one fragment into the journal, or if there is none, the table; returns the table's."""
         if journal is not None and not journal.is_begun and len(rows) == self._chunk_rows:
             self._commit_catalogue([counter_row(number)])  # nobody else may get it meanwhile
             journal.begin(number)
-        table = encode_rows(number, rows, self._schema)
+        table = encode_rows(number, rows, self._shape)
         if journal is None or not journal.is_begun:
             return write_fragments(table, self._path / NODES)
         journal.add(table)
@@ -283,7 +283,7 @@ class Writer:
     @property
     def _chunk_rows(self) -> int:
         """Rows of a fragment: enough to be worth one, few enough to be held in memory."""
-        return max(64, FRAGMENT_BYTES // (2 * self._dim * self._slots + 2048))
+        return max(64, FRAGMENT_BYTES // (2 * self._shape.width + 2048))
 
     def _chunks(self, batches: Iterable[list[NodeRow]]) -> Iterator[list[NodeRow]]:
         """Rows in lists of ``_chunk_rows``, the last one shorter."""
@@ -317,7 +317,7 @@ class Writer:
         """Insert or replace rows by uri: all of them at once, or none."""
         with translated(f"cannot write to {self._path}"):
             merge = self._sources.open().merge_insert("uri").when_matched_update_all().when_not_matched_insert_all()
-            transaction, _ = merge.execute_uncommitted(rows_table(rows, sources_schema(self._dim, self._slots)))
+            transaction, _ = merge.execute_uncommitted(rows_table(rows, sources_schema(self._shape)))
             self._sources.commit(transaction)
 
     def _delete_hidden(self) -> None:

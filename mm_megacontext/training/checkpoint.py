@@ -1,16 +1,22 @@
-"""Checkpoints of a training run: weights and optimizer state as safetensors, the rest as JSON. No pickle."""
+"""Checkpoints of a training run: weights, optimizer state and where the run stands, in one safetensors file. No pickle.
+
+What is random in a run comes from its seed and the number of the step, so that no state of a generator is kept.
+"""
 
 from __future__ import annotations
 
-import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-TENSORS, STATE = "checkpoint.safetensors", "checkpoint.json"
+from mm_megacontext.errors import NoCheckpoint
+
+CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +26,19 @@ class Checkpoint:
     Attributes:
         tensors: Weights as ``model.NAME``, optimizer state as ``optimizer.PARAMETER.NAME``.
         step: Updates made.
-        progress: Share of the schedule that is over.
+        seconds: Time they took, evaluations included.
     """
 
     tensors: dict[str, Tensor]
     step: int
-    progress: float
+    seconds: float
 
     @classmethod
-    def of(cls, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, progress: float) -> Checkpoint:
+    def of(cls, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, seconds: float) -> Checkpoint:
         tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
         for index, state in optimizer.state_dict()["state"].items():
             tensors.update({f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in state.items()})
-        return cls({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, step, progress)
+        return cls({k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, step, seconds)
 
     def restore(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         """Put everything back; the optimizer must be of the same model."""
@@ -46,21 +52,27 @@ class Checkpoint:
 
 
 def write_checkpoint(checkpoint: Checkpoint, directory: Path) -> None:
-    """Replace the checkpoint of ``directory``; the JSON, written last, belongs to the tensors beside it."""
-    partial = directory / f"{TENSORS}.partial"
-    save_file(checkpoint.tensors, str(partial))
-    partial.replace(directory / TENSORS)
-    state = {"step": checkpoint.step, "progress": checkpoint.progress}
-    (directory / STATE).write_text(json.dumps(state) + "\n", encoding="utf-8")
+    """Replace the checkpoint of ``directory`` at one stroke: who is killed meanwhile leaves the one before."""
+    partial = directory / f"{CHECKPOINT}.partial"
+    place = {"step": str(checkpoint.step), "seconds": repr(checkpoint.seconds)}
+    save_file(checkpoint.tensors, str(partial), metadata=place)
+    with partial.open("rb") as file:
+        os.fsync(file.fileno())
+    partial.replace(directory / CHECKPOINT)
 
 
 def read_checkpoint(directory: Path) -> Checkpoint:
     """The checkpoint of ``directory``.
 
     Raises:
-        FileNotFoundError: There is none.
+        NoCheckpoint: There is none, or none that says where the run stands.
     """
-    if not (directory / STATE).is_file():
-        raise FileNotFoundError(f"{directory} holds no checkpoint; start the run without resuming")
-    state = json.loads((directory / STATE).read_text(encoding="utf-8"))
-    return Checkpoint(load_file(str(directory / TENSORS)), int(state["step"]), float(state["progress"]))
+    path = directory / CHECKPOINT
+    if not path.is_file():
+        raise NoCheckpoint(f"{directory} holds no checkpoint; start the run without resuming")
+    with safe_open(str(path), framework="pt") as file:
+        place = file.metadata() or {}
+        if not {"step", "seconds"} <= place.keys():
+            raise NoCheckpoint(f"{path} does not say at which step it was written; start the run without resuming")
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
+    return Checkpoint(tensors, int(place["step"]), float(place["seconds"]))

@@ -74,7 +74,7 @@ def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 def make_optimizer(name: OptimizerName, model: nn.Module, rate: float) -> torch.optim.Optimizer:
-    """The optimizer of a model with ``layers``; each group has its highest rate as ``peak``."""
+    """The optimizer of a model with ``layers``; each group begins with its highest rate."""
     return _OPTIMIZERS[name](model, rate)
 
 
@@ -107,4 +107,4 @@ def _split(model: nn.Module) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
 
 
 def _group(parameters: list[nn.Parameter], peak: float, decay: float) -> dict[str, Any]:
-    return {"params": parameters, "lr": peak, "peak": peak, "weight_decay": decay}
+    return {"params": parameters, "lr": peak, "weight_decay": decay}

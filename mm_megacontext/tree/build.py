@@ -18,7 +18,7 @@ from mm_megacontext.document import Box, Document, Page, Region, Unit, union
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.tree.blocks import Block, Tokenizer, cut_region
 from mm_megacontext.tree.links import PageRows
-from mm_megacontext.tree.nodes import GROUP_ARITY, PATCH_PT, PATCH_PX, Modality, Moments, NodeRow, Written
+from mm_megacontext.tree.nodes import GROUP_ARITY, PATCH_PT, PATCH_PX, Modality, Moments, NodeRow, Written, slots_below
 
 Gist = npt.NDArray[np.float32]
 """(slots, dim) float32."""
@@ -52,6 +52,10 @@ class Figures(Protocol):
 
     def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow | None:
         """The whole page as one tile; None where that would cost more than its figures."""
+        ...
+
+    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
+        """The gist of figures that stand together."""
         ...
 
 
@@ -329,8 +333,7 @@ class TreeBuilder:
         moments = Moments.merge([c.moments for c in children])
         modalities: set[Modality] = {c.modality for c in children}
         on_first_page = [c.bbox for c in children if c.page == children[0].page]
-        voices, weights = _voices(children)
-        gist = self.gister.of_gists([c.gist.astype(np.float32) for c in voices], weights)
+        gist = self._gist_above(children)
         row = NodeRow(
             index=self.n_rows,
             first=children[0].first,
@@ -346,6 +349,7 @@ class TreeBuilder:
             mu=moments.mean,
             sigma=np.sqrt(moments.variance),
             gist=gist.astype(np.float16),
+            child_slots=slots_below(gist, children),
             token_ids=_NO_TOKENS,
             leaf_mu=_NO_MU,
             leaf_boxes=_NO_BOXES,
@@ -353,6 +357,19 @@ class TreeBuilder:
         )
         self.n_rows += 1
         return row
+
+    def _gist_above(self, children: Sequence[NodeRow]) -> Gist:
+        """Words speak where there are any, each as long as it takes on the timeline; else the figures do.
+
+        Patches outnumber words by far; on the timeline a whole figure takes no more than one token.
+        """
+        words = [c for c in children if c.modality != "image"]
+        if words:
+            lengths = [c.t_span[1] - c.t_span[0] for c in words]
+            return self.gister.of_gists([c.gist.astype(np.float32) for c in words], lengths)
+        assert self.figures is not None, "images come from figures"
+        gists = [c.gist.astype(np.float32) for c in children]
+        return self.figures.of_gists(gists, [c.n_leaves for c in children])
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,14 +381,3 @@ class _Header:
 
     def with_block(self, index: int, words: str) -> _Header:
         return _Header(f"{self.text} {words}".strip(), (*self.blocks, index)) if words else self
-
-
-def _voices(children: Sequence[NodeRow]) -> tuple[Sequence[NodeRow], list[int]]:
-    """The children that a parent's gist speaks of, and their weights: words where there are any, by their time.
-
-    Patches outnumber words by far; on the timeline a whole figure takes no more than one token.
-    """
-    words = [c for c in children if c.modality != "image"]
-    if not words:
-        return children, [c.n_leaves for c in children]
-    return words, [c.t_span[1] - c.t_span[0] for c in words]

@@ -15,7 +15,17 @@ from typing import Protocol
 import numpy as np
 
 from mm_megacontext.errors import NodeNotFound
-from mm_megacontext.tree.nodes import COLLECTION, GROUP_ARITY, Leaves, Modality, Moments, Node, NodeId, TreeReader
+from mm_megacontext.tree.nodes import (
+    COLLECTION,
+    GROUP_ARITY,
+    Leaves,
+    Modality,
+    Moments,
+    Node,
+    NodeId,
+    TreeReader,
+    slots_below,
+)
 
 
 class SourceSpan(Protocol):
@@ -148,8 +158,9 @@ class CollectionTree:
     def _collect(self, children: Sequence[Node]) -> Node:
         moments = Moments.merge([Moments(c.n_leaves, c.mu, c.sigma**2) for c in children])
         modalities: set[Modality] = {c.modality for c in children}
-        weights = np.array([c.n_leaves for c in children], dtype=np.float32)
-        gist = np.tensordot(weights / weights.sum(), np.stack([c.gist for c in children]).astype(np.float32), axes=1)
+        voices = [c for c in children if c.modality != "image"] or children
+        weights = np.array([c.n_leaves for c in voices], dtype=np.float32)
+        gist = np.tensordot(weights / weights.sum(), np.stack([c.gist for c in voices]).astype(np.float32), axes=1)
         node = Node(
             id=NodeId(COLLECTION, self._n_collected),
             first=children[0].first,
@@ -166,6 +177,7 @@ class CollectionTree:
             mu=moments.mean,
             sigma=np.sqrt(moments.variance),
             gist=gist.astype(np.float16),
+            child_slots=slots_below(gist, children),
         )
         self._n_collected += 1
         self._held[node.id] = node

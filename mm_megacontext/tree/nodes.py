@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -157,6 +157,7 @@ class Node:
         sigma: Standard deviation of the same, float64 (3,).
         gist: float16 (slots, dim).
         text: Text of a text block, else empty.
+        child_slots: Slots of all children together; None where each has as many as the node itself.
     """
 
     id: NodeId
@@ -177,6 +178,7 @@ class Node:
     text: str = ""
     pixels: PixelRef | None = None
     links: tuple[NodeId, ...] = ()
+    child_slots: int | None = None
 
     @property
     def order(self) -> tuple[int, NodeId]:
@@ -221,6 +223,7 @@ class NodeRow:
         t_span: Half-open range of the source's own timeline.
         mu, sigma: float64 (3,), moments of the covered leaves.
         gist: float16 (slots, dim).
+        child_slots: Slots of all children together; None where each has as many as the node itself.
         context: Words from elsewhere that the block is also found by, as a table's header is for a row; not read.
         token_ids: int32 (n,), text leaves; empty otherwise.
         leaf_mu: float64 (n, 3), leaves of a block or tile; empty (0, 3) above LOD 1.
@@ -247,6 +250,7 @@ class NodeRow:
     context: str = ""
     pixels: PixelRef | None = None
     links: tuple[int, ...] = ()
+    child_slots: int | None = None
     token_ids: npt.NDArray[np.int32]
     leaf_mu: npt.NDArray[np.float64]
     leaf_boxes: npt.NDArray[np.float32]
@@ -256,6 +260,19 @@ class NodeRow:
     @property
     def moments(self) -> Moments:
         return Moments(self.n_leaves, self.mu, self.sigma**2)
+
+
+class HasGist(Protocol):
+    """A node or its row, as far as its gist goes."""
+
+    @property
+    def gist(self) -> npt.NDArray[np.float16]: ...
+
+
+def slots_below(gist: npt.NDArray[np.floating[Any]], children: Sequence[HasGist]) -> int | None:
+    """``child_slots`` of a node with that gist above ``children``."""
+    counts = [len(child.gist) for child in children]
+    return None if set(counts) == {len(gist)} else sum(counts)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

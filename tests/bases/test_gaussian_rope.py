@@ -276,13 +276,14 @@ def test_gain_is_a_factor_on_the_spread() -> None:
 def test_reading_on_with_a_cache(family: str) -> None:
     """Entries in the cache stay where they were put; new ones are placed by the forward that reads them."""
     model, x, positions = tiny.build(family), inputs(12), random_positions(12)
+    cache = tiny.cache_name(model)
     at_once = logits_at(model, positions, inputs_embeds=x)
     first, second = (Positions(positions.mu[:, part], positions.sigma[:, part]) for part in (slice(8), slice(8, 12)))
     with torch.no_grad(), attach_gaussian_rope(model) as rope:
         with rope.at(first):
             read = model(inputs_embeds=x[:, :8], use_cache=True)
         with rope.at(second):
-            rest = model(inputs_embeds=x[:, 8:], past_key_values=read.past_key_values).logits
+            rest = model(inputs_embeds=x[:, 8:], **{cache: getattr(read, cache)}).logits
     torch.testing.assert_close(torch.cat((read.logits, rest), dim=1), at_once, atol=CACHED, rtol=CACHED)
 
 

@@ -21,7 +21,7 @@ from mm_megacontext.reading.working_context import WorkingContext
 from mm_megacontext.training.data.corpus import LookupDocument, make_document
 from mm_megacontext.training.data.pages import PageConfig
 from mm_megacontext.tree.in_memory import InMemoryTree
-from mm_megacontext.tree.text_gists import MeanGistNet
+from mm_megacontext.tree.text_gists import MeanTextGister
 from tests.tiny import ALWAYS_COPIES, as_tree, random_base
 
 Case = tuple[NativeBase, Packed, list[list[int]]]
@@ -41,7 +41,7 @@ def read_whole(base: NativeBase, own: LookupDocument) -> Packed:
 
 
 def case(base: NativeBase, seed: int, n_questions: int) -> Case:
-    gister = MeanGistNet(base.embed_tokens)
+    gister = MeanTextGister(base.embed_tokens, base.dim)
     own = make_document(base.tokenizer, f"generation-{seed}", "dev", 1, PageConfig(n_facts=6), gister=gister)
     asked = own.questions(random.Random(seed), n_questions, 0.2)
     prompts = [[QUESTION, *base.tokenizer.encode(question.text), ANSWER] for question, _ in asked]

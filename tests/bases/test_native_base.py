@@ -24,7 +24,7 @@ from mm_megacontext.training.data.corpus import LookupDocument, make_document
 from mm_megacontext.training.data.pages import PageConfig
 from mm_megacontext.training.lookup_model import LookupTensors, gist_vectors, lookup_losses, to_tensors
 from mm_megacontext.tree.nodes import Leaves, NodeId
-from mm_megacontext.tree.text_gists import MeanGistNet
+from mm_megacontext.tree.text_gists import MeanTextGister
 from mm_megacontext.vision.encoders import PatchEncoder, PatchVectors, TilePixels, create_encoder
 from mm_megacontext.vision.gists.tile_gister import Gist, MeanPool, TileGister
 from mm_megacontext.vision.quadtree.build import build_image_nodes, read_leaf_pixels
@@ -42,7 +42,7 @@ SAME_GISTS = 2e-3
 
 
 def document(base: NativeBase, seed: str = "parity", n_pages: int = 2) -> LookupDocument:
-    gister = MeanGistNet(base.embed_tokens)
+    gister = MeanTextGister(base.embed_tokens, base.dim)
     return make_document(tokenizer(), seed, "train", n_pages, PageConfig(n_facts=6), gister=gister)
 
 
@@ -378,7 +378,7 @@ def test_patches_are_encoded_as_when_they_were_ingested(encoder: PatchEncoder, s
 
 
 def test_an_encoder_of_another_length_is_refused() -> None:
-    with pytest.raises(ValueError, match="gives vectors of 24, the model reads 32"):
+    with pytest.raises(ValueError, match="encoder dct-24 makes vectors of 24, the base random reads vectors of 32"):
         NativeBase(random_model(0), tokenizer(), create_encoder("dct", 24))
 
 

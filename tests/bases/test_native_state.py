@@ -25,7 +25,7 @@ def whole_and_model(seed: int, n: int) -> tuple[Inputs, NativeModel, torch.Tenso
     return whole, model, read_on(model, [whole], [State.empty(model)])[0][0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(1, 40), st.data())
 def test_reading_in_parts_is_reading_at_once(seed: int, n: int, data: st.DataObject) -> None:
     cuts = sorted(data.draw(st.sets(st.integers(1, n), max_size=5))) or [n]
@@ -40,7 +40,7 @@ def test_reading_in_parts_is_reading_at_once(seed: int, n: int, data: st.DataObj
     torch.testing.assert_close(torch.cat(hidden, dim=1), expected, atol=TOLERANCE, rtol=0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.lists(st.integers(1, 30), min_size=1, max_size=3), st.data())
 def test_what_is_not_wanted_changes_nothing_else(seed: int, sizes: list[int], data: st.DataObject) -> None:
     """Neither the hidden states that are, nor what is remembered."""
@@ -58,7 +58,7 @@ def test_what_is_not_wanted_changes_nothing_else(seed: int, sizes: list[int], da
             assert all(torch.equal(a, b) for a, b in zip(layer, own, strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10_000), st.integers(2, 40), st.data())
 def test_what_is_dropped_leaves_no_trace(seed: int, n: int, data: st.DataObject) -> None:
     """Read on with something else, go back, and read what really follows."""
@@ -76,7 +76,7 @@ def test_what_is_dropped_leaves_no_trace(seed: int, n: int, data: st.DataObject)
     assert torch.equal(hidden, again), "a state is a value"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), min_size=1, max_size=5))
 def test_packed_sequences_are_read_as_if_alone(seed: int, sizes: list[tuple[int, int]]) -> None:
     """Sequences of different lengths, some of them read in part before."""

@@ -19,7 +19,7 @@ PLAIN_WORD = st.text("abcdefgXYZ0123456789.,-$%é日", min_size=1, max_size=20)
 WORDS = ANY_WORD | PLAIN_WORD
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(WORDS)
 def test_a_word_comes_back(word: str) -> None:
     ids = tokenizer().encode_word(word)
@@ -28,7 +28,7 @@ def test_a_word_comes_back(word: str) -> None:
     assert not set(ids) & set(range(len(SPECIAL_TOKENS))), "a document cannot spell a special token"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(WORDS, min_size=1, max_size=6))
 def test_a_word_is_encoded_alike_wherever_it_stands(words: list[str]) -> None:
     ids = tokenizer().encode("  ".join(words))
@@ -36,7 +36,7 @@ def test_a_word_is_encoded_alike_wherever_it_stands(words: list[str]) -> None:
     assert tokenizer().decode(ids) == " ".join(words)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(WORDS)
 def test_spans_cover_the_word(word: str) -> None:
     spans = tokenizer().word_spans(word)
@@ -47,7 +47,7 @@ def test_spans_cover_the_word(word: str) -> None:
         assert start <= next_start <= stop <= next_stop, "no gap; bytes of one character may share it"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(WORDS)
 def test_only_the_first_token_starts_a_word(word: str) -> None:
     starts = [tokenizer().starts_word(i) for i in tokenizer().encode_word(word)]

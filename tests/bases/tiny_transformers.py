@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
@@ -93,3 +94,8 @@ def build(family: str, dtype: torch.dtype = torch.float32, **changes: Any) -> Pr
     auto = AutoModelForImageTextToText if hasattr(config, "vision_config") else AutoModelForCausalLM
     model: PreTrainedModel = auto.from_config(config, dtype=dtype)
     return model.eval()
+
+
+def cache_name(model: PreTrainedModel) -> str:
+    """What the cache is called where a forward takes it and gives it back: ``past_key_values`` before 5.24."""
+    return next(name for name in ("cache", "past_key_values") if name in inspect.signature(model.forward).parameters)

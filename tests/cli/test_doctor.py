@@ -12,10 +12,11 @@ import torch
 
 from mm_megacontext import attention, doctor
 from mm_megacontext.cli.main import main
+from mm_megacontext.vision.encoders import ENCODERS, DctEncoder
 
 KEYS = {
     "ok", "version", "python", "platform", "packages", "extras", "devices", "threads", "attention",
-    "attention_backends", "tesseract", "models", "cache", "problems",
+    "attention_backends", "tesseract", "models", "names", "cache", "problems",
 }  # fmt: skip
 
 
@@ -35,6 +36,22 @@ def test_text_names_every_part(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     for name in (*doctor.REQUIRED, "devices", "attention", "tesseract", "model", "cache"):
         assert name in out
+
+
+def test_what_can_be_chosen_by_name_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    ENCODERS.register("mine", DctEncoder)
+    try:
+        main(["doctor", "--json"])
+        names = json.loads(capsys.readouterr().out)["names"]
+        main(["doctor"])
+        out = capsys.readouterr().out
+    finally:
+        ENCODERS.unregister("mine")
+    assert set(names) == set(doctor.REGISTRIES)
+    assert names["models"] == {"finder": "built in", "mmctx-tiny": "built in"}
+    assert names["encoders"] == {"dct": "built in", "mine": "registered"}
+    assert {"pdfium", "pymupdf"} <= set(names["layout_engines"])
+    assert "dct, mine (registered)" in out
 
 
 def test_every_device_has_an_attention_backend(capsys: pytest.CaptureFixture[str]) -> None:

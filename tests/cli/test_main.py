@@ -50,7 +50,9 @@ def error_of(capsys: pytest.CaptureFixture[str]) -> str:
         (["eval", "lookup", "--pages", "1,x"], "invalid positive_ints value: '1,x'"),
         (["train", "base", "--out", "{new}", "--init-progress", "2"], "must be from 0 to 1, is 2"),
         (["eval", "lookup", "--systems", ","], "must name at least one"),
-        (["eval", "lookup", "--systems", "psychic"], "unknown system 'psychic'"),
+        (["eval", "lookup", "--systems", "psychic"], "no system is named 'psychic'"),
+        (["train", "lens", "--out", "{nowhere}", "--resume"], "holds no checkpoint; start the run without resuming"),
+        (["train", "base", "--out", "{new}", "--seed", "-1"], "must be at least 0"),
     ],
 )
 def test_bad_usage_is_one_line_and_exit_2(

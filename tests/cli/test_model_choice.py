@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from mm_megacontext.cli.main import main
-from mm_megacontext.cli.memory_place import memory_for_file
+from mm_megacontext.cli.memory_place import memories_of_file, memory_for_file
+from mm_megacontext.models import assemble
 from mm_megacontext.training.data.scenes import KINDS, Kind, Scene, Textured, scatter
-from mm_megacontext.vision.encoders import ENCODERS, create_encoder
+from mm_megacontext.vision.encoders import ENCODERS
 from mm_megacontext.vision.encoders.dct import DctEncoder
 from tests.vision.sources.test_raster import picture
 
@@ -28,6 +29,14 @@ class NarrowEncoder(DctEncoder):
 
     def __init__(self, dim: int) -> None:
         super().__init__(24)
+
+
+class Renamed(DctEncoder):
+    """The same by another name."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__(dim)
+        self.name = f"renamed-{dim}"
 
 
 @pytest.fixture
@@ -79,9 +88,10 @@ def test_the_default_can_be_named(image: Path, capsys: pytest.CaptureFixture[str
         (["--encoder", "timm:vit_tiny_patch16_224"], "say which, with --encoder-weights pretrained"),
         (["--encoder", "dct", "--encoder-weights", "random"], "dct is no backbone"),
         (["--encoder-weights", "random"], "--encoder-weights goes with --encoder"),
-        (["--base", "finder", "--encoder", "dct"], "--base finder has an encoder of its own"),
-        (["--base", "psychic"], "--base psychic: no base with a lens is there"),
-        (["--encoder", "narrow"], "dct-24 makes vectors of 24 from patches of 16 px, mmctx-tiny-"),
+        (["--base", "finder", "--encoder", "dct"], "sees with the encoder cnn-160-"),
+        (["--model", "psychic"], "no model is named 'psychic'; known: finder, mmctx-tiny, or a directory"),
+        (["--model", "."], ".: no base with a lens is there"),
+        (["--encoder", "narrow"], "the encoder dct-24 makes vectors of 24, the base mmctx-tiny reads vectors of 160"),
     ],
 )
 def test_an_encoder_that_does_not_fit_leaves_nothing_behind(
@@ -95,8 +105,11 @@ def test_an_encoder_that_does_not_fit_leaves_nothing_behind(
 
 
 def test_a_file_that_is_asked_has_a_memory_for_each_encoder(image: Path) -> None:
-    name = create_encoder("dct", 24).name
-    assert memory_for_file(image) != memory_for_file(image, name) == memory_for_file(image, name)
+    names = [str(assemble(encoder=encoder).identity) for encoder in (None, Renamed(160))]
+    first, second = (memory_for_file(image, name) for name in names)
+    assert first != second
+    assert first == memory_for_file(image, names[0])
+    assert first.parent == second.parent == memories_of_file(image)
 
 
 def test_the_finder_finds_an_object_among_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,7 +120,7 @@ def test_the_finder_finds_an_object_among_others(tmp_path: Path, capsys: pytest.
     file = tmp_path / "scene.png"
     Image.fromarray(Scene(size, things, Textured(11)).read((0, 0, *size))).save(file)
     memory, picture_ = tmp_path / "memory", tmp_path / "found.png"
-    assert main(["ingest", str(file), "--memory", str(memory), "--base", "finder"]) == 0
+    assert main(["ingest", str(file), "--memory", str(memory), "--model", "finder"]) == 0
     for thing in things:
         question = KINDS[thing.kind].question()
         capsys.readouterr()

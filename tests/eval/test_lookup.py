@@ -11,12 +11,13 @@ import pytest
 
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import save_model
-from mm_megacontext.eval import lookup
-from mm_megacontext.eval.lookup import LookupConfig, Tally, run_lookup
+from mm_megacontext.errors import UnknownName
+from mm_megacontext.eval.lookup import LOOKUP_SYSTEMS, LookupConfig, LookupTask, Tally, run_lookup
 from mm_megacontext.eval.systems import SYSTEMS
+from mm_megacontext.eval.task import TASKS, Files, Prediction, Sample, TaskOptions
 from mm_megacontext.reading.base import Reading
 from mm_megacontext.reading.working_context import Entry
-from mm_megacontext.training.data.facts import Fact, Question
+from mm_megacontext.training.data.corpus import _words as words_of
 from tests.tiny import random_base, random_lens, tokenizer
 
 N, BUDGET = 4, 160
@@ -53,7 +54,7 @@ def test_every_system_at_every_length(weights: Path, monkeypatch: pytest.MonkeyP
     result = run_lookup(config(weights), progress.append)
     assert list(result) == ["rows", "seed", "split", "model", "versions"]
     assert json.loads(json.dumps(result, allow_nan=False)) == result
-    expected = [(1, name) for name in SYSTEMS] + [(2, name) for name in SYSTEMS if name != "full"]
+    expected = [(1, name) for name in LOOKUP_SYSTEMS] + [(2, name) for name in LOOKUP_SYSTEMS if name != "full"]
     assert [(row["pages"], row["system"]) for row in result["rows"]] == expected
     for row in result["rows"]:
         assert (row["n"], row["n_absent"]) == (N, 1)
@@ -81,28 +82,48 @@ def test_some_systems_alone(weights: Path, systems: tuple[str, ...]) -> None:
 def test_the_seed_decides(weights: Path) -> None:
     runs = [run_lookup(config(weights, systems=("oracle", "random"), pages=(1,), n=3, seed=s)) for s in (1, 1)]
     assert runs[0]["rows"] == runs[1]["rows"]
-    texts = [lookup._document(config(weights, seed=s), random_base(), 1, 0).rows[0].text for s in (1, 1, 2)]
-    assert texts[0] == texts[1] != texts[2]
+    asked = [list(config(weights, seed=s).samples(1)) for s in (1, 1, 2)]
+    questions = [[(sample.id, sample.question, sample.references, sample.evidence) for sample in one] for one in asked]
+    assert questions[0] == questions[1] != questions[2]
 
 
 def test_an_unknown_system_is_refused(weights: Path) -> None:
-    with pytest.raises(ValueError, match="unknown system 'rag'; there are focus"):
+    assert sorted(LOOKUP_SYSTEMS) == SYSTEMS.names()
+    with pytest.raises(UnknownName, match="no system is named 'rag'; known: bm25, focus"):
         config(weights, systems=("focus", "rag"))
 
 
-CELL = Question("?", Fact("cell", ("Row",), ("12", "kg"), ("Column",)), "cell")
-FORM = Question("?", Fact("form", ("Key",), ("7",)), "form")
-ABSENT = Question("?", None, "absent")
+def test_a_document_is_asked_about_what_it_states() -> None:
+    task = TASKS.get("lookup")()
+    assert task == LookupTask(pages=1, n_facts=16)
+    samples = list(task.samples(TaskOptions(n=20, seed=3)))
+    with_answer = [sample for sample in samples if sample.is_answerable]
+    assert (len(with_answer), len(samples)) == (20, 25)
+    assert len({sample.id for sample in samples}) == 25
+    assert len({id(sample.documents) for sample in samples}) == 3, "a page is asked for 8 of its facts"
+    for sample in samples:
+        pages = sample.documents.written.pages  # type: ignore[attr-defined]
+        words = {(page.page.number, w.bbox): w.text for page in pages for r in page.page.regions for w in words_of(r)}
+        stated = [words[e.page, e.box] for e in sample.evidence if e.states == "answer"]
+        assert " ".join(stated).rstrip(".,") == "".join(sample.references).rstrip(".,")
+        assert any(e.states == "support" for e in sample.evidence) == sample.is_answerable
+
+
+def sample(answer_type: str, *references: str) -> Sample:
+    return Sample(id="", documents=Files("", ()), question="?", references=references, answer_type=answer_type)
+
+
+CELL, FORM, ABSENT = sample("cell", "12 kg"), sample("form", "7"), sample("absent")
 
 
 def test_tally_counts() -> None:
-    tally = Tally()
-    assert tally.add(CELL, "12 kg", found=True)
-    assert not tally.add(CELL, "12", found=True)
-    assert tally.add(FORM, "7", found=True)
-    assert not tally.add(FORM, "7", found=False), "what is refused is not right"
-    assert tally.add(ABSENT, "", found=False)
-    assert not tally.add(ABSENT, "9", found=True)
+    tally, nothing = Tally(), Prediction("", found=False)
+    assert tally.add(CELL, Prediction("12 kg", found=True))
+    assert not tally.add(CELL, Prediction("12", found=True))
+    assert tally.add(FORM, Prediction("7", found=True))
+    assert not tally.add(FORM, Prediction("7", found=False)), "what is refused is not right"
+    assert tally.add(ABSENT, nothing)
+    assert not tally.add(ABSENT, Prediction("9", found=True))
     row = tally.row()
     assert (row["n"], row["exact_match"], row["n_cells"], row["exact_match_cells"]) == (4, 0.5, 2, 0.5)
     assert (row["n_absent"], row["not_found_recall"], row["not_found_precision"]) == (2, 0.5, 0.5)

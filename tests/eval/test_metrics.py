@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_megacontext.eval.metrics import exact_match, normalise, wilson_interval
+from mm_megacontext.eval.metrics import METRICS, exact_match, is_exact, normalise, wilson_interval
+from mm_megacontext.eval.task import Files, Prediction, Sample
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,20 @@ def test_wilson_without_trials_knows_nothing() -> None:
     ],
 )
 def test_exact_match(prediction: str, truth: str, equal: bool) -> None:
-    assert exact_match(prediction, truth) == equal
+    assert is_exact(prediction, truth) == equal
+    sample = Sample(id="", documents=Files("", ()), question="", references=("something else", truth))
+    assert exact_match(Prediction(prediction, found=True), sample) == equal
+    assert exact_match(Prediction(prediction, found=False), sample) == 0, "what is refused is not right"
+
+
+def test_not_found_is_right_where_there_is_no_reference() -> None:
+    sample = Sample(id="", documents=Files("", ()), question="", references=())
+    assert exact_match(Prediction("", found=False), sample) == 1
+    assert exact_match(Prediction("9", found=True), sample) == 0
+
+
+def test_metrics_are_found_by_name() -> None:
+    assert METRICS.get("exact_match") is exact_match
 
 
 def test_normalise_folds_white_space_alone() -> None:

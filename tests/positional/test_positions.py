@@ -39,7 +39,7 @@ def test_a_grid_stands_at_the_centres_of_its_patches() -> None:
     assert found.mu.tolist() == [[7.0, x + 0.5, y + 0.5] for y in range(2) for x in range(3)]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(-50, 50))
 def test_a_span_has_the_moments_of_what_fills_it(width: int, height: int, left: int) -> None:
     """Against a fine grid of points in the box."""

@@ -79,7 +79,7 @@ def score(q: Tensor, k: Tensor) -> float:
     return float((q.double() * k.double()).sum())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(POSITIONS, SPREADS, st.integers(0, 1000))
 def test_against_complex_numbers(mu: tuple[float, ...], sigma: tuple[float, ...], seed: int) -> None:
     x = vectors(seed)
@@ -101,7 +101,7 @@ def test_without_spread_it_is_plain_rotary_bit_for_bit() -> None:
         assert torch.equal(turn(x, phases(Positions.exact(mu), CONFIG, gain)), plain)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.floats(-1e12, 1e12), st.integers(0, 2))
 def test_phases_are_exact_out_to_1e12(mu: float, axis: int) -> None:
     """Whatever dtype the model runs in: phases are float32, right to its rounding."""
@@ -145,7 +145,7 @@ def test_damping_is_the_expectation_over_gaussians() -> None:
     assert abs(float(scores.mean()) - damped) < 3 * float(scores.std()) / math.sqrt(n)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(POSITIONS, POSITIONS, SPREADS, SPREADS, st.integers(0, 1000))
 def test_a_score_in_closed_form(
     mu_q: tuple[float, ...], mu_k: tuple[float, ...], s_q: tuple[float, ...], s_k: tuple[float, ...], seed: int
@@ -164,7 +164,7 @@ def test_a_score_in_closed_form(
     assert abs(found - expected) <= 1e-6 * max(size, 1.0) + 1e-6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(POSITIONS, POSITIONS, st.tuples(st.floats(-1e6, 1e6), st.floats(-50, 50), st.floats(-50, 50)))
 def test_scores_do_not_change_when_all_move(
     mu_q: tuple[float, ...], mu_k: tuple[float, ...], by: tuple[float, ...]

@@ -58,7 +58,7 @@ def apply_one_by_one(context: WorkingContext, actions: list[Action]) -> WorkingC
     return context
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(tree=trees(), capacity=st.integers(1, 300), config=configs, seed=st.integers(0, 2**32), data=st.data())
 def test_invariants_hold_after_every_action_whatever_the_scores(
     tree: InMemoryTree, capacity: int, config: FocusConfig, seed: int, data: st.DataObject
@@ -75,7 +75,7 @@ def test_invariants_hold_after_every_action_whatever_the_scores(
     assert_is_exact_cut(context, tree)
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(
     tree=trees(),
     capacity=st.integers(1, 200),
@@ -109,7 +109,7 @@ def test_constant_scores_reach_a_fixed_point_without_repeating_a_state(
     assert result.context.cut == context.cut
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(tree=trees(), capacity=st.integers(1, 300), config=configs, seed=st.integers(0, 2**32))
 def test_the_trace_replays_to_the_same_cut(
     tree: InMemoryTree, capacity: int, config: FocusConfig, seed: int, tmp_path_factory: pytest.TempPathFactory

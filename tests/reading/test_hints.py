@@ -177,7 +177,7 @@ def test_no_hints_lift_nothing() -> None:
     assert Hints({}).of(start(tree, 100).entries).tolist() == [0.0]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(trees(), st.integers(0, 2**32 - 1))
 def test_an_entry_is_hinted_at_by_what_it_covers(tree: InMemoryTree, seed: int) -> None:
     rng = np.random.default_rng(seed)

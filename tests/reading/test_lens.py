@@ -40,7 +40,7 @@ def some_entries(tree: InMemoryTree, n_steps: int) -> tuple[Entry, ...]:
 CUTS = st.builds(some_entries, trees(max_depth=4), st.integers(0, 4))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(CUTS)
 def test_another_question_changes_every_score(entries: tuple[Entry, ...]) -> None:
     """Defect 2 of the origin: there, a causal lens left earlier entries' scores exactly as they were."""
@@ -54,7 +54,7 @@ def test_another_question_changes_every_score(entries: tuple[Entry, ...]) -> Non
     assert ((a != c) | ~open_to_change).all(), "even where only the last word is another one"
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(CUTS, st.integers(0, 100))
 def test_scores_are_between_minus_one_and_one(entries: tuple[Entry, ...], seed: int) -> None:
     scores = random_lens("base", DIM, seed).score(entries, question(seed))
@@ -62,7 +62,7 @@ def test_scores_are_between_minus_one_and_one(entries: tuple[Entry, ...], seed: 
     assert scores.dtype == np.float64
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(CUTS, st.integers(0, 1000))
 def test_the_order_of_entries_does_not_matter(entries: tuple[Entry, ...], seed: int) -> None:
     lens = random_lens("base", DIM)
@@ -159,7 +159,7 @@ def test_features_by_hand() -> None:
     assert features.shape == (2, N_FEATURES)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(CUTS)
 def test_features_do_not_know_when_the_scope_began(entries: tuple[Entry, ...]) -> None:
     features = describe_entries(entries)

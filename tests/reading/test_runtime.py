@@ -19,8 +19,8 @@ from mm_megacontext.training.data.corpus import make_document
 from mm_megacontext.training.data.pages import PageConfig
 from mm_megacontext.tree.in_memory import InMemoryTree
 from mm_megacontext.tree.nodes import Modality, NodeId
-from mm_megacontext.tree.text_gists import MeanGistNet
-from tests.tiny import as_tree, random_base, random_lens, tokenizer
+from mm_megacontext.tree.text_gists import MeanTextGister
+from tests.tiny import CONFIG, as_tree, random_base, random_lens, tokenizer
 
 Found = list[tuple[NodeId, float]]
 
@@ -50,7 +50,7 @@ def runtime() -> Runtime:
 
 
 def tree(n_pages: int) -> InMemoryTree:
-    gister = MeanGistNet(random_base(1).embed_tokens)
+    gister = MeanTextGister(random_base(1).embed_tokens, CONFIG.dim)
     return as_tree(make_document(tokenizer(), "runtime", "dev", n_pages, PageConfig(), gister=gister).rows)
 
 

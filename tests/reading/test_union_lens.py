@@ -79,7 +79,7 @@ def test_a_lens_of_an_unknown_kind_is_an_error(tmp_path: Path) -> None:
     Lens(net()).save_pretrained(tmp_path)
     text = (tmp_path / "config.json").read_text(encoding="utf-8").replace('"union"', '"telescope"')
     (tmp_path / "config.json").write_text(text, encoding="utf-8")
-    with pytest.raises(ValueError, match="no lens network is called 'telescope'"):
+    with pytest.raises(ValueError, match="no lens network is named 'telescope'; known: lens, union"):
         Lens.from_pretrained("base", tmp_path)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mm_megacontext.store import snapshot as store_snapshot
 from mm_megacontext.store.cache import CACHED_BYTES, RUN_BYTES, RUN_ROWS, Recent, rows_per_run
+from mm_megacontext.store.identity import GistShape
 from mm_megacontext.store.store import Store
 from mm_megacontext.tree.nodes import NodeId, NodeRow
 from tests.store.store_worker import IDENTITY, source_info, tree_rows
@@ -71,9 +72,9 @@ class TestReading:
 
 
 def test_runs_of_large_gists_are_short() -> None:
-    assert rows_per_run(1, 160) == RUN_ROWS
+    assert rows_per_run(GistShape(160, 1, 1)) == RUN_ROWS
     for slots, dim in ((4, 4096), (16, 1024), (8, 100_000)):
-        length = rows_per_run(slots, dim)
+        length = rows_per_run(GistShape(dim, slots, 1))
         assert 1 <= length < RUN_ROWS
         assert length == 1 or length * slots * dim * 2 <= RUN_BYTES < CACHED_BYTES
 

@@ -89,7 +89,7 @@ def test_what_was_safe_is_not_written_again(memory: Path, whole: pa.Table, n: in
     assert list((memory / UNFINISHED).iterdir()) == []
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.integers(0, 420), min_size=1, max_size=4).map(sorted))
 def test_in_any_number_of_tries(tmp_path_factory: pytest.TempPathFactory, moments: list[int]) -> None:
     path = tmp_path_factory.mktemp("tries") / "memory"

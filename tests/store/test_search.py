@@ -119,7 +119,7 @@ def reader(memory: Path) -> Store:
     return Store.open(memory)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(query=st.text(max_size=40), k=st.integers(-1, 3))
 def test_no_query_at_all_is_malformed(reader: Store, query: str, k: int) -> None:
     assert len(reader.search_text(query, k)) <= max(k, 0)

@@ -202,7 +202,10 @@ class TestWriting:
                 ([rows[1:]], "expected node 0, got 1"),
                 ([rows[:8]], "must stand above all others"),
                 ([], "without nodes"),
-                ([[dataclasses.replace(rows[0], gist=np.zeros((1, 8), np.float16))]], "gists of shape"),
+                (
+                    [[dataclasses.replace(rows[0], gist=np.zeros((1, 8), np.float16))]],
+                    "holds gists of 1 × 16, got one of 1 × 8",
+                ),
             ):
                 with pytest.raises(ValueError, match=message):
                     store.add_source(source_info("doc-2", 5), wrong)
@@ -237,7 +240,7 @@ class TestWriting:
         assert uris(store) == [f"{i}" for i in range(20)]
 
     def test_several_slots(self, tmp_path: Path) -> None:
-        identity = dataclasses.replace(IDENTITY, slots=3)
+        identity = dataclasses.replace(IDENTITY, slots=3, image_slots=3)
         rows = [row for batch in tree_rows(1, identity=identity) for row in batch]
         with Store.create(tmp_path / "memory", identity) as store:
             store.add_source(source_info("a", 1), [rows])

@@ -10,83 +10,63 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tokenizers import Tokenizer, models
 
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_config import NativeConfig
-from mm_megacontext.bases.native_files import TINY_DIR, load_model, save_model
-from mm_megacontext.training import train_base as recipe
-from mm_megacontext.training.data.contexts import Batch, ContextConfig, CorpusBatches, corpus_batches
-from mm_megacontext.training.data.words import Split
-from mm_megacontext.training.lookup_model import lookup_losses
-from mm_megacontext.training.schedule import Schedule
-from mm_megacontext.training.train_base import CURRICULUM, Stage, TrainBaseConfig, Trainer, train_base
+from mm_megacontext.bases.native_files import save_model
+from mm_megacontext.bases.tokenizer import WordTokenizer
+from mm_megacontext.training import run as loop
+from mm_megacontext.training.data.contexts import Batch, corpus_batches
+from mm_megacontext.training.lookup_model import gist_vectors
+from mm_megacontext.training.run import run
+from mm_megacontext.training.train_base import CURRICULUM, BaseRecipe, Stage, TrainBaseConfig, train_base
 from tests.tiny import CONFIG, random_model, tokenizer
-
-CONTEXT = ContextConfig(pages=(1,), n_facts=(1, 2), length=96, batch=4, n_questions=4)
-MODEL = NativeConfig(name="smoke", dim=32, n_layers=1, n_heads=2, mlp_dim=32, rotary_pairs=(2, 2, 2))
+from tests.training import small_runs
+from tests.training.small_runs import CONTEXT, MODEL, SHORTER
 
 
 @pytest.fixture(autouse=True)
-def _same_threads() -> Iterator[None]:
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(loop, "data_process", small_runs.here)
     n = torch.get_num_threads()
     yield
     torch.set_num_threads(n)
 
 
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small corpora, made here: the other process takes longer to start than this test may run."""
-    stages_met.clear()
-
-    def corpus(config: ContextConfig, seed: str, split: Split, n_batches: int) -> CorpusBatches:
-        return corpus_batches(tokenizer(), config, seed, split, n_batches=n_batches, n_pages=3)
-
-    def batches(config: TrainBaseConfig, progress: Any) -> Iterator[tuple[CorpusBatches, Batch]]:
-        made = corpus(config.curriculum[0].context, "smoke", "train", 6)
-        while progress() < 1:
-            for batch in made.batches:
-                stages_met.append(progress())
-                if progress() < 1:
-                    yield made, batch
-
-    monkeypatch.setattr(recipe, "_corpus", corpus)
-    monkeypatch.setattr(recipe, "_batches", batches)
-
-
-stages_met: list[float] = []
-
-
 def config(out: Path, **changes: Any) -> TrainBaseConfig:
     settings: dict[str, Any] = {
-        "out": out,
         "steps": 60,
-        "threads": 1,
-        "compile": False,
+        "log_every": 25,
         "learning_rate": 2e-2,
         "evaluate_every": 30,
-        "model": MODEL,
+        "save_every": 30,
+        "batches_per_corpus": 6,
         "curriculum": (Stage(until=1.0, context=CONTEXT),),
     }
-    return TrainBaseConfig(**{**settings, **changes})
+    out.mkdir(parents=True, exist_ok=True)
+    return small_runs.base_options(out, out, **{**settings, **changes})
 
 
 def log_of(directory: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (directory / "train.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.usefixtures("in_process")
 def test_a_run_learns_and_writes_a_base(tmp_path: Path) -> None:
     model = train_base(config(tmp_path))
     log = log_of(tmp_path)
     train = [record["train"]["answer"] for record in log if "train" in record]
     dev = [record["dev"][0]["answer"] for record in log if "dev" in record]
-    assert [record["step"] for record in log if "train" in record] == [25, 50]
+    assert [record["step"] for record in log if "train" in record] == [25, 30, 50, 60]
     assert train[-1] < train[0]
     assert dev[-1] < 8, "less than ln(4096) = 8.3, what guessing costs"
-    assert {"checkpoint.json", "checkpoint.safetensors", "config.json", "model.safetensors", "tokenizer.json"} <= {
-        path.name for path in tmp_path.iterdir()
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "checkpoint.safetensors",
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "train.jsonl",
     }
-    assert not list(tmp_path.glob("*.partial"))
     base = NativeBase.from_pretrained(tmp_path)
     assert base.model.config == MODEL
     for a, b in zip(model.state_dict().values(), base.model.state_dict().values(), strict=True):
@@ -94,75 +74,55 @@ def test_a_run_learns_and_writes_a_base(tmp_path: Path) -> None:
     assert base.tokenizer.encode("Rent 1,234") == tokenizer().encode("Rent 1,234")
 
 
-@pytest.mark.usefixtures("in_process")
-def test_a_run_can_be_resumed(tmp_path: Path) -> None:
-    """Half of the steps, then the others: it goes on where it stood, with weights and optimizer."""
-    train_base(config(tmp_path, steps=20))
-    n_lines = len(log_of(tmp_path))
-    before = load_model(tmp_path)
-    stopped = Trainer.start(config(tmp_path, steps=20, resume=True))
-    assert stopped.schedule.step == 20
-    assert stopped.schedule.progress >= 1
-    for a, b in zip(before.state_dict().values(), stopped.model.state_dict().values(), strict=True):
+def other_tokenizer(directory: Path) -> Path:
+    """As many tokens as the package's, which stand for other letters."""
+    saved = json.loads((directory / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = saved["model"]["vocab"]
+    first, second = "\u0120a", "\u0120b"  # at the start of a word
+    vocabulary.update({first: vocabulary[second], second: vocabulary[first]})
+    (directory / "tokenizer.json").write_text(json.dumps(saved), encoding="utf-8")
+    return directory
+
+
+def test_given_weights_and_their_tokenizer_are_begun_with(tmp_path: Path) -> None:
+    given = tmp_path / "given"
+    save_model(random_model(5), given)
+    tokenizer().save(given / "tokenizer.json")
+    its = WordTokenizer.from_file(other_tokenizer(given) / "tokenizer.json")
+    assert its.encode("a") != tokenizer().encode("a")
+    recipe = BaseRecipe(config(tmp_path / "out", init=given))
+    for a, b in zip(random_model(5).state_dict().values(), recipe.model.state_dict().values(), strict=True):
         assert torch.equal(a, b)
-    moments = [state["exp_avg"] for state in stopped.optimizer.state_dict()["state"].values()]
-    assert len(moments) == len(list(before.parameters()))
-    assert any(float(moment.abs().max()) > 0 for moment in moments)
-    train_base(config(tmp_path, steps=20, resume=True))
-    assert len(log_of(tmp_path)) == n_lines + 1, "a run that is over has nothing more to do"
+    assert recipe.model.config == CONFIG
+    saved = WordTokenizer.from_file(tmp_path / "out" / "tokenizer.json")
+    assert saved.encode("a") == its.encode("a")
+    expected = corpus_batches(its, CONTEXT, "0-3", "train", n_batches=6, n_pages=3)
+    np.testing.assert_array_equal(recipe.part(3, 0.5)()[0].tokens, expected.tokens)
 
 
-@pytest.mark.usefixtures("in_process")
-def test_an_interrupted_run_takes_the_steps_it_has_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = lookup_losses
-    calls = 0
-
-    def dies(*args: Any, **kwargs: Any) -> Any:
-        nonlocal calls
-        calls += torch.is_grad_enabled()
-        if calls == 16:
-            raise KeyboardInterrupt
-        return original(*args, **kwargs)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(recipe, "lookup_losses", dies)
-        with pytest.raises(KeyboardInterrupt):
-            train_base(config(tmp_path, steps=20, evaluate_every=10))
-    resumed = Trainer.start(config(tmp_path, steps=20, resume=True))
-    assert resumed.schedule.step == 10
-    assert resumed.schedule.progress == pytest.approx(0.5)
-    train_base(config(tmp_path, steps=20, evaluate_every=10, resume=True))
-    assert log_of(tmp_path)[-1]["step"] == 20
+def test_a_resumed_run_keeps_the_model_that_it_began_with(tmp_path: Path) -> None:
+    """Its options need not be given once more."""
+    given = tmp_path / "given"
+    save_model(random_model(5), given)
+    tokenizer().save(given / "tokenizer.json")
+    other_tokenizer(given)
+    train_base(config(tmp_path / "out", init=given, steps=1))
+    model = train_base(config(tmp_path / "out", steps=2, resume=True))
+    assert model.config == CONFIG
+    saved = WordTokenizer.from_file(tmp_path / "out" / "tokenizer.json")
+    assert saved.encode("a") != tokenizer().encode("a")
 
 
-def test_nothing_to_resume(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no checkpoint"):
-        Trainer.start(config(tmp_path, resume=True))
+def test_a_schedule_can_begin_later(tmp_path: Path) -> None:
+    run(BaseRecipe, config(tmp_path, steps=2, init_progress=0.4, log_every=1))
+    assert [record["progress"] for record in log_of(tmp_path) if "train" in record] == [0.7, 1.0]
 
 
-def test_given_weights_are_begun_with(tmp_path: Path) -> None:
+def test_a_tokenizer_that_does_not_fit_is_refused(tmp_path: Path) -> None:
     save_model(random_model(5), tmp_path / "given")
-    trainer = Trainer.start(config(tmp_path, init=tmp_path / "given", init_progress=0.4))
-    for a, b in zip(random_model(5).state_dict().values(), trainer.model.state_dict().values(), strict=True):
-        assert torch.equal(a, b)
-    assert trainer.model.config == CONFIG
-    assert trainer.schedule.progress == pytest.approx(0.4)
-
-
-@pytest.mark.parametrize("start", [0.0, 0.5])
-def test_schedule_by_steps(start: float) -> None:
-    schedule = Schedule(minutes=1, steps=200, start=start)
-    assert schedule.progress == start
-    rates = []
-    for step in range(200):
-        schedule.step = step
-        rates.append(schedule.rate(1.0))
-    assert rates[0] == pytest.approx(0.01 * min(1, (1 - start) / 0.6))
-    assert np.argmax(rates) < 120
-    schedule.step = 200
-    assert schedule.progress == 1
-    assert schedule.rate(1.0) == 0
-    assert (np.diff(rates[120:]) < 0).all()
+    WordTokenizer(Tokenizer(models.BPE({"a": 0, "b": 1}, []))).save(tmp_path / "given" / "tokenizer.json")
+    with pytest.raises(ValueError, match="the tokenizer has 2 tokens, the model has 4096 embeddings"):
+        BaseRecipe(config(tmp_path / "out", init=tmp_path / "given"))
 
 
 def test_the_curriculum_covers_the_run() -> None:
@@ -173,23 +133,32 @@ def test_the_curriculum_covers_the_run() -> None:
     assert max(with_answer.pages) > 32, "deep trees are met"
 
 
-@pytest.mark.slow
-def test_batches_of_the_other_process_are_those_of_this_one(tmp_path: Path) -> None:
-    steps = 0
+def test_a_part_is_a_corpus_of_the_stage_that_is_due(tmp_path: Path) -> None:
+    stages = (Stage(until=0.4, context=SHORTER), Stage(until=1.0, context=CONTEXT))
+    recipe = BaseRecipe(config(tmp_path, seed=3, curriculum=stages))
+    for number, progress, context in ((0, 0.0, SHORTER), (1, 0.39, SHORTER), (2, 0.4, CONTEXT), (3, 1.0, CONTEXT)):
+        found = recipe.part(number, progress)()
+        expected = corpus_batches(tokenizer(), context, f"3-{number}", "train", n_batches=6, n_pages=3)
+        assert [batch.number for batch in found] == list(range(6))
+        for batch, own in zip(found, expected.batches, strict=True):
+            np.testing.assert_array_equal(batch.tokens, expected.tokens)
+            for name in Batch.__slots__:
+                np.testing.assert_array_equal(getattr(batch.contexts, name), getattr(own, name))
 
-    def progress() -> float:
-        return steps / 3
 
-    run = config(tmp_path, batches_per_corpus=2)
-    made = []
-    for corpus, batch in recipe._batches(run, progress):
-        made.append((corpus, batch))
-        steps += 1
-    assert len(made) == 3, "the second corpus is begun"
-    here = corpus_batches(tokenizer(), CONTEXT, "0-0.000000-1", "train", n_batches=2)
-    np.testing.assert_array_equal(made[0][0].tokens, here.tokens)
-    for (_, batch), own in zip(made, here.batches, strict=False):
-        for name in Batch.__slots__:
-            np.testing.assert_array_equal(getattr(batch, name), getattr(own, name))
-    assert made[2][0] is not made[0][0]
-    assert TINY_DIR.is_dir()
+def test_gists_of_a_corpus_are_made_of_the_words_at_its_beginning(tmp_path: Path) -> None:
+    recipe = BaseRecipe(config(tmp_path))
+    batches, rng = recipe.part(0, 0.0)(), np.random.default_rng(0)
+    recipe.loss(batches[0], rng)
+    before = recipe.model.tokens.weight.detach().clone()
+    with torch.no_grad():
+        recipe.model.tokens.weight.mul_(2)
+    recipe.loss(batches[1], rng)
+    assert torch.equal(recipe.net.gist_words, before)
+    assert torch.equal(recipe._prefix, gist_vectors(torch.from_numpy(batches[0].tokens), before))
+    recipe.loss(recipe.part(1, 0.5)()[0], rng)
+    assert torch.equal(recipe.net.gist_words, 2 * before)
+
+
+def test_the_package_trains_a_model_of_its_own_size() -> None:
+    assert TrainBaseConfig(out=Path("runs")).model == NativeConfig()

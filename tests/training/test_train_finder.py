@@ -1,63 +1,43 @@
-"""The recipe of the finder. Oracles: labels from boxes by hand, losses by hand, a run that learns."""
+"""The recipe of the finder. Oracles: losses by hand, a run that learns."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from mm_megacontext.bases.finder import Finder
+from mm_megacontext.bases.native_files import TINY_DIR
 from mm_megacontext.cli.main import main
-from mm_megacontext.training.checkpoint import read_checkpoint, write_checkpoint
-from mm_megacontext.training.data.scenes import KINDS, Plain, Scene, Thing
+from mm_megacontext.training import run as loop
+from mm_megacontext.training.data.scenes import KINDS
 from mm_megacontext.training.train_finder import (
-    SIDE,
     TRAITS,
-    FinderTrainer,
+    FinderRecipe,
     TrainFinderConfig,
     _there_loss,
     _where_loss,
-    cut,
     train_finder,
     unions,
 )
-
-WHITE = Plain((255, 255, 255))
-
-
-def config(out: Path, steps: int = 2) -> TrainFinderConfig:
-    return TrainFinderConfig(out=out, steps=steps, scenes=2, threads=1, evaluate_every=steps, unseen_scenes=2)
+from tests.training import small_runs
 
 
-def labels_of(things: list[Thing]) -> np.ndarray:
-    tiles = cut([Scene((SIDE, SIDE), things, WHITE)], np.random.default_rng(0), empty=1.0)
-    assert tiles.pixels.shape == (64, 128, 128, 3)
-    return tiles.labels.reshape(8, 8, len(KINDS))
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(loop, "data_process", small_runs.here)
+    n = torch.get_num_threads()
+    yield
+    torch.set_num_threads(n)
 
 
-def test_an_object_is_where_a_tenth_of_it_is() -> None:
-    """40 pixels wide, from 120: 8 columns of it, a fifth, in the first tile, the rest in the second."""
-    labels = labels_of([Thing(7, 120, 200, 40)])
-    assert np.argwhere(labels == 1).tolist() == [[1, 0, 7], [1, 1, 7]]
-    labels = labels_of([Thing(7, 125, 200, 40)])  # 3 of 40 columns: hardly there
-    assert np.argwhere(labels == 1).tolist() == [[1, 1, 7]]
-    assert np.argwhere(labels == -1).tolist() == [[1, 0, 7]]
-
-
-def test_of_two_of_a_kind_in_a_tile_the_one_that_is_there_counts() -> None:
-    labels = labels_of([Thing(7, 125, 200, 40), Thing(7, 20, 200, 40)])
-    assert labels[1, 0, 7] == 1
-
-
-def test_most_tiles_without_objects_are_left_out() -> None:
-    scene = Scene((SIDE, SIDE), [Thing(7, 10, 10, 40)], WHITE)
-    tiles = cut([scene] * 20, np.random.default_rng(0), empty=0.1)
-    assert (tiles.labels == 1).any(axis=1).sum() == 20
-    assert 60 < len(tiles.labels) - 20 < 200
+def config(out: Path, **changes: Any) -> TrainFinderConfig:
+    return small_runs.finder_options(out, TINY_DIR, **{"steps": 2, "scenes": 2, **changes})
 
 
 def test_unions_hold_what_their_members_hold() -> None:
@@ -89,31 +69,29 @@ def test_kinds_differ_in_their_traits() -> None:
     assert len({tuple(row) for row in TRAITS.tolist()}) == len(KINDS)
 
 
-def test_a_patch_is_on_the_object_that_its_middle_lies_on() -> None:
-    """From x = 120, y = 200, 40 wide: middles 120 to 152 across, 200 to 232 down."""
-    at = cut([Scene((SIDE, SIDE), [Thing(7, 120, 200, 40)], WHITE)], np.random.default_rng(0), empty=1.0).at
-    on = np.argwhere(at.reshape(8, 8, 8, 8).swapaxes(1, 2).reshape(64, 64) == 7)
-    assert on.tolist() == [[row, column] for row in (12, 13, 14) for column in (7, 8, 9)]
-    assert (at[at != 7] == -1).all()
-
-
 def test_a_run_goes_on_from_its_checkpoint_and_the_finder_can_be_loaded(tmp_path: Path) -> None:
+    """With more steps than it was begun with it goes on in a longer schedule."""
     train_finder(config(tmp_path))
-    first = json.loads((tmp_path / "train.jsonl").read_text(encoding="utf-8").splitlines()[-1])
-    assert first["step"] == 2
-    write_checkpoint(replace(read_checkpoint(tmp_path), progress=0.5), tmp_path)  # as if it had been cut off
+    first = (tmp_path / "train.jsonl").read_text(encoding="utf-8").splitlines()
     assert main(["train", "finder", "--out", str(tmp_path), "--steps", "3", "--threads", "1", "--resume"]) == 0
     lines = (tmp_path / "train.jsonl").read_text(encoding="utf-8").splitlines()
-    assert json.loads(lines[0]) == first
-    assert json.loads(lines[-1])["step"] == 3
+    assert lines[: len(first)] == first
+    records = [json.loads(line) for line in lines]
+    assert [record["step"] for record in records if "dev" in record] == [2, 3]
+    assert records[-1]["dev"].keys() >= {"top1", "top1_cosine", "recall", "alarms", "shape", "colour", "mark", "kinds"}
     assert Finder.from_pretrained(tmp_path).dim == 160
 
 
 def test_it_learns(tmp_path: Path) -> None:
     """A dozen steps on one batch bring the loss down by a tenth."""
-    trainer = FinderTrainer(config(tmp_path))
+    recipe = FinderRecipe(config(tmp_path))
+    batch = recipe.part(0, 0.0)()[0]
     losses = []
     for _ in range(12):
-        trainer.rng = np.random.default_rng(5)
-        losses.append(trainer.step(2e-3))
+        recipe.optimizer.zero_grad()
+        loss, told = recipe.loss(batch, np.random.default_rng(5))
+        assert loss.item() == pytest.approx(sum(part.item() for part in told.values()))
+        loss.backward()
+        recipe.optimizer.step()
+        losses.append(loss.item())
     assert losses[-1] < 0.9 * losses[0]

@@ -18,6 +18,7 @@ import torch
 from mm_megacontext.bases.native_files import save_model
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.lens_net import LensInputs, LensNet
+from mm_megacontext.training import run as loop
 from mm_megacontext.training import train_lens as recipe
 from mm_megacontext.training.data.corpus import make_document
 from mm_megacontext.training.data.lens_data import LensBatch, LensDataConfig, lens_batches, open_some
@@ -25,16 +26,16 @@ from mm_megacontext.training.data.pages import PageConfig
 from mm_megacontext.training.data.words import Split
 from mm_megacontext.training.lookup_model import gist_vectors
 from mm_megacontext.training.train_lens import (
-    LensTrainer,
     TrainLensConfig,
-    evaluate,
     lens_loss,
+    measure,
     query_logits,
     ranking_loss,
     to_inputs,
     train_lens,
 )
 from tests.tiny import random_base, random_lens_net, tokenizer
+from tests.training import small_runs
 
 DATA = LensDataConfig(pages=(1, 2), n_facts=(4, 8), batch=8, most_nodes=48)
 CPU = torch.device("cpu")
@@ -134,9 +135,9 @@ def test_evaluation_of_a_perfect_and_of_a_silent_lens() -> None:
             return self.logits
 
     perfect: Any = Fixed(positive.float() * 2 - 1)
-    assert evaluate(perfect, [(found, positive)]) == {"top1": 1.0, "precision": 1.0, "recall": 1.0}
+    assert measure(perfect, [(found, positive)]) == {"top1": 1.0, "precision": 1.0, "recall": 1.0}
     silent: Any = Fixed(torch.full(positive.shape, -1.0))
-    result = evaluate(silent, [(found, positive)])
+    result = measure(silent, [(found, positive)])
     assert result["recall"] == 0.0
     json.dumps(result, allow_nan=False)
 
@@ -149,35 +150,24 @@ def base_dir(tmp_path: Path) -> Path:
     return tmp_path / "base"
 
 
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Small corpora, made here: the other process takes longer to start than this test may run."""
-
-    def batches(config: TrainLensConfig, progress: Any) -> Iterator[tuple[npt.NDArray[np.int64], LensBatch]]:
-        tokens, own = made("train")
-        while progress() < 1:
-            for batch in own:
-                if progress() < 1:
-                    yield tokens, batch
-
-    monkeypatch.setattr(recipe, "_corpus", lambda *_: made())
-    monkeypatch.setattr(recipe, "_batches", batches)
+@pytest.fixture(autouse=True)
+def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(loop, "data_process", small_runs.here)
     n = torch.get_num_threads()
     yield
     torch.set_num_threads(n)
 
 
 def config(out: Path, base: Path, **changes: Any) -> TrainLensConfig:
-    settings: dict[str, Any] = {"out": out, "base": base, "steps": 30, "threads": 1, "evaluate_every": 10, "data": DATA}
-    return TrainLensConfig(**{**settings, "learning_rate": 5e-3, **changes})
+    settings: dict[str, Any] = {"steps": 30, "log_every": 10, "evaluate_every": 10, "learning_rate": 5e-3}
+    return small_runs.lens_options(out, base, **{**settings, "save_every": 10, **changes})
 
 
-@pytest.mark.usefixtures("in_process")
 def test_a_run_learns_and_writes_a_lens(tmp_path: Path, base_dir: Path) -> None:
     lens = train_lens(config(tmp_path / "lens", base_dir))
     log = [json.loads(line) for line in (tmp_path / "lens" / "train.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [record["step"] for record in log] == [10, 20, 30, 30]
-    losses = [record["loss"] for record in log if "loss" in record]
+    assert [record["step"] for record in log if "dev" in record] == [10, 20, 30]
+    losses = [record["train"]["loss"] for record in log if "train" in record]
     assert losses[-1] < losses[0]
     assert set(log[-1]["dev"]) == {"top1", "precision", "recall"}
     loaded = Lens.from_pretrained(random_base().id, tmp_path / "lens")
@@ -186,19 +176,3 @@ def test_a_run_learns_and_writes_a_lens(tmp_path: Path, base_dir: Path) -> None:
     for a, b in zip(lens.net.state_dict().values(), loaded.net.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     assert not lens.net.training
-
-
-@pytest.mark.usefixtures("in_process")
-def test_a_run_can_be_resumed(tmp_path: Path, base_dir: Path) -> None:
-    train_lens(config(tmp_path / "lens", base_dir, steps=10))
-    trainer = LensTrainer.start(config(tmp_path / "lens", base_dir, steps=10, resume=True), random_base())
-    assert trainer.schedule.step == 10
-    assert trainer.schedule.progress >= 1
-    train_lens(config(tmp_path / "lens", base_dir, steps=10, resume=True))
-    log = (tmp_path / "lens" / "train.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line)["step"] for line in log] == [10, 10, 10]
-
-
-def test_nothing_to_resume(tmp_path: Path, base_dir: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no checkpoint"):
-        LensTrainer.start(config(tmp_path / "none", base_dir, resume=True), random_base())

@@ -123,7 +123,7 @@ def tokens_of(blocks: list[Block]) -> Iterator[tuple[int, int, Word]]:
             yield number, i, block.words[word]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(REGIONS, st.sampled_from(TOKENIZERS))
 def test_every_token_of_every_word_in_order(region: Region, tokenizer: Tokenizer) -> None:
     blocks = cut_region(region, tokenizer)
@@ -136,7 +136,7 @@ def test_every_token_of_every_word_in_order(region: Region, tokenizer: Tokenizer
         assert block.text == " ".join(word.text for word in block.words)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(REGIONS, st.sampled_from(TOKENIZERS))
 def test_boxes_of_a_words_tokens_make_up_its_box(region: Region, tokenizer: Tokenizer) -> None:
     blocks = cut_region(region, tokenizer)
@@ -153,7 +153,7 @@ def test_boxes_of_a_words_tokens_make_up_its_box(region: Region, tokenizer: Toke
         assert (np.diff(edges[:, 0]) >= 0).all(), "tokens go from left to right"
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(REGIONS, st.sampled_from(TOKENIZERS))
 def test_roles_and_line_starts(region: Region, tokenizer: Tokenizer) -> None:
     found = [role for block in cut_region(region, tokenizer) for role in block.roles.tolist()]
@@ -165,7 +165,7 @@ def test_roles_and_line_starts(region: Region, tokenizer: Tokenizer) -> None:
     assert found == expected
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(REGIONS, st.sampled_from(TOKENIZERS))
 def test_a_word_that_fits_a_block_is_not_cut(region: Region, tokenizer: Tokenizer) -> None:
     blocks_of: dict[int, set[int]] = {}
@@ -176,7 +176,7 @@ def test_a_word_that_fits_a_block_is_not_cut(region: Region, tokenizer: Tokenize
         assert len(blocks_of[id(own.word)]) == -(-size // BLOCK_TOKENS)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(REGIONS, st.sampled_from(TOKENIZERS))
 def test_a_block_ends_where_something_ends(region: Region, tokenizer: Tokenizer) -> None:
     """Inside a line or table row only if none ends in the last two thirds of the block, and no sentence does."""
@@ -192,7 +192,7 @@ def test_a_block_ends_where_something_ends(region: Region, tokenizer: Tokenizer)
         assert len(block.token_ids) + n_next > BLOCK_TOKENS, "and as late as it can"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 12), st.integers(2, 40))
 def test_rows_of_a_table_stay_whole(n_tokens: int, n_rows: int) -> None:
     """Rows of up to a third of a block are never cut."""
@@ -240,7 +240,7 @@ def test_a_wide_gap_starts_a_segment() -> None:
     assert starts == [True, False, False, False, True, False, False]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(tables())
 def test_header_words_are_those_of_column_headers(region: Region) -> None:
     for block in cut_region(region, PairTokenizer()):

@@ -39,7 +39,7 @@ def stored(depths: Sequence[int], seed: int = 0, first: int = 1) -> tuple[InMemo
 DEPTHS = st.lists(st.integers(1, 4), min_size=1, max_size=6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(DEPTHS, st.integers(0, 2**32 - 1))
 def test_sources_follow_each_other_in_time(depths: list[int], seed: int) -> None:
     reader, records = stored(depths, seed)
@@ -60,7 +60,7 @@ def test_sources_follow_each_other_in_time(depths: list[int], seed: int) -> None
     assert tree.n_leaves == sum(reader.nodes([r.root_id])[0].n_leaves for r in records)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(DEPTHS, st.integers(0, 2**32 - 1))
 def test_a_collection_can_be_cut(depths: list[int], seed: int) -> None:
     """Its contexts keep all invariants on the way from the root down to every leaf."""
@@ -94,8 +94,9 @@ def test_sources_are_grouped(n: int) -> None:
             children = tree.nodes(node.children)
             assert node.lod == 1 + max(child.lod for child in children)
             assert node.t_span == (children[0].t_span[0], children[-1].t_span[1])
-            weights = [child.n_leaves for child in children]
-            mean = np.average([c.gist.astype(np.float64) for c in children], axis=0, weights=weights)
+            voices = [child for child in children if child.modality != "image"] or children
+            weights = [child.n_leaves for child in voices]
+            mean = np.average([c.gist.astype(np.float64) for c in voices], axis=0, weights=weights)
             np.testing.assert_allclose(node.gist, mean, atol=2e-3)
     assert len(nodes) < 2 * n + 1
 

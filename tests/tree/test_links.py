@@ -14,11 +14,11 @@ from mm_megacontext.document import Box, Document, Line, Page, Region, RegionKin
 from mm_megacontext.reading import invariants
 from mm_megacontext.reading.hints import HintConfig, HintSearch
 from mm_megacontext.reading.working_context import WorkingContext
-from mm_megacontext.tree.build import TreeBuilder
+from mm_megacontext.tree.build import Gist, TreeBuilder
 from mm_megacontext.tree.in_memory import InMemoryTree
 from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId, NodeRow
-from mm_megacontext.tree.text_gists import MeanGistNet
-from mm_megacontext.vision.gists.tile_gister import TileGister
+from mm_megacontext.tree.text_gists import MeanTextGister
+from mm_megacontext.vision.gists.tile_gister import MeanPool, TileGister
 from mm_megacontext.vision.quadtree.build import build_image_nodes, build_thumbnail_row
 from mm_megacontext.vision.sources.frame import PDF_FRAME
 from mm_megacontext.vision.sources.source import ArraySource, crop
@@ -50,9 +50,12 @@ class RasterFigures:
     def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow | None:
         return build_thumbnail_row(RASTER, self._tiles, page=page.number, frame=PDF_FRAME, t=t, index=index)
 
+    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
+        return MeanPool().of_gists(gists, n_leaves)
+
 
 def rows_of(page: Page) -> list[NodeRow]:
-    builder = TreeBuilder("pt", PairTokenizer(), MeanGistNet(embed), RasterFigures())
+    builder = TreeBuilder("pt", PairTokenizer(), MeanTextGister(embed, ENCODER.dim), RasterFigures())
     document = Document("test.pdf", "pdf", "pt", 1, "hash", lambda: iter((page,)))
     return [row for batch in builder.build(document) for row in batch]
 
@@ -99,7 +102,7 @@ def regions_of(page: Page, rows: Sequence[NodeRow]) -> dict[int, list[NodeRow]]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pages())
 def test_links_are_those_that_every_token_and_tile_have(page: Page) -> None:
     rows = rows_of(page)
@@ -123,7 +126,7 @@ def test_links_are_those_that_every_token_and_tile_have(page: Page) -> None:
     assert all(list(row.links) == sorted(set(row.links)) for row in rows)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(pages())
 def test_links_and_thumbnails_leave_a_cut_a_cut(page: Page) -> None:
     """The five invariants at every step down, and the leaves of the thumbnail among those that are covered."""

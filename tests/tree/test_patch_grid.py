@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_megacontext.store.rows import decode_leaves, encode_rows, nodes_schema
+from mm_megacontext.store.identity import GistShape
+from mm_megacontext.store.rows import decode_leaves, encode_rows
 from mm_megacontext.tree.nodes import Moments, PatchGrid
 from tests.images import TexturedSource, image_rows
 
@@ -56,7 +57,7 @@ def test_moments_are_those_of_the_positions(grid: PatchGrid) -> None:
 
 def test_tiles_are_stored_as_grids_and_read_as_patches() -> None:
     rows = image_rows(TexturedSource(300, 170))
-    packed = encode_rows(1, rows, nodes_schema(24, 1)).column("leaves").to_pylist()
+    packed = encode_rows(1, rows, GistShape(24, 1, 1)).column("leaves").to_pylist()
     for row, stored in zip(rows, packed, strict=True):
         assert (stored is None) == (row.lod > 1)
         if stored is not None:
@@ -70,7 +71,7 @@ def test_tiles_are_stored_as_grids_and_read_as_patches() -> None:
 def test_what_was_stored_patch_by_patch_is_read_the_same() -> None:
     rows = [row for row in image_rows(TexturedSource(300, 170)) if row.lod == 1]
     listed = [dataclasses.replace(row, grid=None) for row in rows]
-    tables = [encode_rows(1, some, nodes_schema(24, 1)).column("leaves").to_pylist() for some in (rows, listed)]
+    tables = [encode_rows(1, some, GistShape(24, 1, 1)).column("leaves").to_pylist() for some in (rows, listed)]
     for one, other in zip(*tables, strict=True):
         found, expected = decode_leaves(one), decode_leaves(other)
         np.testing.assert_array_equal(found.mu, expected.mu)

@@ -11,7 +11,7 @@ from PIL import Image
 from mm_megacontext.document import Page, Region, union
 from mm_megacontext.errors import IngestError
 from mm_megacontext.vision.encoders import DctEncoder
-from mm_megacontext.vision.gists.tile_gister import TileGister
+from mm_megacontext.vision.gists.tile_gister import MaxPool, MeanPool, TileGister
 from mm_megacontext.vision.pages import PageFigures, PageImages
 from mm_megacontext.vision.quadtree.build import read_leaf_pixels
 
@@ -113,3 +113,16 @@ def test_pages_are_opened_once_and_old_ones_let_go(tmp_path: Path) -> None:
 def test_text_has_no_pixels() -> None:
     with pytest.raises(ValueError, match=r"notes\.md is of kind 'markdown'"):
         PageImages("notes.md", "markdown")
+
+
+@pytest.mark.parametrize("n", [1, 2, 4, 5, 17, 32])
+def test_figures_that_stand_together_are_pooled_as_their_gister_pools(n: int, image_file: Path) -> None:
+    """Means weigh by patches, and what is a union stays one: it was a mean whatever made the gists below."""
+    rng = np.random.default_rng(n)
+    gists = list(rng.standard_normal((n, 2, 24)).astype(np.float32))
+    n_leaves = rng.integers(1, 500, n).tolist()
+    with PageImages(str(image_file), "image") as images:
+        mean = PageFigures(images, TileGister(DctEncoder(24), MeanPool(2))).of_gists(gists, n_leaves)
+        most = PageFigures(images, TileGister(DctEncoder(24), MaxPool(2))).of_gists(gists, n_leaves)
+    np.testing.assert_allclose(mean, np.average(gists, axis=0, weights=n_leaves), atol=1e-5)  # float32, 3 levels
+    np.testing.assert_array_equal(most, np.max(gists, axis=0))

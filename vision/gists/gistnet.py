@@ -57,18 +57,6 @@ class Cells(NamedTuple):
         return torch.where(self.exist[..., None, None], self.vectors, 0.0)
 
 
-class Text(NamedTuple):
-    """Words of the same region as the cells.
-
-    Attributes:
-        vectors: (batch, tokens, text_dim) embeddings.
-        valid: (batch, tokens) bool; an item may have none.
-    """
-
-    vectors: Float[Tensor, "batch tokens text_dim"]
-    valid: Bool[Tensor, "batch tokens"]
-
-
 class GistModule(nn.Module):
     """What makes one gist of a grid.
 
@@ -82,7 +70,7 @@ class GistModule(nn.Module):
             raise ValueError(f"a gist must have at least one slot, got {slots}")
         self.slots = slots
 
-    def forward(self, cells: Cells, text: Text | None = None) -> Float[Tensor, "batch slots dim"]:
+    def forward(self, cells: Cells) -> Float[Tensor, "batch slots dim"]:
         """One gist per grid."""
         raise NotImplementedError(f"{type(self).__name__} must define forward")
 
@@ -90,8 +78,8 @@ class GistModule(nn.Module):
 class MeanNet(GistModule):
     """The mean of the cells, weighted by their leaves, slot by slot; patches speak for every slot."""
 
-    def forward(self, cells: Cells, text: Text | None = None) -> Float[Tensor, "batch slots dim"]:
-        """One gist per grid; text is not looked at."""
+    def forward(self, cells: Cells) -> Float[Tensor, "batch slots dim"]:
+        """One gist per grid."""
         share = cells.weights / cells.weights.sum(dim=(1, 2), keepdim=True)
         return _to_slots(torch.einsum("brc,brcsd->bsd", share, cells.cleared()), self.slots)
 
@@ -99,8 +87,8 @@ class MeanNet(GistModule):
 class MaxNet(GistModule):
     """The largest value of each coordinate among the cells, slot by slot."""
 
-    def forward(self, cells: Cells, text: Text | None = None) -> Float[Tensor, "batch slots dim"]:
-        """One gist per grid; text is not looked at."""
+    def forward(self, cells: Cells) -> Float[Tensor, "batch slots dim"]:
+        """One gist per grid."""
         existing = torch.where(cells.exist[..., None, None], cells.vectors, -torch.inf)
         return _to_slots(existing.amax(dim=(1, 2)), self.slots)
 
@@ -116,7 +104,6 @@ class GistNetConfig:
         n_heads: Heads of every attention; ``width / n_heads`` is a multiple of 4, as x and y turn half of it each.
         n_layers: Times that rows, then columns are attended along.
         theta: Base of the rotary frequencies of x and y, whose unit is the cell.
-        text_dim: Length of the text embeddings that the gist may look at, or None for no such attention.
         seed: Of the weights it begins with.
     """
 
@@ -126,11 +113,10 @@ class GistNetConfig:
     n_heads: int = 4
     n_layers: int = 1
     theta: float = 10.0
-    text_dim: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.dim, self.slots, self.width, self.n_heads, self.n_layers, self.text_dim or 1) < 1:
+        if min(self.dim, self.slots, self.width, self.n_heads, self.n_layers) < 1:
             raise ValueError(f"all sizes must be at least 1, got {self}")
         if self.width % (4 * self.n_heads):
             raise ValueError(f"width {self.width} must be a multiple of 4 times n_heads, which is {4 * self.n_heads}")
@@ -147,9 +133,9 @@ class GistNet(GistModule):
     """The mean of the cells, plus a residual that begins at zero.
 
     The residual: attention along rows, then along columns (axial attention, Ho et al. 2019), among all slots of the
-    cells that there are; then one query per slot attends to all of them, and to the text of the region where it is
-    given. Positions enter as Gaussian rotary phases: a patch is a point, a child in the pyramid fills its cell, the
-    queries fill the grid. ``gate`` and ``text_gate`` are zero at first, so an untrained net is ``MeanNet``.
+    cells that there are; then one query per slot attends to all of them. Positions enter as Gaussian rotary phases: a
+    patch is a point, a child in the pyramid fills its cell, the queries fill the grid. ``gate`` is zero at first, so an
+    untrained net is ``MeanNet``.
     """
 
     def __init__(self, config: GistNetConfig) -> None:
@@ -166,24 +152,13 @@ class GistNet(GistModule):
             self.queries = nn.Parameter(0.02 * torch.randn(config.slots, width))
             self.pool = Attention(width, n_heads, width)
             self.out = nn.Linear(width, config.dim)
-            self.read_text = None if config.text_dim is None else TextReader(config, config.text_dim)
         self.gate = nn.Parameter(torch.zeros(config.dim))
         self.spread_gain = nn.Parameter(torch.ones(2))  # on the spreads along x and y
 
-    def forward(self, cells: Cells, text: Text | None = None) -> Float[Tensor, "batch slots dim"]:
-        """One gist per grid.
-
-        Raises:
-            ValueError: There is text, and the net has no attention to it.
-        """
-        asked = self._ask(cells)
-        gist: Tensor = self.mean(cells) + self.gate * self.out(asked)
-        if text is None:
-            return gist
-        if self.read_text is None:
-            raise ValueError("this GistNet has no attention to text; make one with text_dim")
-        read: Tensor = self.read_text(asked, text)
-        return gist + read
+    def forward(self, cells: Cells) -> Float[Tensor, "batch slots dim"]:
+        """One gist per grid."""
+        gist: Tensor = self.mean(cells) + self.gate * self.out(self._ask(cells))
+        return gist
 
     @classmethod
     def from_pretrained(cls, directory: str | Path) -> GistNet:
@@ -289,7 +264,7 @@ class Attention(nn.Module):
         x: Float[Tensor, "*batch queries width"],
         context: Float[Tensor, "*batch keys context"],
         seen: Bool[Tensor, "*batch any keys"],
-        at: tuple[Phases, Phases] | None,
+        at: tuple[Phases, Phases],
     ) -> Float[Tensor, "*batch queries width"]:
         """What each query finds.
 
@@ -297,12 +272,11 @@ class Attention(nn.Module):
             x: Queries.
             context: What they look at.
             seen: Which keys a query sees, at least one; of one row, all queries see the same.
-            at: Phases of queries and keys, or None for no positions.
+            at: Phases of queries and keys.
         """
         q = self.norm_query(self._heads(self.query(x)))
         k = self.norm_key(self._heads(self.key(context)))
-        if at is not None:
-            q, k = turn(q, at[0]), turn(k, at[1])
+        q, k = turn(q, at[0]), turn(k, at[1])
         v = self._heads(self.value(context))
         found = F.scaled_dot_product_attention(q, k, v, attn_mask=seen.unsqueeze(-3))
         result: Tensor = self.out(found.transpose(-3, -2).flatten(-2))
@@ -311,25 +285,6 @@ class Attention(nn.Module):
     def _heads(self, x: Tensor) -> Tensor:
         """(*batch, tokens, width) to (*batch, heads, tokens, head_dim)."""
         return x.reshape(*x.shape[:-1], self.n_heads, -1).transpose(-3, -2)
-
-
-class TextReader(nn.Module):
-    """The second residual: what the slots' queries, knowing the cells, find in the text. Its gate begins at zero."""
-
-    def __init__(self, config: GistNetConfig, text_dim: int) -> None:
-        super().__init__()
-        self.norm_query, self.norm_text = nn.LayerNorm(config.width), nn.LayerNorm(text_dim)
-        self.read = Attention(config.width, config.n_heads, text_dim)
-        self.out = nn.Linear(config.width, config.dim)
-        self.gate = nn.Parameter(torch.zeros(config.dim))
-
-    def forward(self, asked: Float[Tensor, "batch slots width"], text: Text) -> Float[Tensor, "batch slots dim"]:
-        """Zero for items without text."""
-        has_text = text.valid.any(dim=1)[:, None, None]
-        words = self.norm_text(torch.where(text.valid[..., None], text.vectors, 0.0))
-        seen = text.valid[:, None] | ~has_text  # an item without text would otherwise see nothing, which is NaN
-        found = self.gate * self.out(self.read(self.norm_query(asked), words, seen, None))
-        return torch.where(has_text, found, 0.0)
 
 
 def _cell_positions(cells: Cells, slots: int) -> Positions:

@@ -6,8 +6,6 @@ from collections.abc import Callable
 
 from mm_megacontext.errors import IncompatibleGists
 from mm_megacontext.registry import Registry
-from mm_megacontext.vision.gists.gistnet import GistNet, GistNetConfig
-from mm_megacontext.vision.gists.net_gister import NetGister
 from mm_megacontext.vision.gists.tile_gister import MaxPool, MeanPool, VisualGister
 
 SAVED = "gistnet:"
@@ -46,6 +44,9 @@ def create_gister(name: str, dim: int, slots: int = 1, *, device: str = "cpu") -
 
 
 def _load(directory: str, dim: int, slots: int, device: str) -> VisualGister:
+    from mm_megacontext.vision.gists.gistnet import GistNet
+    from mm_megacontext.vision.gists.net_gister import NetGister
+
     net = GistNet.from_pretrained(directory)
     if (net.config.dim, net.slots) != (dim, slots):
         raise IncompatibleGists(
@@ -67,4 +68,7 @@ def maximum(dim: int, slots: int) -> VisualGister:
 
 def untrained_gistnet(dim: int, slots: int) -> VisualGister:
     """An untrained GistNet: the same as the mean."""
+    from mm_megacontext.vision.gists.gistnet import GistNet, GistNetConfig
+    from mm_megacontext.vision.gists.net_gister import NetGister
+
     return NetGister(GistNet(GistNetConfig(dim=dim, slots=slots)))

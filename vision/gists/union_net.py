@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mm_megacontext.vision.gists.gistnet import Cells, GistModule, MaxNet, Text
+from mm_megacontext.vision.gists.gistnet import Cells, GistModule, MaxNet
 from mm_megacontext.weights import load_weights, read_config, save_module, seeded
 
 
@@ -56,7 +56,12 @@ class UnionNet(GistModule):
 
     def codes(self, cells: Cells) -> Float[Tensor, "batch rows columns dim"]:
         """What stands in each patch; zeros where there is none."""
-        return F.relu(self.out(self.features(cells))) * cells.exist[..., None]
+        return self._codes_of(self.features(cells), cells)
+
+    def _codes_of(
+        self, features: Float[Tensor, "batch rows columns width"], cells: Cells
+    ) -> Float[Tensor, "batch rows columns dim"]:
+        return F.relu(self.out(features)) * cells.exist[..., None]
 
     def features(self, cells: Cells) -> Float[Tensor, "batch rows columns width"]:
         """What codes are made of; zeros where there is no patch."""
@@ -66,11 +71,18 @@ class UnionNet(GistModule):
             x = (x + layer(x)) * exist
         return F.gelu(x).permute(0, 2, 3, 1)
 
-    def forward(self, cells: Cells, text: Text | None = None) -> Float[Tensor, "batch slots dim"]:
-        """One gist per grid; text is not looked at."""
+    def forward(self, cells: Cells) -> Float[Tensor, "batch slots dim"]:
+        """One gist per grid."""
         if cells.level == "patches":
-            cells = cells._replace(vectors=self.codes(cells)[:, :, :, None])
+            return self.gists_of(self.features(cells), cells)
         gists: Tensor = self.union(cells)
+        return gists
+
+    def gists_of(
+        self, features: Float[Tensor, "batch rows columns width"], cells: Cells
+    ) -> Float[Tensor, "batch slots dim"]:
+        """``forward`` of patches whose ``features`` are known."""
+        gists: Tensor = self.union(cells._replace(vectors=self._codes_of(features, cells)[:, :, :, None]))
         return gists
 
     @classmethod

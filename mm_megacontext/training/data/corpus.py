@@ -9,12 +9,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.bases.tokenizer import WordTokenizer
-from mm_megacontext.document import Document, Page
+from mm_megacontext.document import Box, Document, Page, Region, Word
 from mm_megacontext.training.data.facts import Fact, Question, Vocabulary, ask, ask_absent
 from mm_megacontext.training.data.pages import GeneratedPage, PageConfig, PageWriter
 from mm_megacontext.training.data.words import Split
@@ -38,6 +39,65 @@ class Evidence:
     blocks: tuple[int, ...]
 
 
+class StatedWord(NamedTuple):
+    """A word that a fact is stated with; of its value, or of its key or headers."""
+
+    page: int
+    box: Box
+    is_value: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WrittenDocument:
+    """The pages of a generated document, before anything is cut into blocks."""
+
+    name: str
+    pages: list[GeneratedPage]
+    vocabulary: Vocabulary = field(repr=False)
+
+    @property
+    def facts(self) -> list[Fact]:
+        return [fact for page in self.pages for fact in page.facts]
+
+    def draw(self, rng: random.Random, n: int, absent: float) -> list[tuple[Question, int | None]]:
+        """See ``draw_questions``."""
+        return draw_questions(self.facts, self.vocabulary, rng, n, absent)
+
+    def stated(self, fact: int) -> list[StatedWord]:
+        """The words that state the fact of that number, in reading order."""
+        for page in self.pages:
+            if fact < len(page.facts):
+                return list(_stated(page, fact))
+            fact -= len(page.facts)
+        raise IndexError(f"there are {len(self.facts)} facts")
+
+
+def _stated(page: GeneratedPage, fact: int) -> Iterator[StatedWord]:
+    for region in page.page.regions:
+        for word in _words(region):
+            is_value = page.value_words.get(id(word)) == fact
+            if is_value or fact in page.key_words.get(id(word), ()):
+                yield StatedWord(page.page.number, word.bbox, is_value)
+
+
+def _words(region: Region) -> Iterator[Word]:
+    cells = () if region.table is None else region.table.cells
+    for line in (*region.lines, *(line for cell in cells for line in cell.lines)):
+        yield from line.words
+
+
+def draw_questions(
+    facts: list[Fact], vocabulary: Vocabulary, rng: random.Random, n: int, absent: float
+) -> list[tuple[Question, int | None]]:
+    """``n`` different questions with the numbers of their facts, a share ``absent`` of them without an answer."""
+    n_absent = sum(rng.random() < absent for _ in range(n))
+    chosen = rng.sample(range(len(facts)), min(n - n_absent, len(facts)))
+    asked: list[tuple[Question, int | None]] = [(ask(facts[i], rng), i) for i in chosen]
+    asked += [(ask_absent(facts, vocabulary), None) for _ in range(n - len(asked))]
+    rng.shuffle(asked)
+    return asked
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LookupDocument:
     """A generated document: its tree, its facts, and where it states them."""
@@ -49,13 +109,9 @@ class LookupDocument:
     vocabulary: Vocabulary = field(repr=False)
 
     def questions(self, rng: random.Random, n: int, absent: float) -> list[tuple[Question, Evidence | None]]:
-        """``n`` different questions, a share ``absent`` of them without an answer in the document."""
-        n_absent = sum(rng.random() < absent for _ in range(n))
-        chosen = rng.sample(range(len(self.facts)), min(n - n_absent, len(self.facts)))
-        asked: list[tuple[Question, Evidence | None]] = [(ask(self.facts[i], rng), self.evidence[i]) for i in chosen]
-        asked += [(ask_absent(self.facts, self.vocabulary), None) for _ in range(n - len(asked))]
-        rng.shuffle(asked)
-        return asked
+        """See ``draw_questions``; with the evidence in the place of the facts' numbers."""
+        drawn = draw_questions(self.facts, self.vocabulary, rng, n, absent)
+        return [(question, None if i is None else self.evidence[i]) for question, i in drawn]
 
 
 class NoGists:
@@ -102,13 +158,29 @@ def make_document(
         n_words: Size of its lexicon, by default that of the split. A large collection needs a large one, lest every
             key stands in many of its documents.
     """
+    return cut_document(write_document(seed, split, n_pages, config, pieces, n_words), tokenizer, gister)
+
+
+def write_document(
+    seed: str,
+    split: Split,
+    n_pages: int,
+    config: PageConfig,
+    pieces: list[str] | None = None,
+    n_words: int | None = None,
+) -> WrittenDocument:
+    """``make_document`` without the tree, which needs a tokenizer."""
     vocabulary = Vocabulary.of_split(random.Random(seed), split, pieces, n_words)
-    pages = write_pages(vocabulary, n_pages, config)
-    tracker = _EvidenceTracker(tokenizer, pages)
+    return WrittenDocument(seed, write_pages(vocabulary, n_pages, config), vocabulary)
+
+
+def cut_document(written: WrittenDocument, tokenizer: WordTokenizer, gister: Gister | None = None) -> LookupDocument:
+    """The tree of a written document, and where in it the facts stand."""
+    tracker = _EvidenceTracker(tokenizer, written.pages)
     builder = TreeBuilder("pt", tokenizer, gister or NoGists(), on_block=tracker)
-    rows = [row for batch in builder.build(as_document(pages, seed)) for row in batch]
+    rows = [row for batch in builder.build(as_document(written.pages, written.name)) for row in batch]
     token_ids = np.concatenate([row.token_ids for row in rows if row.lod == 1]).astype(np.int64)
-    return LookupDocument(rows, token_ids, [f for p in pages for f in p.facts], tracker.evidence(), vocabulary)
+    return LookupDocument(rows, token_ids, written.facts, tracker.evidence(), written.vocabulary)
 
 
 class _EvidenceTracker:

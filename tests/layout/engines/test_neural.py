@@ -217,7 +217,7 @@ def test_engines_of_the_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
         candidates("pdfium", "neural")
     with pytest.raises(ValueError, match="unknown layout 'baroque': use one of geometric, neural"):
         candidates("auto", "baroque")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="use one of auto, pymupdf, pdfium"):
+    with pytest.raises(ValueError, match="use one of auto, pdfium, pymupdf"):
         candidates(NEURAL)
     monkeypatch.setattr(engines, "_has_model", lambda: False)
     with pytest.raises(MissingExtra, match="or use the geometric layout"):

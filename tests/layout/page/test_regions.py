@@ -278,7 +278,7 @@ boxes = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(word_places, boxes, boxes, boxes)
 def test_no_word_is_lost_or_invented(places: list, rules: list, images: list, drawings: list) -> None:  # type: ignore[type-arg]
     """Whatever stands on a page, each word comes out once, unchanged, within its region's box."""

@@ -70,7 +70,7 @@ def test_encodings(tmp_path: Path, encoding: str, mark: bytes) -> None:
     assert [(w.text, w.span) for w in words] == [("Gr\u00fc\u00dfe", (0, 5)), ("aus", (6, 9)), ("Wien", (10, 14))]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.text(
         st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]) | st.sampled_from("\n\t |#-`*\f"), min_size=1

@@ -9,7 +9,7 @@ import pytest
 
 from mm_megacontext.training.data.corpus import LookupDocument, make_document
 from mm_megacontext.training.data.pages import PageConfig
-from mm_megacontext.tree.text_gists import MeanGistNet
+from mm_megacontext.tree.text_gists import MeanTextGister
 from tests.tiny import random_base, tokenizer
 from tests.tree.test_build import assert_is_tree
 
@@ -50,7 +50,7 @@ def test_time_is_the_index_of_a_token() -> None:
 def test_rows_are_those_of_ingest() -> None:
     """A tree with gists where a gister is given, with none where gists are made later."""
     base = random_base()
-    gister = MeanGistNet(base.embed_tokens)
+    gister = MeanTextGister(base.embed_tokens, base.dim)
     own = make_document(tokenizer(), "x", "dev", 2, PageConfig(n_facts=10), gister=gister)
     for row in own.rows:
         mean = base.embed_tokens(own.token_ids[row.t_span[0] : row.t_span[1]]).mean(axis=0)
@@ -68,13 +68,13 @@ def test_generated_documents_are_trees(seed: int) -> None:
     assert_is_tree(rows)
 
 
-class _Three(MeanGistNet):
+class _Three(MeanTextGister):
     """The embedding that the tree's oracle knows."""
 
     def __init__(self) -> None:
         from tests.tree.test_build import embed
 
-        super().__init__(embed)
+        super().__init__(embed, 3)
 
 
 def test_questions_with_and_without_an_answer() -> None:

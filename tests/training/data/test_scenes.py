@@ -36,7 +36,7 @@ RECTS = st.tuples(st.integers(0, SIDE - 1), st.integers(0, SIDE - 1), st.integer
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 9), st.booleans(), RECTS)
 def test_a_part_is_what_the_whole_shows_there(seed: int, is_textured: bool, rect: tuple[int, int, int, int]) -> None:
     made = scene(seed, is_textured)
@@ -45,7 +45,7 @@ def test_a_part_is_what_the_whole_shows_there(seed: int, is_textured: bool, rect
     np.testing.assert_array_equal(made.read(rect), whole[y : y + height, x : x + width])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 9), RECTS)
 def test_what_is_uniform_has_one_colour_and_what_is_not_touches_an_object(
     seed: int, rect: tuple[int, int, int, int]
@@ -68,7 +68,7 @@ def test_a_textured_scene_is_nowhere_uniform() -> None:
     assert scene(0, True).uniform((0, 0, 1, 1)) is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000))
 def test_objects_lie_inside_and_apart(seed: int) -> None:
     things = scene(seed, False).things

@@ -34,7 +34,7 @@ def test_patches_come_row_major() -> None:
         np.testing.assert_allclose(encoder.encode(patch)[0, 0, 0], vectors[0, row, column], atol=FLOAT32)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 20), st.integers(0, 1000), st.sampled_from([3, 64, 192, 768]))
 def test_the_mean_patch_has_the_mean_vector(n: int, seed: int, dim: int) -> None:
     encoder = DctEncoder(dim)

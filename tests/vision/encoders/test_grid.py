@@ -21,7 +21,7 @@ def test_it_is_the_mean_by_area(rows: int, columns: int) -> None:
     np.testing.assert_allclose(resample_grid(torch.from_numpy(grid)).numpy(), expected, atol=FLOAT64)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 12), st.integers(0, 99))
 def test_the_mean_of_the_tile_stays(rows: int, columns: int, side: int, seed: int) -> None:
     grid = torch.from_numpy(np.random.default_rng(seed).normal(size=(1, rows, columns, 2)))

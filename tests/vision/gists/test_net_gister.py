@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mm_megacontext.vision.gists import net_gister
-from mm_megacontext.vision.gists.gistnet import Cells, GistModule, GistNet, GistNetConfig, MaxNet, MeanNet, Text
+from mm_megacontext.vision.gists.gistnet import Cells, GistModule, GistNet, GistNetConfig, MaxNet, MeanNet
 from mm_megacontext.vision.gists.net_gister import NetGister
 from mm_megacontext.vision.gists.tile_gister import Gist, MaxPool, MeanPool, TileGister, VisualGister
 from mm_megacontext.vision.quadtree.build import build_image_nodes
@@ -108,7 +108,7 @@ def test_the_id_is_that_of_class_shape_and_weights() -> None:
 class Corner(GistModule):
     """What a researcher may write: the first cell speaks for all."""
 
-    def forward(self, cells: Cells, text: Text | None = None) -> torch.Tensor:
+    def forward(self, cells: Cells) -> torch.Tensor:
         return cells.vectors[:, 0, 0].expand(-1, self.slots, -1)
 
 

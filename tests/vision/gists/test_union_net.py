@@ -45,7 +45,7 @@ def union(gists: list[Tensor]) -> Tensor:
     return made
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=4))
 def test_the_gist_of_a_parent_is_a_union(seeds: list[int]) -> None:
     """Whatever order, and however often the same is in it; each child is in it whole."""
@@ -57,7 +57,7 @@ def test_the_gist_of_a_parent_is_a_union(seeds: list[int]) -> None:
     assert torch.equal(whole, union([whole, gists[0]]))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 1000), st.integers(1, 8), st.integers(1, 8))
 def test_what_stands_where_there_is_no_patch_changes_nothing(seed: int, rows: int, columns: int) -> None:
     cells = patches(seed, rows, columns)
@@ -90,7 +90,7 @@ def test_weights_come_back_from_a_directory(tmp_path: Path) -> None:
         assert torch.equal(loaded(patches(1)), net(3)(patches(1)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=4))
 def test_without_calling_the_net_parents_are_the_same(seeds: list[int]) -> None:
     called, not_called = NetGister(net()), UnionGister(net())

@@ -37,7 +37,7 @@ class CountingSource(TexturedSource):
         return super().read(region, level)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.tuples(st.integers(1, 2600), st.integers(1, 1500)))
 def test_tiles_come_in_order_with_their_pixels(size: tuple[int, int]) -> None:
     source, grid = CountingSource(*size), TileGrid(*size)
@@ -53,7 +53,7 @@ def test_tiles_come_in_order_with_their_pixels(size: tuple[int, int]) -> None:
     assert len(source.reads) <= -(-size[0] // 1024) * -(-size[1] // 1024)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.tuples(st.integers(1, 3000), st.integers(1, 3000)), st.data())
 def test_what_was_made_before_is_not_read_again(size: tuple[int, int], data: st.DataObject) -> None:
     rows = image_rows(TexturedSource(*size))

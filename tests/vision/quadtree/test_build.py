@@ -42,7 +42,7 @@ def subtree(rows: list[NodeRow], row: NodeRow) -> list[NodeRow]:
     return rows[row.first - rows[0].index : row.index - rows[0].index + 1]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SIZES, FRAMES, st.integers(0, 1000))
 def test_rows_are_a_post_order_tree(size: tuple[int, int], frame: Frame, start: int) -> None:
     rows = rows_of(picture(*size), frame, start)
@@ -61,7 +61,7 @@ def test_rows_are_a_post_order_tree(size: tuple[int, int], frame: Frame, start: 
     assert tops == [rows[-1]]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SIZES, FRAMES)
 def test_every_patch_once_with_its_box_and_position(size: tuple[int, int], frame: Frame) -> None:
     rows = rows_of(picture(*size), frame, t=7)
@@ -83,7 +83,7 @@ def test_every_patch_once_with_its_box_and_position(size: tuple[int, int], frame
     assert found == expected
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(SIZES, FRAMES, st.integers(0, 10**6))
 def test_moments_and_boxes_are_those_of_the_leaves(size: tuple[int, int], frame: Frame, t: int) -> None:
     rows = rows_of(picture(*size), frame, t=t)
@@ -96,7 +96,7 @@ def test_moments_and_boxes_are_those_of_the_leaves(size: tuple[int, int], frame:
         assert row.bbox == (*boxes[:, :2].min(axis=0), *boxes[:, 2:].max(axis=0))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(SIZES)
 def test_a_gist_is_the_mean_vector_of_its_patches(size: tuple[int, int]) -> None:
     image = picture(*size)
@@ -112,7 +112,7 @@ def test_a_gist_is_the_mean_vector_of_its_patches(size: tuple[int, int]) -> None
         np.testing.assert_allclose(row.gist[0].astype(np.float32), mean, atol=HALF)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(SIZES)
 def test_a_parents_gist_is_the_weighted_mean_of_its_childrens(size: tuple[int, int]) -> None:
     rows = rows_of(picture(*size))
@@ -124,7 +124,7 @@ def test_a_parents_gist_is_the_weighted_mean_of_its_childrens(size: tuple[int, i
             np.testing.assert_allclose(row.gist.astype(np.float64), mean, atol=HALF)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SIZES, st.data())
 def test_leaf_pixels_of_a_figure_are_read_back_through_its_page(size: tuple[int, int], data: st.DataObject) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
@@ -244,7 +244,7 @@ def test_an_encoder_of_another_patch_size_is_refused() -> None:
         TileGister(spy)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.tuples(st.integers(1, 3000), st.integers(1, 3000)))
 def test_a_thumbnail_is_the_finest_level_that_fits_a_tile(size: tuple[int, int]) -> None:
     level = thumbnail_level(size)

@@ -30,7 +30,7 @@ def stored(tops: tuple[NodeRow, ...]) -> tuple[NodeRow, ...]:
     return tuple(dataclasses.replace(top, leaf_mu=none[0], leaf_boxes=none[1], grid=None) for top in tops)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SIZES, st.booleans(), st.integers(0, 2**32), st.data())
 def test_the_rest_is_the_rest(size: tuple[int, int], is_sparse: bool, seed: int, data: st.DataObject) -> None:
     pixels = patchwork(*size, seed)

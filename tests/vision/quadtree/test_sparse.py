@@ -34,7 +34,7 @@ class Lopsided(MeanPool):
         )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SIZES, st.integers(0, 2**32))
 def test_a_node_of_one_colour_is_the_one_that_the_whole_tree_has_there(size: tuple[int, int], seed: int) -> None:
     pixels = patchwork(*size, seed)
@@ -55,7 +55,7 @@ def test_a_node_of_one_colour_is_the_one_that_the_whole_tree_has_there(size: tup
             assert (row.children, row.lod > 1) == ((), True)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SIZES, st.integers(0, 2**32))
 def test_any_cut_paints_every_pixel_once(size: tuple[int, int], seed: int) -> None:
     tree = as_tree(image_rows(SparseArraySource(patchwork(*size, seed))))
@@ -75,7 +75,7 @@ def test_any_cut_paints_every_pixel_once(size: tuple[int, int], seed: int) -> No
     assert (painted == 1).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(SIZES, st.integers(0, 2**32))
 def test_the_mean_colour_of_a_node_is_the_weighted_mean_of_its_childrens(size: tuple[int, int], seed: int) -> None:
     """Colours of 0 to 1, read from the image by each row's own rectangle, and from the gists' constant terms."""

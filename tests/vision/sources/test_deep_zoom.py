@@ -31,7 +31,7 @@ def deep_zoom(folder: Path, image: Pixels, tile_size: int = 32, overlap: int = 1
     return folder / "a.dzi"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_any_region_of_any_level_is_that_of_the_array(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

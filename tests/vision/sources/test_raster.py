@@ -29,7 +29,7 @@ def whole(path: Path) -> Pixels:
     return source.read((0, 0, *source.size))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     size=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     region=st.tuples(st.integers(0, 39), st.integers(0, 39), st.integers(1, 40), st.integers(1, 40)),
@@ -231,7 +231,7 @@ def test_files_that_are_no_images(tmp_path: Path) -> None:
         PillowSource(tmp_path)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data(), suffix=st.sampled_from(["png", "jpg", "tiff", "webp", "gif", "bmp"]))
 def test_damage_anywhere_is_an_ingest_error_or_an_image(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, suffix: str

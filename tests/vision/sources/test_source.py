@@ -59,7 +59,7 @@ def reads(draw: st.DrawFn) -> tuple[Pixels, Rect, int]:
     return random_image(width, height, draw(st.integers(0, 99))), region, level
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(reads())
 def test_any_region_of_any_level_is_the_padded_box_filter(case: tuple[Pixels, Rect, int]) -> None:
     image, region, level = case
@@ -67,7 +67,7 @@ def test_any_region_of_any_level_is_the_padded_box_filter(case: tuple[Pixels, Re
     np.testing.assert_array_equal(ArraySource(image).read(region, level), expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(reads(), st.data())
 def test_a_crop_is_the_image_of_its_rectangle(case: tuple[Pixels, Rect, int], data: st.DataObject) -> None:
     image, region, _ = case
@@ -143,7 +143,7 @@ def gradient(region: Rect) -> Pixels:
     return np.stack([columns * 7 + rows, columns ^ rows, rows * 3], axis=2).astype(np.uint8)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(reads())
 def test_a_function_is_the_image_it_computes(case: tuple[Pixels, Rect, int]) -> None:
     image, region, level = case

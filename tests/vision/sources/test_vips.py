@@ -69,7 +69,7 @@ WRITERS: dict[str, Callable[[Path, Pixels], Path]] = {
 
 
 @pytest.mark.parametrize("writer", WRITERS)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_any_region_of_any_level_is_that_of_the_written_array(
     tmp_path_factory: pytest.TempPathFactory, writer: str, data: st.DataObject
@@ -97,7 +97,7 @@ def test_extreme_shapes(tmp_path: Path, writer: str, size: tuple[int, int]) -> N
             np.testing.assert_array_equal(source.read(region, level), expected.read(region, level))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(x=st.integers(0, 299), y=st.integers(0, 199), width=st.integers(1, 300), height=st.integers(1, 200))
 def test_a_region_inside_is_the_crop_of_libvips(
     tmp_path_factory: pytest.TempPathFactory, x: int, y: int, width: int, height: int
