@@ -45,7 +45,7 @@ def corrected_map(font: pikepdf.Dictionary) -> bytes | None:
     codes = {code: text for code, text in told.items() if any(_says_much(c) for c in text) or not text.strip()}
     shown = _shown(font, codes) if codes else {}
     conflicts = {code for code, text in codes.items() if code in shown and not _agree(text, shown[code])}
-    if conflicts and not _is_believed(shown, told, conflicts):
+    if conflicts and _may_know_better(font) and not _is_believed(shown, told, conflicts):
         conflicts = {code for code in conflicts if shown[code] == {""}}
     wrong = conflicts | {code for code, text in codes.items() if _is_long(text)}
     if not wrong:
@@ -77,6 +77,11 @@ def _agree(text: str, shown: frozenset[str]) -> bool:
 def _plain(text: str) -> str:
     """Its letters and digits, in lower case and one form: signs are told in many ways."""
     return "".join(c for c in unicodedata.normalize("NFKC", text).casefold() if c.isalnum())
+
+
+def _may_know_better(font: pikepdf.Dictionary) -> bool:
+    """Whether the names of a font's glyphs may be made up: not where others' glyphs are taken by them."""
+    return font.get("/Subtype") in ("/Type0", "/Type3") or _program(font) is not None
 
 
 def _is_believed(shown: Shown, told: Mapping[Code, str], conflicts: set[Code]) -> bool:
