@@ -9,6 +9,7 @@ then nearly all of them are. A glyph without ink has no letters; one glyph is no
 from __future__ import annotations
 
 import io
+import logging
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -20,6 +21,9 @@ from fontTools.ttLib import TTFont
 
 from mm_megacontext.layout.engines.pdf_streams import read_stream
 from mm_megacontext.layout.engines.to_unicode import Code, read_map, write_map
+
+# It would warn of tables that are longer than they say, and of dates.
+logging.getLogger("fontTools").setLevel(logging.CRITICAL)
 
 _CODECS = {"/WinAnsiEncoding": "cp1252", "/MacRomanEncoding": "mac_roman"}
 _OWN_ENCODING = re.compile(r"Symbol|Dingbats|Wingdings|Webdings", re.IGNORECASE)
@@ -42,7 +46,12 @@ def corrected_map(font: pikepdf.Dictionary) -> bytes | None:
     if data is None:
         return None
     told = read_map(data)
-    codes = {code: text for code, text in told.items() if any(_says_much(c) for c in text) or not text.strip()}
+    are_named = font.get("/Subtype") != "/Type0"
+    codes = {
+        code: text
+        for code, text in told.items()
+        if any(map(_says_much, text)) or (are_named and not text.strip(" \u00a0"))
+    }
     shown = _shown(font, codes) if codes else {}
     conflicts = {code for code, text in codes.items() if code in shown and not _agree(text, shown[code])}
     if conflicts and _may_know_better(font) and not _is_believed(shown, told, conflicts):

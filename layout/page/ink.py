@@ -142,7 +142,7 @@ class Ink:
     @cached_property
     def _least_change(self) -> npt.NDArray[np.uint8]:
         """By how much text is to change each pixel to be seen there: as ink of the least contrast would."""
-        return _LEAST_CHANGE[self._coverage]
+        return np.take(_LEAST_CHANGE, self._coverage)
 
     @cached_property
     def _unseen(self) -> npt.NDArray[np.bool_]:
