@@ -42,11 +42,16 @@ NO_PYMUPDF = "is set by PyMuPDF, which is not installed: pip install 'mm-megacon
 _SAME_CONTENT: tuple[frozenset[SourceKind], ...] = (frozenset({"text", "markdown"}),)
 """Kinds that only their names tell apart."""
 
+_COMPOUND_MARK = b"\xd0\xcf\x11\xe0"
+_ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
+"""What a compound file lists that is an office file under a password ([MS-OFFCRYPTO] 2.3.4.4)."""
+_LIST_BYTES = 4096  # of a compound file's list of parts: those of a password are among the first
+
 _UNSUPPORTED = (
     (b"%!PS", "PostScript: convert it to PDF"),
     (b"\xc5\xd0\xd3\xc6", "EPS: convert it to PDF"),
     (b"\x1f\x8b", "a gzip archive: unpack it"),
-    (b"\xd0\xcf\x11\xe0", "an old office document: export it as PDF"),
+    (_COMPOUND_MARK, "an old office document: export it as PDF"),
     (b"7z\xbc\xaf", "a 7-Zip archive: unpack it"),
     (b"{\\rtf", "RTF: export it as PDF"),
 )
@@ -128,6 +133,12 @@ def check_name(file: SourceFile, kind: SourceKind, what: str, right_suffix: str)
 
 def refuse_unsupported(file: SourceFile) -> None:
     """Raises IngestError for a file of a kind that is known and not read; it says what to do with it."""
+    if file.head.startswith(_COMPOUND_MARK) and _is_encrypted(file):
+        raise IngestError(
+            "the office file is protected by a password: save it without one, or export it as PDF",
+            source=str(file.path),
+            code="password_required",
+        )
     for mark, what in _UNSUPPORTED:
         if file.head.startswith(mark):
             raise IngestError(f"unsupported: this is {what}", source=str(file.path), code="unsupported")
@@ -136,6 +147,18 @@ def refuse_unsupported(file: SourceFile) -> None:
         raise IngestError(
             "unsupported: this is SVG: convert it to PNG or PDF", source=str(file.path), code="unsupported"
         )
+
+
+def _is_encrypted(file: SourceFile) -> bool:
+    """Whether a compound file is an office file under a password, by the list of its parts ([MS-CFB] 2.2)."""
+    sector_bytes = 1 << min(12, int.from_bytes(file.head[0x1E:0x20], "little"))
+    first = int.from_bytes(file.head[0x30:0x34], "little")
+    try:
+        with file.path.open("rb") as stream:
+            stream.seek((first + 1) * sector_bytes)
+            return _ENCRYPTED in stream.read(_LIST_BYTES)
+    except OSError:
+        return False
 
 
 def unknown(file: SourceFile) -> IngestError:

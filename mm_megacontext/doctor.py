@@ -25,6 +25,7 @@ REQUIRED = {
     "pillow": "PIL",
     "pypdfium2": "pypdfium2",
     "jaxtyping": "jaxtyping",
+    "lazy_loader": "lazy_loader",
     "msgpack": "msgpack",
     "tokenizers": "tokenizers",
     "safetensors": "safetensors",
@@ -36,12 +37,13 @@ REQUIRED = {
     "fonttools": "fontTools",
     "tinycss2": "tinycss2",
     "cssselect2": "cssselect2",
+    "charset-normalizer": "charset_normalizer",
 }
 """Distributions that everything needs, and the module each of them brings."""
 
 EXTRAS = {
     "pymupdf": ("pymupdf",),
-    "office": ("mammoth", "openpyxl", "pymupdf", "python-pptx"),
+    "office": ("mammoth", "pymupdf"),
     "hf": ("peft", "transformers"),
     "vision": ("open_clip_torch", "timm"),
     "vips": ("pyvips",),

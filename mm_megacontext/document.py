@@ -15,6 +15,9 @@ from mm_megacontext.errors import ErrorCode
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1), x0 <= x1 and y0 <= y1."""
 
+Rgb = tuple[int, int, int]
+"""A colour on the screen, 0 to 255."""
+
 Unit = Literal["pt", "px"]
 
 SourceKind = Literal["pdf", "image", "text", "markdown", "html", "epub", "xps", "fb2", "mobi", "docx", "xlsx", "pptx"]
@@ -25,7 +28,7 @@ RegionKind = Literal[
     "text", "heading", "list", "table", "form", "caption", "header", "footer", "formula", "code", "figure", "scan"
 ]
 
-Layout = Literal["geometric", "neural"]
+LayoutMethod = Literal["geometric", "neural"]
 """How regions and their order are found: by geometry alone, or by a model that has looked at the page."""
 
 CellRole = Literal["body", "column_header", "row_header"]
@@ -40,12 +43,16 @@ HiddenReason = Literal[
     "in a layer that is off",
     "only in ActualText",
     "not displayed",
+    "visibility_unsure",
 ]
-"""Why a person who looks at the page does not see a text that is in the file."""
+"""Why a person who looks at the page does not see a text that is in the file; "visibility_unsure": or might not."""
 
 FieldKind = Literal["text", "password", "choice", "checkbox", "radio", "button", "signature"]
 
 PageStatus = Literal["ok", "degraded", "failed"]
+
+Script = Literal["", "sup", "sub"]
+"""Whether text stands on the line, above it or below it."""
 
 Lines = Annotated[str, "lines"]
 """Text that may have line breaks; all other is of one line."""
@@ -62,12 +69,14 @@ class Word:
     """A run of characters without white space, and its box.
 
     ``span`` counts characters in a plain-text source; ``confidence`` is that of OCR, 0 to 1, None for text as it is.
+    ``script`` tells what stands above or below the line: marks of notes, powers, indices.
     """
 
     text: str
     bbox: Box
     span: tuple[int, int] | None = None
     confidence: float | None = None
+    script: Script = ""
 
 
 @dataclass(frozen=True, slots=True)

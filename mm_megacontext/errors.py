@@ -26,6 +26,7 @@ ErrorCode = Literal[
     "layout_failed",
     "layout_model_failed",
     "visibility_unknown",
+    "visibility_unsure",
     "marks_unread",
     "text_layer_disagrees",
     "text_illegible",
@@ -33,6 +34,7 @@ ErrorCode = Literal[
     "ocr_failed",
     "missing_extra",
     "nothing_readable",
+    "source_changed",
 ]
 """What is wrong with a source or a page, for programs: messages may change, these do not. See docs/errors.md."""
 

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from mm_megacontext.document import Document, Layout, Page, PageStatus
+from mm_megacontext.document import Document, LayoutMethod, Page, PageStatus
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.layout.formats import is_supported_name
 from mm_megacontext.layout.reader import read
@@ -88,11 +88,18 @@ class IngestReport:
 
 
 def find_files(path: Path) -> list[Path]:
-    """The file itself, or all supported files below a directory, in a stable order; hidden ones are left out."""
+    """The file itself, or all supported files below a directory, in a stable order; hidden ones are left out.
+
+    A link that leads nowhere is among them: that is for whoever opens it to say.
+    """
     if not path.is_dir():
         return [path]
-    found = (p for p in sorted(path.rglob("*")) if p.is_file() and is_supported_name(p))
+    found = (p for p in sorted(path.rglob("*")) if is_supported_name(p) and (p.is_file() or _is_broken_link(p)))
     return [p for p in found if not any(part.startswith(".") for part in p.relative_to(path).parts)]
+
+
+def _is_broken_link(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 @dataclass(slots=True)
@@ -101,7 +108,7 @@ class Ingester:
 
     Args:
         tokenizer, gister: Of the base and gistnet the store belongs to.
-        tiles: Makes the gists of image tiles.
+        tile_gister: Makes the gists of image tiles.
         writable: Opens the store for writing; called when there is something to write, not before.
         limits: What is refused, and what reading may take.
         running_titles: Whether headers and footers that come back on page after page are taken up, too.
@@ -109,12 +116,12 @@ class Ingester:
 
     tokenizer: BaseTokenizer
     gister: Gister
-    tiles: TileGister
+    tile_gister: TileGister
     writable: Callable[[], Store]
     limits: IngestLimits = field(default_factory=IngestLimits)
     running_titles: bool = False
 
-    def open(self, file: SourceFile, *, engine: str, layout: Layout, password: str | None, ocr: str) -> Document:
+    def open(self, file: SourceFile, *, engine: str, layout: LayoutMethod, password: str | None, ocr: str) -> Document:
         """Open a file. Raises IngestError."""
         return read(file, engine=engine, layout=layout, password=password, ocr=ocr, limits=self.limits)
 
@@ -159,14 +166,14 @@ class Ingester:
     @property
     def fingerprint(self) -> str:
         """Names what the rows of an image depend on besides its file, so that one ingest can go on with another's."""
-        return f"quad-tree {BUILD}, {self.tiles.fingerprint}"
+        return f"quad-tree {BUILD}, {self.tile_gister.fingerprint}"
 
     def _figures(self, document: Document, password: str | None, stack: ExitStack) -> PageFigures | None:
         if not has_pixels(document.kind):
             return None
         images = PageImages(document.uri, document.kind, password=password, limits=self.limits)
         stack.enter_context(images)
-        return PageFigures(images, self.tiles)
+        return PageFigures(images, self.tile_gister)
 
 
 class _PageLog:

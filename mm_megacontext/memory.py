@@ -10,7 +10,7 @@ from typing import Any
 
 from mm_megacontext.answer import Answer as Answer
 from mm_megacontext.answer import Usage
-from mm_megacontext.document import Layout, Page
+from mm_megacontext.document import LayoutMethod, Page
 from mm_megacontext.errors import BudgetTooSmall, IngestError, StoreError
 from mm_megacontext.evidence import collect_evidence
 from mm_megacontext.ingest import (
@@ -27,7 +27,7 @@ from mm_megacontext.pictures.answer_picture import draw_answer
 from mm_megacontext.reading.base import Base
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.runtime import ReadContext, ReadingConfig, Runtime
-from mm_megacontext.source_file import SourceFile, look_at
+from mm_megacontext.source_file import SourceFile, UnchangedFiles, locate, look_at
 from mm_megacontext.store.catalogue import SourceRecord
 from mm_megacontext.store.inspection import inspect_store
 from mm_megacontext.store.store import Identity, Store
@@ -78,13 +78,14 @@ class MegaContext:
     ) -> None:
         self.directory = Path(directory)
         self.model = assemble(model, base=base, lens=lens, text_gister=text_gister, gister=gister, encoder=encoder)
-        self._tiles = TileGister(self.model.encoder, self.model.visual_gister)
+        self._tile_gister = TileGister(self.model.encoder, self.model.visual_gister)
         self._runtime = Runtime(self.model.reader, self.model.lens, config)
         self._store: Store | None = None
-        self._is_writing = False
+        self._is_writing = self._is_new = False
         self._tree: tuple[list[int], CollectionTree] | None = None
         self._passwords: dict[str, str] = {}
         self._limits = limits or IngestLimits()
+        self._files = UnchangedFiles()
 
     @classmethod
     def open(
@@ -164,7 +165,7 @@ class MegaContext:
         path: str | Path,
         *,
         engine: str = "auto",
-        layout: Layout = "geometric",
+        layout: LayoutMethod = "geometric",
         password: str | None = None,
         ocr: str = "auto",
         running_titles: bool = False,
@@ -185,14 +186,30 @@ class MegaContext:
             StoreError: The memory cannot be written. What was committed before stays.
             MemoryLocked: Another process is writing it.
         """
-        files = find_files(Path(path))
         report = IngestReport()
+        try:
+            self._ingest(find_files(Path(path)), report, engine, layout, password, ocr, running_titles, on_progress)
+        finally:
+            self._remove_if_nothing_came()
+        return report
+
+    def _ingest(
+        self,
+        files: Sequence[Path],
+        report: IngestReport,
+        engine: str,
+        layout: LayoutMethod,
+        password: str | None,
+        ocr: str,
+        running_titles: bool,
+        on_progress: OnProgress | None,
+    ) -> None:
         ingester = Ingester(
-            self.base.tokenizer, self.model.text_gister, self._tiles, self._writable, self._limits, running_titles
+            self.base.tokenizer, self.model.text_gister, self._tile_gister, self._writable, self._limits, running_titles
         )
         for number, path in enumerate(files, 1):
             try:
-                file = look_at(path.resolve())
+                file = look_at(locate(path))
                 if self._is_known(file, layout):
                     report.unchanged.append(str(file.path))
                     continue
@@ -204,9 +221,14 @@ class MegaContext:
                 continue
             if password is not None:
                 self._passwords[document.uri] = password
-        return report
 
-    def _is_known(self, file: SourceFile, layout: Layout) -> bool:
+    def _remove_if_nothing_came(self) -> None:
+        """Leave no memory behind that was made for a file of which nothing could be taken up."""
+        if self._is_new and self._store is not None and self._store.discard_if_empty():
+            self._store, self._is_writing = None, False
+        self._is_new = False
+
+    def _is_known(self, file: SourceFile, layout: LayoutMethod) -> bool:
         """Whether the memory holds a file as it is, told by its bytes and layout alone."""
         known = None if self._store is None else self._store.find(str(file.path))
         if known is None or (known.kind == "pdf" and layout_of(known.engine) != layout):
@@ -220,7 +242,7 @@ class MegaContext:
         store = (
             Store.open(self.directory, self.identity, "w") if exists else Store.create(self.directory, self.identity)
         )
-        self._store, self._is_writing = store, True
+        self._store, self._is_writing, self._is_new = store, True, not exists
         return store
 
     def ask(self, question: str, *, budget: int = 512, source: str | None = None) -> Answer:
@@ -236,6 +258,7 @@ class MegaContext:
             StoreError: The memory is empty or cannot be read.
         """
         begun = time.perf_counter()
+        question = _encodable(question)
         store = self._store
         if store is None or not store.sources():
             raise StoreError(f"{self.directory} holds no source yet; ingest a file first")
@@ -251,7 +274,7 @@ class MegaContext:
         Raises:
             BudgetTooSmall: Nothing of ``budget`` would be left for the memory.
         """
-        cost = self.base.prompt_cost(question)
+        cost = self.base.prompt_cost(_encodable(question))
         if budget <= cost:
             raise BudgetTooSmall(
                 f"the budget is {budget}, the question alone takes {cost} and the roots of the tree at least 1; "
@@ -272,7 +295,7 @@ class MegaContext:
         records = [r for r in self._store.sources() if within is None or r.number in within]
         numbers = [r.number for r in records]
         if self._tree is None or self._tree[0] != numbers:
-            pixels = StoredPixels({r.number: r for r in records}, self._passwords, self._limits)
+            pixels = StoredPixels({r.number: r for r in records}, self._passwords, self._limits, self._files)
             self._tree = (numbers, CollectionTree(self._store, records, pixels))
         return self._tree[1]
 
@@ -299,7 +322,7 @@ class MegaContext:
             usage=usage,
             trace=read.trace,
             model=self.base.id,
-            draw=lambda answer: draw_answer(answer, context, records, self._passwords, self._limits),
+            draw=lambda answer: draw_answer(answer, context, records, self._passwords, self._limits, self._files),
         )
 
     def forget(self, source: str) -> bool:
@@ -317,6 +340,11 @@ class MegaContext:
     def verify(self) -> list[str]:
         """Read everything and check it; returns the problems, none if all is well."""
         return [] if self._store is None else self._store.verify()
+
+
+def _encodable(question: str) -> str:
+    """``question`` with "?" for lone surrogates, which stand for bytes of a command line that are no UTF-8."""
+    return question.encode("utf-8", "replace").decode()
 
 
 def _progress(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mm_megacontext.errors import IngestError, LimitExceeded
@@ -43,6 +44,47 @@ class SourceFile:
                 source=str(self.path),
                 code="limit_size",
             )
+
+
+@dataclass(slots=True)
+class UnchangedFiles:
+    """Knows of files that their bytes are still those that were ingested; reads them once, and again when they change.
+
+    A memory says which file it was made of, and anybody may have made it: it must not make us open another one.
+    """
+
+    _seen: dict[str, tuple[tuple[int, ...], str]] = field(default_factory=dict)
+
+    def check(self, path: str, content_hash: str) -> None:
+        """Raises IngestError where the file is gone, or its sha256 is not ``content_hash``."""
+        if path not in self._seen or self._seen[path][0] != _state(path):
+            state = _state(path)
+            self._seen[path] = (state, look_at(path).content_hash)
+        if self._seen[path][1] != content_hash:
+            raise IngestError(
+                "the file has changed since it was ingested: ingest it again", source=path, code="source_changed"
+            )
+
+
+def _state(path: str) -> tuple[int, ...]:
+    """What of a file changes when it is written to; nothing if it is not there."""
+    try:
+        stat = os.stat(path)
+    except (OSError, ValueError):
+        return ()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def locate(path: str | Path) -> Path:
+    """Where a path leads, in full. Raises IngestError where that is nowhere, or nothing that a memory can name."""
+    try:
+        found = Path(path).resolve()
+        str(found).encode()
+    except UnicodeEncodeError as e:
+        raise IngestError("its name is not UTF-8: rename it", source=str(path), code="unsupported") from e
+    except (OSError, RuntimeError) as e:
+        raise IngestError("is a loop of symbolic links", source=str(path), code="not_found") from e
+    return found
 
 
 def look_at(path: str | Path) -> SourceFile:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mm_megacontext.limits import IngestLimits
+from mm_megacontext.source_file import UnchangedFiles
 from mm_megacontext.store.catalogue import SourceRecord
 from mm_megacontext.tree.nodes import Leaves, Node
 from mm_megacontext.vision.pages import PageImages
@@ -19,11 +20,17 @@ class StoredPixels:
         records: Sources by number.
         passwords: Of encrypted sources, by uri.
         limits: What is refused of images: those of the ingest, or wider.
+        files: Which files are known to be those that were ingested.
     """
 
     def __init__(
-        self, records: Mapping[int, SourceRecord], passwords: Mapping[str, str], limits: IngestLimits | None = None
+        self,
+        records: Mapping[int, SourceRecord],
+        passwords: Mapping[str, str],
+        limits: IngestLimits | None = None,
+        files: UnchangedFiles | None = None,
     ) -> None:
+        self._files = files or UnchangedFiles()
         self._records = records
         self._passwords = passwords
         self._limits = limits
@@ -33,7 +40,7 @@ class StoredPixels:
         """The leaves with their pixels.
 
         Raises:
-            IngestError: The source is gone or cannot be read any more.
+            IngestError: The source is gone, has changed, or cannot be read any more.
         """
         out = []
         for tile, own in zip(tiles, leaves, strict=True):
@@ -43,8 +50,9 @@ class StoredPixels:
         return out
 
     def _open(self, number: int) -> PageImages:
+        record = self._records[number]
+        self._files.check(record.uri, record.content_hash)
         if number not in self._images:
-            record = self._records[number]
             password = self._passwords.get(record.uri)
             self._images[number] = PageImages(record.uri, record.kind, password=password, limits=self._limits)
         return self._images[number]

@@ -12,19 +12,23 @@ from typing import Any
 import numpy as np
 import pypdfium2
 import pytest
+import pyvips
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.cli.memory_place import memory_for_file
-from mm_megacontext.errors import BudgetTooSmall, IncompatibleGists, StoreError
+from mm_megacontext.errors import BudgetTooSmall, CorruptStore, IncompatibleGists, IngestError, StoreError
 from mm_megacontext.ingest import ProgressEvent
 from mm_megacontext.memory import NOT_FOUND, Answer, MegaContext
 from mm_megacontext.reading.base import Pointed, Reading
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.working_context import Entry
+from mm_megacontext.store.repair import repair
 from mm_megacontext.store.store import Store
+from mm_megacontext.tile_pixels import StoredPixels
+from mm_megacontext.tree.nodes import NodeId
 from mm_megacontext.tree.text_gists import MeanTextGister
 from mm_megacontext.vision.gists.tile_gister import MaxPool
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
@@ -311,6 +315,28 @@ def test_every_answer_can_be_shown(memory: MegaContext, files: Path, file: str) 
         assert min(image.size) > 100
 
 
+def test_a_file_that_is_not_the_one_ingested_is_not_drawn(tmp_path: Path, base: NativeBase, lens: Lens) -> None:
+    """A memory is anybody's word: here it names a file that it was not made of."""
+    photo, other = a_png(tmp_path / "photo.png"), a_png(tmp_path / "private.png", seed=1)
+    with opened(tmp_path / "memory", base, lens) as memory:
+        memory.ingest(photo)
+        answer = memory.ask("What is on it?", budget=100)
+        assert min(answer.show().size) > 100
+        store = Store.open(tmp_path / "memory")
+        (source,) = store.sources()
+        nodes = store.nodes([NodeId(source.number, index) for index in range(source.n_nodes)])
+        tile = next(node for node in nodes if node.lod == 1 and node.pixels is not None)
+        leaves = store.leaves([tile.id])
+        assert StoredPixels({source.number: source}, {}).with_pixels([tile], leaves)[0].pixels is not None
+        other.replace(photo)
+        with pytest.raises(IngestError, match="the file has changed since it was ingested"):
+            StoredPixels({source.number: source}, {}).with_pixels([tile], leaves)
+        for refused in (answer.show, lambda: memory.ask("What is on it?", budget=100).show()):
+            with pytest.raises(IngestError, match="the file has changed since it was ingested") as caught:
+                refused()
+            assert caught.value.code == "source_changed"
+
+
 def test_an_answer_from_all_sources_can_be_shown(memory: MegaContext) -> None:
     assert min(memory.ask("Nothing Xyzzy", budget=40).show().size) > 100
 
@@ -467,11 +493,65 @@ def test_a_killed_creation_can_be_begun_anew(tmp_path: Path, base: NativeBase, l
     """Everything but the file that makes it a memory: what a kill in the first moment leaves."""
     file = a_text(tmp_path / "notes.txt")
     with opened(tmp_path / "memory", base, lens) as memory:
-        memory.ingest(file)
+        Store.create(tmp_path / "memory", memory.identity).close()
     (tmp_path / "memory" / "memory.json").unlink()
     with opened(tmp_path / "memory", base, lens) as memory:
         assert len(memory.ingest(file).ingested) == 1
         assert memory.ask("The passphrase is", budget=600).text == "Quorl-77"
+
+
+def test_a_question_of_bytes_that_are_no_text_is_asked(tmp_path: Path, base: NativeBase, lens: Lens) -> None:
+    with opened(tmp_path / "memory", base, lens) as memory:
+        memory.ingest(a_text(tmp_path / "notes.txt"))
+        answer = memory.ask("\udcff \ud800 The passphrase is", budget=600)
+    assert answer.text == "Quorl-77"
+    assert json.loads(json.dumps(answer.to_json()).encode())["answer"] == "Quorl-77"
+
+
+def test_a_memory_without_its_file_is_not_begun_anew(tmp_path: Path, base: NativeBase, lens: Lens) -> None:
+    file = a_text(tmp_path / "notes.txt")
+    with opened(tmp_path / "memory", base, lens) as memory:
+        memory.ingest(file)
+        identity = memory.identity
+    (tmp_path / "memory" / "memory.json").unlink()
+    with pytest.raises(CorruptStore, match=r"is a damaged memory: it has no memory.json; .*--repair"):
+        opened(tmp_path / "memory", base, lens)
+    assert repair(tmp_path / "memory").lost == []
+    with opened(tmp_path / "memory", base, lens) as memory:
+        assert memory.identity == identity
+        assert memory.ingest(file).unchanged
+        assert memory.verify() == []
+        assert memory.ask("The passphrase is", budget=600).text == "Quorl-77"
+
+
+def test_a_file_that_fails_late_leaves_no_memory(tmp_path: Path, base: NativeBase, lens: Lens) -> None:
+    pyvips.Image.new_from_array(np.full((300, 300, 3), 90, np.uint8)).dzsave(str(tmp_path / "slide"), tile_size=64)
+    for tile in (tmp_path / "slide_files" / "9").iterdir():
+        tile.unlink()
+    with opened(tmp_path / "memory", base, lens) as memory:
+        report = memory.ingest(tmp_path / "slide.dzi")
+    assert [failed.uri for failed in report.failed] == [str(tmp_path / "slide.dzi")]
+    assert not (tmp_path / "memory").exists()
+
+
+def test_names_that_are_odd_cost_only_what_cannot_be_named(tmp_path: Path, base: NativeBase, lens: Lens) -> None:
+    files = tmp_path / "files"
+    files.mkdir()
+    odd = ["-rf.txt", "two\nlines.txt", "red\x1b[31m.txt", "emoji \U0001f600.txt", "a\u202eb.txt"]
+    for name in odd:
+        a_text(files / name)
+    unnamed = a_text(tmp_path / "plain.txt").rename(os.fsdecode(os.fsencode(files) + b"/caf\xe9.txt"))
+    (files / "loop.pdf").symlink_to("round.pdf")
+    (files / "round.pdf").symlink_to("loop.pdf")
+    with opened(tmp_path / "memory", base, lens) as memory:
+        report = memory.ingest(files)
+        assert {source.uri for source in memory.sources} == {str(files / name) for name in odd}
+        assert memory.ingest(files).unchanged == [source.uri for source in report.ingested]
+    assert {failed.uri: failed.message for failed in report.failed} == {
+        str(unnamed): "its name is not UTF-8: rename it",
+        str(files / "loop.pdf"): "is a loop of symbolic links",
+        str(files / "round.pdf"): "is a loop of symbolic links",
+    }
 
 
 def test_a_memory_of_another_base(memory: MegaContext) -> None:

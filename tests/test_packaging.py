@@ -19,6 +19,7 @@ from mm_megacontext import doctor
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("eval", "layout", "positional", "vision")
+DATA_FOLDERS = {"real_documents", "weights"}
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +36,8 @@ def source_files() -> dict[str, Path]:
         for path in folder.rglob("*"):
             relative = path.relative_to(folder)
             is_linked = name == "mm_megacontext" and relative.parts[0] in FOLDERS
-            is_data = "weights" in relative.parts and path.suffix in (".json", ".safetensors")
-            if not is_linked and (path.suffix == ".py" or path.name == "py.typed" or is_data):
+            is_data = DATA_FOLDERS.intersection(relative.parts) and path.suffix in (".json", ".jsonl", ".safetensors")
+            if not is_linked and (path.suffix in (".py", ".pyi") or path.name == "py.typed" or is_data):
                 found[f"{name}/{relative.as_posix()}"] = path
     return found
 
@@ -50,7 +51,9 @@ def test_links_lead_to_the_top_level_folders(folder: str) -> None:
 
 
 def test_packages_are_exactly_the_folders_with_an_init(pyproject: dict[str, Any]) -> None:
-    with_init = {name.removesuffix("/__init__.py").replace("/", ".") for name in source_files() if "__init__" in name}
+    with_init = {
+        name.removesuffix("/__init__.py").replace("/", ".") for name in source_files() if name.endswith("/__init__.py")
+    }
     with_code = {name.rpartition("/")[0].replace("/", ".") for name in source_files() if name.endswith(".py")}
     assert with_init == set(pyproject["tool"]["setuptools"]["packages"])
     assert with_code == with_init, "a folder with modules lacks __init__.py"

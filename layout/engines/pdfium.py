@@ -13,16 +13,16 @@ from pathlib import Path
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from mm_megacontext.document import Box, HiddenReason, clean_text
+from mm_megacontext.document import Box, HiddenReason, Rgb, clean_text
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.engines.corrections import corrected_copy
 from mm_megacontext.layout.engines.passwords import wrong_password
 from mm_megacontext.layout.engines.pdfium_file import is_password_error, open_pdfium
-from mm_megacontext.layout.engines.pdfium_graphics import Frame, paint_order, read_graphics
+from mm_megacontext.layout.engines.pdfium_graphics import PageSpace, paint_order, read_graphics
 from mm_megacontext.layout.engines.pdfium_ink import PdfiumInk
 from mm_megacontext.layout.engines.pdfium_marks import read_marks
 from mm_megacontext.layout.engines.pdfium_unshown import address, find_layered_off, take_actual_text
-from mm_megacontext.layout.engines.protocol import NO_MARKS, OpenPdf, RawPage, RawWord, Rgb, is_outside
+from mm_megacontext.layout.engines.protocol import NO_MARKS, OpenPdf, RawPage, RawWord, is_outside
 from mm_megacontext.layout.engines.unshown import not_shown
 
 # It would warn of forms of a kind (XFA) that this build cannot draw; their fields are read all the same.
@@ -96,7 +96,7 @@ class _PdfiumFile:
 
 
 def _read_page(page: pdfium.PdfPage, number: int, ink: PdfiumInk) -> RawPage:
-    frame = Frame.of(page)
+    frame = PageSpace.of(page)
     told, off = take_actual_text(page, frame), find_layered_off(page, frame)
     text_page = page.get_textpage()
     try:
@@ -119,7 +119,7 @@ def _read_page(page: pdfium.PdfPage, number: int, ink: PdfiumInk) -> RawPage:
     )
 
 
-def _words(text_page: pdfium.PdfTextPage, frame: Frame, off: frozenset[int]) -> Iterator[RawWord]:
+def _words(text_page: pdfium.PdfTextPage, frame: PageSpace, off: frozenset[int]) -> Iterator[RawWord]:
     """Words split at white space, line breaks, and jumps that PDFium does not mark."""
     rect = pdfium_c.FS_RECTF()
     where = ctypes.byref(rect)
@@ -164,7 +164,7 @@ def _word(
     bounds: Box,
     first: int,
     line: int,
-    frame: Frame,
+    frame: PageSpace,
     off: frozenset[int],
 ) -> Iterator[RawWord]:
     raw = b"".join(unit.to_bytes(2, "little") if unit < 0x10000 else b"" for unit in units)

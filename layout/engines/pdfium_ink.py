@@ -15,7 +15,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from mm_megacontext.document import Box, clean_text, union
-from mm_megacontext.layout.engines.pdfium_graphics import WHOLE_DEPTH, Frame, walk_objects
+from mm_megacontext.layout.engines.pdfium_graphics import WHOLE_DEPTH, PageSpace, walk_objects
 from mm_megacontext.layout.engines.pdfium_unshown import address, take_actual_text
 from mm_megacontext.layout.engines.protocol import CLOSE, Glyph, Patch, occurrences
 
@@ -91,7 +91,7 @@ class _LettersAlone:
 
     def __init__(self, page: pdfium.PdfPage) -> None:
         self._page = page
-        self._frame = Frame.of(page)
+        self._frame = PageSpace.of(page)
         self._text_page: pdfium.PdfTextPage | None = None
         self._texts: dict[int, pdfium.PdfObject] = {}
         self._others: list[pdfium.PdfObject] = []
@@ -161,7 +161,7 @@ class _LettersAlone:
         self._page.close()
 
 
-def _characters(text_page: pdfium.PdfTextPage, frame: Frame) -> Iterator[_Letter]:
+def _characters(text_page: pdfium.PdfTextPage, frame: PageSpace) -> Iterator[_Letter]:
     handle = text_page.raw
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
     for i in range(text_page.count_chars()):

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, FormField, HiddenReason, Layout, Link, Note, RegionKind
+from mm_megacontext.document import Box, FormField, HiddenReason, LayoutMethod, Link, Note, RegionKind, Rgb
 from mm_megacontext.errors import MissingExtra, UnknownName
 from mm_megacontext.registry import Registry
 
@@ -34,8 +34,6 @@ NO_MODEL = (
     "the neural layout needs the model of PyMuPDF 2, and the PyMuPDF that is installed has none: "
     "pip install 'pymupdf>=2.0', or use the geometric layout"
 )
-
-Rgb = tuple[int, int, int]
 
 
 class RawWord(NamedTuple):
@@ -233,7 +231,7 @@ def load_engine(name: str) -> PdfEngine:
     return engine
 
 
-def candidates(name: str, layout: Layout = "geometric") -> list[str]:
+def candidates(name: str, layout: LayoutMethod = "geometric") -> list[str]:
     """The engines to try in turn: the named one, or for ``auto`` PyMuPDF where installed and then PDFium.
 
     For the neural layout it is PyMuPDF with its model; the others are for pages that this cannot read. None of them is
@@ -243,8 +241,8 @@ def candidates(name: str, layout: Layout = "geometric") -> list[str]:
         ValueError: There is no engine ``name`` (UnknownName) or no ``layout``, or the engine does not have it.
         MissingExtra: It is PyMuPDF, which is not installed, or has no model.
     """
-    if layout not in get_args(Layout):
-        raise ValueError(f"unknown layout {layout!r}: use one of {', '.join(get_args(Layout))}")
+    if layout not in get_args(LayoutMethod):
+        raise ValueError(f"unknown layout {layout!r}: use one of {', '.join(get_args(LayoutMethod))}")
     has_pymupdf = find_spec("pymupdf") is not None
     if layout == "neural":
         others = _beside_neural(name)
@@ -263,7 +261,7 @@ def candidates(name: str, layout: Layout = "geometric") -> list[str]:
     return [name]
 
 
-def layout_of(engine: str) -> Layout:
+def layout_of(engine: str) -> LayoutMethod:
     """The layout of pages that an engine of that name has read."""
     return "neural" if engine == NEURAL else "geometric"
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, HiddenReason, clean_text
+from mm_megacontext.document import Box, HiddenReason, Rgb, clean_text
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.engines.corrections import Correction, find_corrections
 from mm_megacontext.layout.engines.passwords import spellings, wrong_password
@@ -22,7 +22,6 @@ from mm_megacontext.layout.engines.protocol import (
     Painted,
     RawPage,
     RawWord,
-    Rgb,
     clip_box,
     is_outside,
     place_vector,

@@ -1,6 +1,6 @@
 """What documents without pages of their own are made of: paragraphs, tables and pictures, one after the other.
 
-Readers of HTML, EPUB and office files give these; ``galley`` sets them, and ``typeset_file`` makes pages of them.
+Readers of HTML, EPUB and office files give these; ``galley`` sets them, and ``typeset`` makes pages of them.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mm_megacontext.document import CellRole, HiddenReason
+from mm_megacontext.document import CellRole, HiddenReason, Script
 from mm_megacontext.errors import ErrorCode
 
-ParagraphKind = Literal["text", "heading", "list", "caption", "code"]
+ParagraphKind = Literal["text", "heading", "list", "caption", "code", "header", "footer"]
 
 WIDE_SPACE = "\u00a0" * 6
 """What stands for a tab: wide enough (``blocks.WIDE_GAP``) to part a name from its value, and never made one space."""
@@ -21,11 +21,16 @@ WIDE_SPACE = "\u00a0" * 6
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Text of one look. Line breaks in it are kept, all other white space is one space but in code."""
+    """Text of one look. Line breaks in it are kept, all other white space is one space but in code.
+
+    Attributes:
+        script: "sup" and "sub" stand above and below the line: marks of notes, powers, indices.
+    """
 
     text: str
     bold: bool = False
     href: str | None = None
+    script: Script = ""
 
 
 Runs = tuple[Run, ...]

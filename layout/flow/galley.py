@@ -8,24 +8,25 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
-from mm_megacontext.document import Box, Link, clean_text
+from mm_megacontext.document import Box, Link, Script, clean_text, union
 from mm_megacontext.layout.engines.pymupdf import WHITE_SPACE
 from mm_megacontext.layout.engines.pymupdf_library import pymupdf
-from mm_megacontext.layout.flow.flow import FlowTable, Paragraph, Runs, Unseen
+from mm_megacontext.layout.flow.flow import FlowTable, Paragraph, Run, Runs, Unseen
 from mm_megacontext.layout.flow.pictures import ReadyPicture
+from mm_megacontext.layout.flow.pieces import Piece, SetWord, pieces_of, set_words
 
 SetItem = Paragraph | FlowTable | Unseen | ReadyPicture
 
 FONT_PT = 11
 CELL_PADDING = 2.5  # with its border
 _LONG = 1e6  # points: longer than any strip of paragraphs
-_MOST_LETTERS = 24  # of a word that is kept in one piece: longer ones would make tables wider than the page
-_LONG_WORD = re.compile(rf"\S{{{_MOST_LETTERS + 1},}}")
 _BREAK = "\u200b"
+_WORDS = re.compile(f"[^{re.escape(WHITE_SPACE)}]+")
 _STYLE = """
 body, p, h1, h2, h3, h4, h5, h6, div, table { margin: 0; padding: 0 }
 body { font-family: serif; color: black; overflow-wrap: break-word }
@@ -39,29 +40,13 @@ td.head { background-color: #eeeeee; font-weight: bold }
 p.list { margin-bottom: 2pt }
 p.caption { font-size: 10pt }
 p.code { font-family: monospace; font-size: 9pt; white-space: pre-wrap }
+sup, sub { font-size: 70% }
 p.unseen { margin: 0; font-size: 1pt }
 """
-_FLAGS = pymupdf.TEXTFLAGS_WORDS & ~pymupdf.TEXT_PRESERVE_LIGATURES & ~pymupdf.TEXT_MEDIABOX_CLIP
 
 
 class StripTooLong(Exception):
     """What was to be set takes more than a strip; the message says how long that is."""
-
-
-@dataclass(frozen=True, slots=True)
-class SetWord:
-    """A word on the strip.
-
-    Attributes:
-        line: Words of one line have one number.
-        item, cell: What it is of; ``cell`` is -1 outside tables.
-    """
-
-    text: str
-    bbox: Box
-    line: int
-    item: int
-    cell: int
 
 
 @dataclass(slots=True)
@@ -93,15 +78,31 @@ class Galley:
 
 def set_galley(items: Sequence[SetItem], width: float) -> Galley:
     """Set items on a strip ``width`` points wide; wider where a table does not fit. Raises StripTooLong."""
-    text, archive, hrefs = _markup(items)
-    story, filled, places = _placed(text, archive, width)
+    markup = _Markup()
+    text = markup.of(items)
+    story, filled, places = _placed(text, markup.archive, width)
     if filled[2] > width + 1:
-        story, filled, places = _placed(text, archive, filled[2])
+        story, filled, places = _placed(text, markup.archive, filled[2])
     display = _drawn(story, filled)
     galley = Galley(display, max(width, filled[2]), filled[3], items, *_boxes(items, places))
-    galley.words = _words(galley)
-    galley.links = [Link(box, uri=hrefs[name]) for name, box in places if name in hrefs and box[2] > box[0]]
+    boxes = _of_pieces(len(markup.pieces), places)
+    galley.words = set_words(markup.pieces, boxes)
+    for first, end, uri in markup.links:
+        words = set_words(markup.pieces[first:end], boxes[first:end])
+        galley.links += [Link(union([w.bbox for w in line]), uri=uri) for _, line in groupby(words, lambda w: w.line)]
     return galley
+
+
+def _of_pieces(n_pieces: int, places: Sequence[tuple[str, Box]]) -> list[list[Box]]:
+    """The boxes of each piece; one of no width has that where it stands."""
+    found: list[list[Box]] = [[] for _ in range(n_pieces)]
+    for name, box in places:
+        if name[0] == "w":
+            boxes = found[int(name[1:])]
+            if boxes and boxes[-1][2] <= boxes[-1][0]:
+                boxes.pop()
+            boxes.append(box)
+    return [[box for box in boxes if box[2] > box[0]] or boxes[-1:] for boxes in found]
 
 
 def _placed(text: str, archive: Any, width: float) -> tuple[Any, tuple[float, ...], list[tuple[str, Box]]]:
@@ -137,55 +138,93 @@ class _Device:
     this: Any
 
 
-def _markup(items: Sequence[SetItem]) -> tuple[str, Any, dict[str, str]]:
-    """The items as MuPDF reads them, their pictures, and the addresses of links by the names given to them."""
-    archive, hrefs = None, dict[str, str]()
-    parts = []
-    for index, item in enumerate(items):
+@dataclass(slots=True)
+class _Markup:
+    """Items as MuPDF reads them.
+
+    Attributes:
+        archive: Their pictures.
+        links: The first piece of each, the one after its last, and its address.
+        pieces: Their texts; the one with number n is named "wn".
+    """
+
+    archive: Any = None
+    links: list[tuple[int, int, str]] = field(default_factory=list)
+    pieces: list[Piece] = field(default_factory=list)
+    n_words: int = 0
+
+    def of(self, items: Sequence[SetItem]) -> str:
+        """The items, one after the other."""
+        return f"<body>{''.join(self._item(item, index) for index, item in enumerate(items))}</body>"
+
+    def _item(self, item: SetItem, index: int) -> str:
         name = f"b{index}"
         if isinstance(item, Paragraph):
-            parts.append(_paragraph(item, name, hrefs))
-        elif isinstance(item, FlowTable):
-            parts.append(_table(item, name, hrefs))
-        elif isinstance(item, ReadyPicture):
-            archive = archive or pymupdf.Archive()
+            tag = f"h{min(item.level or 1, 6)}" if item.kind == "heading" else "p"
+            indent = f' style="margin-left:{18 * min(item.depth, 12)}pt"' if item.depth else ""
+            return f'<{tag} id="{name}" class="{item.kind}"{indent}>{self._text(item.runs, index, -1)}</{tag}>'
+        if isinstance(item, FlowTable):
+            return self._table(item, index)
+        if isinstance(item, ReadyPicture):
+            self.archive = self.archive or pymupdf.Archive()
             file = name + (".svg" if item.is_drawing else "")  # MuPDF tells drawings by their names
-            archive.add(item.data, file)
+            self.archive.add(item.data, file)
             size = f"width:{item.width:.2f}pt;height:{item.height:.2f}pt"
-            parts.append(f'<div id="{name}"><img src="{file}" style="{size}"></div>')
-        else:
-            parts.append(f'<p id="{name}" class="unseen"></p>')
-    return f"<body>{''.join(parts)}</body>", archive, hrefs
+            return f'<div id="{name}"><img src="{file}" style="{size}"></div>'
+        return f'<p id="{name}" class="unseen"></p>'
+
+    def _table(self, table: FlowTable, index: int) -> str:
+        rows = [""] * table.n_rows
+        for number, cell in enumerate(table.cells):
+            spans = f' rowspan="{cell.row_span}"' if cell.row_span > 1 else ""
+            spans += f' colspan="{cell.column_span}"' if cell.column_span > 1 else ""
+            spans += ' class="head"' if cell.role == "column_header" else ""
+            rows[cell.row] += f'<td id="b{index}c{number}"{spans}>{self._text(cell.runs, index, number)}</td>'
+        return f'<table id="b{index}">{"".join(f"<tr>{row}</tr>" for row in rows)}</table>'
+
+    def _text(self, runs: Runs, item: int, cell: int) -> str:
+        parts: list[str] = []
+        before = ""
+        self.n_words += 1
+        for run in runs:
+            script, before = script_of(run, before), run.text or before
+            first = len(self.pieces)
+            text = self._named(clean_lines(run.text), item, cell, script)
+            text = f"<b>{text}</b>" if run.bold else text
+            if run.script:
+                text = f"<{run.script}>{text}</{run.script}>"
+            if run.href is not None and len(self.pieces) > first:
+                self.links.append((first, len(self.pieces), clean_text(run.href)))
+                text = f"<a>{text}</a>"
+            parts.append(text)
+        return "".join(parts)
+
+    def _named(self, text: str, item: int, cell: int, script: Script) -> str:
+        """A text with a name for each of its pieces; a word may go on from the text before."""
+        parts, at = [], 0
+        for match in _WORDS.finditer(text):
+            if match.start() > at:
+                self.n_words += 1
+                parts.append(text[at : match.start()].replace("\n", "<br>"))
+            pieces = []
+            for piece in pieces_of(match.group()):
+                pieces.append(f'<span id="w{len(self.pieces)}">{html.escape(piece)}</span>')
+                self.pieces.append(Piece(piece, item, cell, self.n_words, script))
+            parts.append(_BREAK.join(pieces))
+            at = match.end()
+        if at < len(text):
+            self.n_words += 1
+            parts.append(text[at:].replace("\n", "<br>"))
+        return "".join(parts)
 
 
-def _paragraph(item: Paragraph, name: str, hrefs: dict[str, str]) -> str:
-    tag = f"h{min(item.level or 1, 6)}" if item.kind == "heading" else "p"
-    indent = f' style="margin-left:{18 * min(item.depth, 12)}pt"' if item.depth else ""
-    return f'<{tag} id="{name}" class="{item.kind}"{indent}>{_text(item.runs, hrefs)}</{tag}>'
+def script_of(run: Run, before: str) -> Script:
+    """What stands apart as a mark: all above the line, and below it what would make another number of digits.
 
-
-def _table(table: FlowTable, name: str, hrefs: dict[str, str]) -> str:
-    rows = [""] * table.n_rows
-    for index, cell in enumerate(table.cells):
-        spans = f' rowspan="{cell.row_span}"' if cell.row_span > 1 else ""
-        spans += f' colspan="{cell.column_span}"' if cell.column_span > 1 else ""
-        spans += ' class="head"' if cell.role == "column_header" else ""
-        rows[cell.row] += f'<td id="{name}c{index}"{spans}>{_text(cell.runs, hrefs)}</td>'
-    return f'<table id="{name}">{"".join(f"<tr>{row}</tr>" for row in rows)}</table>'
-
-
-def _text(runs: Runs, hrefs: dict[str, str]) -> str:
-    parts = []
-    for run in runs:
-        text = _LONG_WORD.sub(_in_pieces, clean_lines(run.text))
-        text = html.escape(text).replace("\n", "<br>")
-        text = f"<b>{text}</b>" if run.bold else text
-        if run.href is not None:
-            name = f"a{len(hrefs)}"
-            hrefs[name] = clean_text(run.href)
-            text = f'<a id="{name}">{text}</a>'
-        parts.append(text)
-    return "".join(parts)
+    >>> script_of(Run("3", script="sup"), "95"), script_of(Run("2", script="sub"), "H")
+    ('sup', '')
+    """
+    return run.script if run.script == "sup" or before[-1:].isdigit() else ""
 
 
 def clean_lines(text: str) -> str:
@@ -193,13 +232,8 @@ def clean_lines(text: str) -> str:
     return "\n".join(clean_text(line.replace("\t", "    ")) for line in text.split("\n"))
 
 
-def _in_pieces(match: re.Match[str]) -> str:
-    word = match.group()
-    return _BREAK.join(word[i : i + _MOST_LETTERS] for i in range(0, len(word), _MOST_LETTERS))
-
-
 def _boxes(items: Sequence[SetItem], places: Sequence[tuple[str, Box]]) -> tuple[list[Box], dict[int, list[Box]]]:
-    found = dict(places)
+    found = dict(reversed(places))  # an element's own box is the first of its name, those of its texts follow
     boxes, cells = [], dict[int, list[Box]]()
     for index, item in enumerate(items):
         x0, y0, x1, y1 = found.get(f"b{index}", (0.0, 0.0, 0.0, 0.0))
@@ -215,42 +249,3 @@ def _boxes(items: Sequence[SetItem], places: Sequence[tuple[str, Box]]) -> tuple
 def _grown(box: Box) -> Box:
     x0, y0, x1, y1 = box
     return (x0 - CELL_PADDING, y0 - CELL_PADDING, x1 + CELL_PADDING, y1 + CELL_PADDING)
-
-
-def _words(galley: Galley) -> list[SetWord]:
-    """The words of the strip, each with what it is of: both are in the order of the items."""
-    page = pymupdf.TextPage(galley.display.get_textpage(_FLAGS))
-    places = _text_places(galley)
-    words, at = [], 0
-    pictures = [box for item, box in zip(galley.items, galley.boxes, strict=True) if isinstance(item, ReadyPicture)]
-    for x0, y0, x1, y1, text, block, line, _ in page.extractWORDS(WHITE_SPACE):
-        text = clean_text(text).strip()
-        x, y = (x0 + x1) / 2, (y0 + y1) / 2
-        if not text or not places or any(_holds(box, x, y) for box in pictures):
-            continue
-        at = next((i for i in _from(at, len(places)) if _holds(places[i][2], x, y)), at)
-        index, cell, _ = places[at]
-        words.append(SetWord(text, (x0, y0, x1, y1), block << 20 | line, index, cell))
-    return words
-
-
-def _text_places(galley: Galley) -> list[tuple[int, int, Box]]:
-    """Where text may stand, in order."""
-    places = []
-    for index, item in enumerate(galley.items):
-        if isinstance(item, Paragraph):
-            _, y0, _, y1 = galley.boxes[index]
-            places.append((index, -1, (-_LONG, y0, _LONG, y1)))
-        elif isinstance(item, FlowTable):
-            places += [(index, i, box) for i, box in enumerate(galley.cells[index])]
-    return places
-
-
-def _from(start: int, end: int) -> Iterator[int]:
-    """All numbers below ``end``, from ``start`` on."""
-    yield from range(start, end)
-    yield from range(start)
-
-
-def _holds(box: Box, x: float, y: float) -> bool:
-    return box[0] <= x <= box[2] and box[1] <= y <= box[3]

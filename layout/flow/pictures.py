@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 
 from PIL import Image
@@ -15,6 +16,12 @@ Image.init()  # loads all decoders now: the process that reads documents can ope
 _FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP")
 _AS_IT_IS = ("PNG", "JPEG")
 _PT_PER_PX = 0.75  # 96 dpi, as in browsers
+_USUAL_DRAWING = (225.0, 112.5)  # 300 x 150 px
+_LENGTHS = [
+    re.compile(rf"""\s{side}=["']\s*(\d{{1,6}}(?:\.\d+)?)\s*(px|pt|mm|cm|in|)\s*["']""", re.IGNORECASE)
+    for side in ("width", "height")
+]
+_PT_PER = {"": _PT_PER_PX, "px": _PT_PER_PX, "pt": 1.0, "mm": 2.835, "cm": 28.35, "in": 72.0}
 _MIN_SIDE_PT = 12.0
 """Smaller pictures are bullets, icons and counters."""
 
@@ -47,11 +54,21 @@ def make_ready(picture: Picture, room: tuple[float, float], max_pixels: int) -> 
     if not _is_svg(data):
         data, natural = _checked(data, max_pixels)
         size = size or natural
-    assert size is not None, "a drawing comes with its size"
+    else:
+        size = size or _size_of_drawing(data)
     if min(size) < _MIN_SIDE_PT:
         return None
     scale = min(1.0, room[0] / size[0], room[1] / size[1])
     return ReadyPicture(data, size[0] * scale, size[1] * scale, _is_svg(data))
+
+
+def is_opaque(data: bytes) -> bool:
+    """Whether nothing is seen through an image; False for one that cannot be read."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            return image.mode in ("1", "L", "RGB", "CMYK", "YCbCr", "P") and "transparency" not in image.info
+    except Exception:  # decoders raise anything on damaged data
+        return False
 
 
 def _checked(data: bytes, max_pixels: int) -> tuple[bytes, tuple[float, float]]:
@@ -75,6 +92,18 @@ def _checked(data: bytes, max_pixels: int) -> tuple[bytes, tuple[float, float]]:
         what = (str(e).splitlines() or [""])[0][:80]
         raise PictureUnread(f"a picture cannot be read ({type(e).__name__}: {what})", "corrupt") from e
     return data, (width * _PT_PER_PX, height * _PT_PER_PX)
+
+
+def _size_of_drawing(data: bytes) -> tuple[float, float]:
+    """The size that a drawing gives itself, in points: its sides, else its view, else what browsers take."""
+    head = data[: data.find(b">") + 1].decode("utf-8", "replace")
+    sides = [length.search(head) for length in _LENGTHS]
+    if all(sides):
+        width, height = (float(side[1]) * _PT_PER[side[2].lower()] for side in sides if side)
+    else:
+        view = re.search(r"viewBox=[\"']\s*(?:-?[\d.]+[\s,]+){2}([\d.]+)[\s,]+([\d.]+)", head, re.IGNORECASE)
+        width, height = (float(view[1]) * _PT_PER_PX, float(view[2]) * _PT_PER_PX) if view else _USUAL_DRAWING
+    return (width, height) if width > 0 and height > 0 else _USUAL_DRAWING
 
 
 def _is_svg(data: bytes) -> bool:

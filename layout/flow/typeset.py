@@ -11,23 +11,27 @@ import numpy.typing as npt
 
 from mm_megacontext.document import Box, Cell, Line, Link, Page, Region, Table, Word, union
 from mm_megacontext.errors import ErrorCode, IngestError
+from mm_megacontext.invisible_text import WHY, told_apart
 from mm_megacontext.layout.engines.pymupdf import PyMuPdfEngine
 from mm_megacontext.layout.engines.pymupdf_library import pymupdf
 from mm_megacontext.layout.flow.flow import (
     Flow,
     FlowCell,
+    FlowItem,
     FlowTable,
     NewPage,
     Paragraph,
     Picture,
+    Runs,
     Unread,
     Unseen,
     length_of,
     parts_of,
 )
-from mm_megacontext.layout.flow.galley import Galley, SetItem, SetWord, StripTooLong, clean_lines, set_galley
+from mm_megacontext.layout.flow.galley import Galley, SetItem, StripTooLong, clean_lines, set_galley
 from mm_megacontext.layout.flow.pagination import MARGIN, PAGE_HEIGHT, PAGE_WIDTH, ROOM, Paginator, Slice
 from mm_megacontext.layout.flow.pictures import PictureUnread, ReadyPicture, make_ready
+from mm_megacontext.layout.flow.pieces import SetWord
 from mm_megacontext.layout.page.captions import bind_captions
 
 _WIDTH = PAGE_WIDTH - 2 * MARGIN
@@ -80,7 +84,7 @@ class TypesetFile:
             return Page(number, (0.0, 0.0), (), PyMuPdfEngine.name, problem=problem, code="limit_pixels")
         regions = [region for piece in slices for region in _regions(piece)]
         links = [link for piece in slices for link in _links(piece)]
-        message, code = self._problems.get(number, (None, None))
+        message, code = self._problems.get(number) or _doubt(regions)
         return Page(
             number,
             size,
@@ -125,7 +129,7 @@ class TypesetFile:
         """The flow as strips of a limited number of items."""
         items: list[SetItem] = []
         n_letters = 0
-        for item in flow:
+        for item in (part for whole in flow for part in _told_apart(whole)):
             if isinstance(item, (NewPage, FlowTable, Unread)) or len(items) >= _MOST_ITEMS:
                 yield from self._strip(items)
                 items, n_letters = [], 0
@@ -166,6 +170,38 @@ class TypesetFile:
         if any(isinstance(item, ReadyPicture) and not galley.is_drawn(i) for i, item in enumerate(items)):
             yield Unread("a picture on it cannot be drawn", "corrupt")
         yield galley
+
+
+def _told_apart(item: FlowItem) -> Iterator[FlowItem]:
+    """An item without invisible characters, and what these say: setting the text would lose it."""
+    if isinstance(item, Paragraph):
+        runs, unseen = _seen_runs(item.runs)
+        if runs or not unseen:
+            yield replace(item, runs=runs)
+    elif isinstance(item, FlowTable):
+        found = [_seen_runs(cell.runs) for cell in item.cells]
+        yield replace(item, cells=tuple(replace(c, runs=r) for c, (r, _) in zip(item.cells, found, strict=True)))
+        unseen = [text for _, texts in found for text in texts]
+    else:
+        yield item
+        return
+    for text in unseen:
+        yield Unseen(text, WHY)
+
+
+def _seen_runs(runs: Runs) -> tuple[Runs, list[str]]:
+    found = [told_apart(run.text) for run in runs]
+    if not any(unseen for _, unseen in found):
+        return runs, []
+    seen = tuple(replace(run, text=text) for run, (text, _) in zip(runs, found, strict=True) if text)
+    return seen, [text for _, unseen in found for text in unseen]
+
+
+def _doubt(regions: Iterable[Region]) -> _Problem | tuple[None, None]:
+    """The problem of a page with a text of which nobody can say whether it is seen."""
+    if not any(region.hidden == "visibility_unsure" for region in regions):
+        return None, None
+    return "a text on it may be hidden from people, and is not read: look at it in a browser", "visibility_unsure"
 
 
 def _band(
@@ -231,7 +267,7 @@ def _unseen(item: Unseen, box: Box) -> Iterator[Region]:
 def _lines(words: Iterable[SetWord], piece: Slice) -> tuple[Line, ...]:
     lines: dict[int, list[Word]] = {}
     for word in words:
-        lines.setdefault(word.line, []).append(Word(word.text, _moved(word.bbox, piece)))
+        lines.setdefault(word.line, []).append(Word(word.text, _moved(word.bbox, piece), script=word.script))
     return tuple(Line(tuple(found)) for found in lines.values())
 
 

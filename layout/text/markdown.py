@@ -38,10 +38,15 @@ class FormFeed:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of a table, all of the same length; the first one is the header if ``has_header``."""
+    """Rows of a table, all of the same length; the first one is the header if ``has_header``.
+
+    ``widths``, in letters, are those of the columns where the page is to be as wide as they are together; without them
+    columns are squeezed to fit on the page.
+    """
 
     rows: tuple[tuple[SourceText, ...], ...]
     has_header: bool
+    widths: tuple[int, ...] = ()
 
 
 Event = SourceText | Gap | FormFeed | Rows

@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import codecs
 import re
+import time
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from mm_megacontext.document import Cell, Document, Line, Page, Region, SourceKind, Table, Word, union
+from mm_megacontext.errors import LimitExceeded
 from mm_megacontext.layout.across_pages.continued_tables import name_tables
+from mm_megacontext.layout.text.delimited import DELIMITED_SUFFIXES, delimited_events
+from mm_megacontext.layout.text.encodings import guessed_encoding
 from mm_megacontext.layout.text.markdown import Event, FormFeed, Gap, Rows, SourceText, markdown_events
+from mm_megacontext.limits import IngestLimits
 from mm_megacontext.source_file import SourceFile
 
 PAGE_SIZE = (612.0, 792.0)
@@ -28,6 +33,7 @@ ROWS = 54
 
 _TAB = 8
 _COLUMN_GAP = 2  # cells between columns of a table
+_GUESSED_BY = 1 << 18  # bytes
 _PIECE = 1 << 16  # characters of a line that are read at once
 _MAX_CONTROLS = 0.01  # share of control characters above which a file is binary
 _BINARY = re.compile(r"[\x01-\x08\x0e-\x1a\x1c-\x1f\x7f]")
@@ -44,21 +50,33 @@ _MARKS = (
 
 
 def text_encoding(path: Path, head: bytes) -> str | None:
-    """The encoding of a text file, or None where the file is not UTF-8 or UTF-16 text all through."""
-    encoding = next((name for mark, name in _MARKS if head.startswith(mark)), None)
-    if encoding is None:
-        encoding = _utf16_without_mark(head) or "utf-8"
+    """The encoding of a text file, or None where the file is not text in any that is known all through.
+
+    Where it is neither UTF-8 nor UTF-16 it is guessed from the letters.
+    """
+    marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
+    names = [marked or _utf16_without_mark(head) or "utf-8"]
+    if names == ["utf-8"] and not _BINARY.search(head.decode("latin-1")) and b"\x00" not in head:
+        names.append("")
+    for name in names:
+        name = name or guessed_encoding(path.read_bytes()[:_GUESSED_BY]) or ""
+        if name and _is_text(path, name):
+            return name
+    return None
+
+
+def _is_text(path: Path, encoding: str) -> bool:
     n_characters = n_controls = 0
     try:
         with path.open(encoding=encoding, newline="") as stream:
             while piece := stream.read(_PIECE):
                 if "\x00" in piece:
-                    return None
+                    return False
                 n_characters += len(piece)
                 n_controls += len(_BINARY.findall(piece))
     except UnicodeError:
-        return None
-    return encoding if n_controls <= _MAX_CONTROLS * n_characters else None
+        return False
+    return n_controls <= _MAX_CONTROLS * n_characters
 
 
 def _utf16_without_mark(head: bytes) -> str | None:
@@ -70,17 +88,37 @@ def _utf16_without_mark(head: bytes) -> str | None:
     return None
 
 
-def read_text(file: SourceFile, encoding: str, *, is_markdown: bool) -> Document:
-    """A text or Markdown file as a document; ``encoding`` is what ``text_encoding`` found."""
+def read_text(file: SourceFile, encoding: str, limits: IngestLimits, *, is_markdown: bool) -> Document:
+    """A text, table of text or Markdown file as a document; ``encoding`` is what ``text_encoding`` found."""
+    events_of = (
+        markdown_events if is_markdown else delimited_events if file.suffix in DELIMITED_SUFFIXES else _text_events
+    )
+
+    engine = "text" if encoding.startswith("utf") else f"text, {encoding}"
 
     def pages() -> Iterator[Page]:
         with file.path.open(encoding=encoding, newline="") as stream:
             lines = _source_lines(stream)
-            yield from name_tables(_pages(markdown_events(lines) if is_markdown else _text_events(lines)))
+            yield from name_tables(_pages(events_of(lines), engine))
 
-    n_pages = sum(1 for _ in pages())
+    n_pages = _n_pages(pages(), file, limits.document_seconds)
     kind: SourceKind = "markdown" if is_markdown else "text"
     return Document(str(file.path), kind, "pt", n_pages, file.content_hash, pages)
+
+
+def _n_pages(pages: Iterator[Page], file: SourceFile, most_seconds: float) -> int:
+    """How many pages there are. Raises LimitExceeded where counting them takes too long."""
+    begun = time.monotonic()
+    n_pages = 0
+    for _ in pages:
+        n_pages += 1
+        if time.monotonic() - begun > most_seconds:
+            raise LimitExceeded(
+                f"setting its pages takes more than the limit of {most_seconds:g} s: raise document_seconds",
+                source=str(file.path),
+                code="limit_time",
+            )
+    return n_pages
 
 
 def _source_lines(stream: TextIO) -> Iterator[SourceText]:
@@ -106,8 +144,8 @@ def _text_events(lines: Iterator[SourceText]) -> Iterator[Event]:
         yield line if line.text.strip() else Gap()
 
 
-def _pages(events: Iterator[Event]) -> Iterator[Page]:
-    grid = _Grid()
+def _pages(events: Iterator[Event], engine: str) -> Iterator[Page]:
+    grid = _Grid(engine)
     for event in events:
         yield from grid.put(event)
     yield grid.finish_page()
@@ -116,9 +154,11 @@ def _pages(events: Iterator[Event]) -> Iterator[Page]:
 class _Grid:
     """The page being filled."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: str) -> None:
+        self._engine = engine
         self._number = 1
         self._row = 0
+        self._columns = 0  # that tables take which are wider than the page
         self._regions: list[Region] = []
         self._lines: list[Line] = []
         self._n_rows_before = 0  # of the table that is open, on pages before
@@ -141,8 +181,9 @@ class _Grid:
     def finish_page(self) -> Page:
         """The page so far; the next one starts empty."""
         self._close_region()
-        page = Page(self._number, PAGE_SIZE, tuple(self._regions), engine="text")
-        self._number, self._row, self._regions = self._number + 1, 0, []
+        size = (max(PAGE_SIZE[0], 2 * MARGIN + CELL[0] * self._columns), PAGE_SIZE[1])
+        page = Page(self._number, size, tuple(self._regions), engine=self._engine)
+        self._number, self._row, self._columns, self._regions = self._number + 1, 0, 0, []
         return page
 
     def _put_text(self, text: SourceText) -> Iterator[Page]:
@@ -178,6 +219,7 @@ class _Grid:
                 self._close_table(cells, n_rows, len(widths))
                 cells, n_rows = [], 0
                 yield self.finish_page()
+            self._columns = max(self._columns, starts[-1] + widths[-1])
             height = min(height, ROWS)  # a cell taller than a page is cut
             for column, part in enumerate(parts):
                 lines = tuple(_line(pieces, self._row + i) for i, pieces in enumerate(part[:ROWS]))
@@ -265,9 +307,9 @@ def _box(column: int, row: int, width: int, height: int) -> tuple[float, float, 
 
 
 def _column_layout(table: Rows) -> tuple[list[int], list[int]]:
-    """Start and width of each column, in cells; a table wider than the page is squeezed in proportion."""
+    """Start and width of each column, in cells; a table wider than the page is squeezed, unless it widens the page."""
     wanted = [max(3, *(_width(row[i].text.strip(), 0) for row in table.rows)) for i in range(len(table.rows[0]))]
-    free = COLUMNS - _COLUMN_GAP * (len(wanted) - 1)
+    free = max(COLUMNS - _COLUMN_GAP * (len(wanted) - 1), sum(table.widths))
     widths = wanted
     if sum(wanted) > free:
         share = max(1, free // len(wanted))

@@ -12,12 +12,18 @@ UNUSABLE = 65
 """Nothing of the input could be read (EX_DATAERR of sysexits.h)."""
 INTERRUPTED = 130
 """What shells report for a command that Ctrl-C ended."""
+TERMINATED = 143
+"""What shells report for a command that was asked to end."""
 BROKEN_PIPE = 141
 """What shells report for a command whose reader went away."""
 
 
 class UsageError(Exception):
     """The command line asks for something that cannot be: the message says what, and what to do."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came: everything ends as after Ctrl-C."""
 
 
 _BAD_INPUT: tuple[type[Exception], ...] = (

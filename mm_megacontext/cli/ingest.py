@@ -47,7 +47,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     """Ingest all paths, print what became of them, and say by the exit code whether that was all, some or nothing."""
     for path in args.paths:
-        if not path.exists():
+        if not path.exists() and not path.is_symlink():  # of a loop of links, what it leads to is told
             raise UsageError(f"{path}: no such file or directory")
     options = reading_options(args)
     model = chosen_model(args)
@@ -94,12 +94,12 @@ def warn_of_pages(sources: Sequence[SourceSummary]) -> None:
     """One warning for each page that could not be read whole."""
     for source in sources:
         for problem in source.problems:
-            terminal.warn(f"{source.uri}, page {problem.page}: {problem.message}")
+            terminal.warn(f"{terminal.printable(source.uri)}, page {problem.page}: {problem.message}")
 
 
 def _report_failures(report: IngestReport, paths: Sequence[Path]) -> None:
     """One line for each file that could not be read: an error if nothing else was there, else a warning."""
-    lines = [f"{failed.uri}: {failed.message}" for failed in report.failed]
+    lines = [f"{terminal.printable(failed.uri)}: {failed.message}" for failed in report.failed]
     if exit_code(report) == UNUSABLE and len(lines) == 1:
         terminal.print_error(lines[0])
         return

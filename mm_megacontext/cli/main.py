@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 import mm_megacontext
@@ -60,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: The arguments after the program's name; ``sys.argv`` if None.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _ended_by_sigterm():
         warnings.showwarning = _show_warning
         try:
             return _run(argv)
@@ -68,14 +71,31 @@ def main(argv: Sequence[str] | None = None) -> int:
             # The reader (head, less) has seen enough. Python flushes stdout once more at exit: give it somewhere to go.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return failure.BROKEN_PIPE
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             print("mmctx: interrupted", file=sys.stderr)
-            return failure.INTERRUPTED
+            return failure.TERMINATED if isinstance(error, failure.Terminated) else failure.INTERRUPTED
         except Exception as error:
             if os.environ.get("MMCTX_DEBUG") == "1":
                 traceback.print_exc()
             terminal.print_error(failure.message(error))
             return failure.exit_code(error)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """While a command runs, SIGTERM ends it like Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    before = signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before if before is not None else signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise failure.Terminated
 
 
 def _run(argv: Sequence[str] | None) -> int:

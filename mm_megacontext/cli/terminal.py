@@ -81,8 +81,9 @@ def render_progress(event: Progress, columns: int) -> str:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Print a JSON object on stdout, readable by people too."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    """Print a JSON object on stdout, readable by people too; what a terminal would obey or not encode is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=2)
+    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def note(text: str) -> None:

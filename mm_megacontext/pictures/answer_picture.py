@@ -13,6 +13,7 @@ from mm_megacontext.pictures.regions_picture import render_page
 from mm_megacontext.pictures.zoom_path import zoom_steps
 from mm_megacontext.pictures.zoom_picture import draw_zoom
 from mm_megacontext.reading.working_context import WorkingContext
+from mm_megacontext.source_file import UnchangedFiles
 from mm_megacontext.store.catalogue import SourceRecord
 from mm_megacontext.vision.sources.isolated import IsolatedImage
 
@@ -23,6 +24,7 @@ def draw_answer(
     records: Mapping[int, SourceRecord],
     passwords: Mapping[str, str],
     limits: IngestLimits | None = None,
+    files: UnchangedFiles | None = None,
 ) -> Image.Image:
     """Draw the page of the strongest evidence, or the first page of the first source if there is none.
 
@@ -34,12 +36,14 @@ def draw_answer(
         records: Sources by number.
         passwords: Of encrypted sources, by uri.
         limits: What is refused of images: those of the ingest, or wider.
+        files: Which files are known to be those that were ingested.
 
     Raises:
-        IngestError: The source is gone or cannot be rendered any more.
+        IngestError: The source is gone, has changed, or cannot be rendered any more.
         ValueError: The trace of the answer does not lead to the context.
     """
     record, number = _page_to_show(answer, context, records)
+    (files or UnchangedFiles()).check(record.uri, record.content_hash)
     evidence = [e for e in answer.evidence if e.source == record.uri and e.page == number]
     title = caption(answer.question, answer.text, cost=answer.usage.cost, budget=answer.usage.budget)
     boxes = [EvidenceBox(e.bbox, e.text) for e in evidence]

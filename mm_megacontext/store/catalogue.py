@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mm_megacontext.document import SourceKind, Unit
+from mm_megacontext.errors import CorruptStore
+from mm_megacontext.store.durable import decoding
 from mm_megacontext.store.identity import GistShape
 from mm_megacontext.store.rows import padded
 from mm_megacontext.tree.nodes import Node, NodeId
@@ -113,9 +115,9 @@ def sources_schema(shape: GistShape) -> pa.Schema:
     )
 
 
-def counter_row(last_number: int) -> dict[str, Any]:
-    """The row that remembers the last number given out."""
-    return {"uri": COUNTER_URI, "number": last_number}
+def counter_row(last_number: int, identity: str) -> dict[str, Any]:
+    """The row that remembers the last number given out, and, should ``memory.json`` get lost, whose gists there are."""
+    return {"uri": COUNTER_URI, "number": last_number, "engine": identity}
 
 
 def source_row(info: SourceInfo, root: Node, shape: GistShape, *, n_bytes: int, row_start: int) -> dict[str, Any]:
@@ -148,11 +150,43 @@ def rows_table(rows: Sequence[dict[str, Any]], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def read_catalogue(table: pa.Table, shape: GistShape) -> tuple[int, list[SourceRecord]]:
-    """The last number given out, and the records of all sources in the order they were added."""
-    is_counter = pc.equal(table.column("uri"), COUNTER_URI)
-    last = pc.max(table.filter(is_counter).column("number")).as_py() or 0
-    table = table.filter(pc.invert(is_counter)).sort_by("number").combine_chunks()
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The content of the ``sources`` table.
+
+    Attributes:
+        last_number: The last number given out.
+        identity: Whose gists there are, as JSON; empty in memories that older versions wrote last.
+        records: All sources, in the order they were added.
+    """
+
+    last_number: int
+    identity: str
+    records: list[SourceRecord]
+
+
+def read_catalogue(table: pa.Table, shape: GistShape) -> Catalogue:
+    """The catalogue in a table. Raises CorruptStore where it says what cannot be."""
+    with decoding("the catalogue of the sources"):
+        is_counter = pc.equal(table.column("uri"), COUNTER_URI)
+        counters = table.filter(is_counter).select(["number", "engine"]).to_pylist()
+        if len(counters) != 1 or not isinstance(counters[0]["number"], int):
+            raise CorruptStore(f"the catalogue of the sources is damaged: it has {len(counters)} counters instead of 1")
+        records = _records(table.filter(pc.invert(is_counter)), shape)
+        last, identity = counters[0]["number"], counters[0]["engine"] or ""
+        _check_numbers(records, last)
+        return Catalogue(last, identity, records)
+
+
+def read_identity_copy(table: pa.Table) -> str:
+    """Whose gists there are, as JSON, of a catalogue whose vectors have any size; empty without a copy."""
+    with decoding("the catalogue of the sources"):
+        copies = table.filter(pc.equal(table.column("uri"), COUNTER_URI)).column("engine").to_pylist()
+        return str(copies[0] or "") if copies else ""
+
+
+def _records(table: pa.Table, shape: GistShape) -> list[SourceRecord]:
+    table = table.sort_by("number").combine_chunks()
     # Vectors go through numpy: as Python objects they would make opening a memory of many sources slow.
     gists = _vectors(table, "gist", shape.width).reshape(-1, shape.slots, shape.dim)
     mus, sigmas = _vectors(table, "mu", 3), _vectors(table, "sigma", 3)
@@ -169,8 +203,34 @@ def read_catalogue(table: pa.Table, shape: GistShape) -> tuple[int, list[SourceR
             mu=mus[i],
             sigma=sigmas[i],
         )
+        _check(record)
         records.append(record)
-    return last, records
+    return records
+
+
+_KINDS, _UNITS = frozenset(get_args(SourceKind)), frozenset(get_args(Unit))
+
+
+def _check(record: SourceRecord) -> None:
+    """Refuse a record that no writer of ours has made. Raises ValueError, TypeError."""
+    if record.kind not in _KINDS or record.unit not in _UNITS:
+        raise ValueError(f"source {record.number} is of kind {record.kind!r} in {record.unit!r}")
+    if min(record.number, record.n_pages, record.n_nodes, record.n_leaves) < 1 or record.n_nodes > _MOST_NODES:
+        raise ValueError(f"source {record.number} has no pages, nodes or leaves")
+    if min(record.t_length, record.bytes, record.row_start) < 0 or record.row_start + record.n_nodes >= _MOST_ROWS:
+        raise ValueError(f"source {record.number} has a negative place")
+    if not (record.uri.__class__ is record.content_hash.__class__ is record.engine.__class__ is str):
+        raise TypeError(f"source {record.number} has no name or hash")
+
+
+_MOST_NODES, _MOST_ROWS = 2**31, 2**63
+
+
+def _check_numbers(records: Sequence[SourceRecord], last: int) -> None:
+    """Numbers and uris are given once. Raises ValueError."""
+    numbers, uris = {record.number for record in records}, {record.uri for record in records}
+    if len(numbers) != len(records) or len(uris) != len(records) or max(numbers, default=0) > last:
+        raise ValueError("a source stands in it twice, or with a number that was not given out")
 
 
 def _vectors(table: pa.Table, name: str, size: int) -> npt.NDArray[Any]:

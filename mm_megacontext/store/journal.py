@@ -29,16 +29,16 @@ from lance.fragment import FragmentMetadata
 
 from mm_megacontext.errors import StoreError
 from mm_megacontext.store.catalogue import SourceInfo
-from mm_megacontext.store.durable import fsync_path, translated, write_whole
+from mm_megacontext.store.durable import decoding, fsync_path, translated, write_whole
+from mm_megacontext.store.guard import is_own
 from mm_megacontext.store.identity import GistShape
 from mm_megacontext.store.rows import NODE_COLUMNS, decode_nodes
 from mm_megacontext.store.table import write_fragments
 from mm_megacontext.tree.nodes import Node, NodeRow, Written
 
-UNFINISHED = "unfinished"
-"""The directory of journals in a memory."""
 _JOURNAL, _DATA = "journal.jsonl", "data"
 _NEVER = -1
+_MOST_SOURCES = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +80,19 @@ class Journal:
             stamp = head.pop("stamp")
             number = int(head.pop("number"))
             journal = cls(path, _Key(**head, stamp=None if stamp is None else (stamp[0], stamp[1])))
-        except (StopIteration, AttributeError, KeyError, TypeError, ValueError):
+        except (StopIteration, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            return None
+        if not 0 < number < _MOST_SOURCES:
             return None
         journal.number = number
         for line in lines:
             try:
                 fragment = FragmentMetadata.from_json(json.dumps(line))
-            except (AttributeError, KeyError, TypeError, ValueError):
+                # A journal may be anybody's: what it names is linked into the tables, what it does not name is removed.
+                is_ours = is_own(fragment) and len(fragment.files) == 1 and fragment.deletion_file is None
+            except (AttributeError, LookupError, RuntimeError, TypeError, ValueError):
+                break
+            if not is_ours:
                 break
             if not all(_is_whole(path / _DATA / file.path, file.file_size_bytes) for file in fragment.files):
                 break
@@ -107,10 +113,12 @@ class Journal:
         starts = np.cumsum([0, *(fragment.physical_rows for fragment in self._fragments)])
         tops: list[NodeRow] = []
         index = int(starts[-1]) - 1
-        with translated(f"cannot read {self._path}"):
+        with translated(f"cannot read {self._path}"), decoding(str(self._path)):
             while index >= 0:
                 at = int(np.searchsorted(starts, index, "right")) - 1
                 top = self._read(self._fragments[at], index - int(starts[at]), shape)
+                if top.id.index != index or not 0 <= top.first.index <= index:
+                    raise ValueError(f"row {index} is that of node {top.id.index}, which begins at {top.first.index}")
                 tops.append(_row(top))
                 index = top.first.index - 1
         return Written(int(starts[-1]), tuple(reversed(tops)))
@@ -212,6 +220,11 @@ class Journals:
             if not is_of_use:
                 _remove(path)
 
+    @property
+    def are_there(self) -> bool:
+        """Whether there is any."""
+        return bool(self._paths())
+
     def remove_all(self) -> None:
         """Remove all of them."""
         for path in self._paths():
@@ -223,6 +236,8 @@ class Journals:
 
 
 def _stamp(uri: str) -> tuple[int, int] | None:
+    if uri.startswith(("//", "\\\\")):
+        return None  # of another computer, which nobody asks because a memory says so
     with contextlib.suppress(OSError, ValueError):  # most likely there is no such file
         state = os.stat(uri)
         return state.st_size, state.st_mtime_ns
@@ -240,7 +255,9 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     for line in content.split(b"\n")[:-1]:
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
+            return
+        if not isinstance(entry, dict):
             return
         yield entry
 

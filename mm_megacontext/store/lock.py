@@ -7,8 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mm_megacontext.errors import MemoryLocked, StoreError
-
-LOCK_FILE = "write.lock"
+from mm_megacontext.store.places import LOCK_FILE
 
 
 class WriteLock:

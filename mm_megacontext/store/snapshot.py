@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,15 +17,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from lance.query import MatchQuery
 
-from mm_megacontext.errors import NodeNotFound
+from mm_megacontext.errors import CorruptStore, NodeNotFound, StoreError
 from mm_megacontext.store.cache import MOST_RUNS, RowCache, Run, Span, rows_per_run, split_runs
 from mm_megacontext.store.catalogue import SourceRecord, read_catalogue
-from mm_megacontext.store.durable import StoreWarning, open_newest, table_versions, translated
-from mm_megacontext.store.identity import GistShape
-from mm_megacontext.store.rows import LEAF_COLUMNS, NODE_COLUMNS, at_lod1
+from mm_megacontext.store.durable import StoreWarning, decoding, translated
+from mm_megacontext.store.identity import GistShape, Identity
+from mm_megacontext.store.places import MEMORY_FILE, NODES, SOURCES
+from mm_megacontext.store.rows import LEAF_COLUMNS, NODE_COLUMNS, at_lod1, nodes_schema
+from mm_megacontext.store.versions import Fallback, open_newest, table_versions
 from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId
-
-NODES, SOURCES = "nodes", "sources"
 
 READ_BYTES = 65_536
 """Reads nearer to each other than this become one: 64 nodes of a source take half the time."""
@@ -41,6 +42,8 @@ class Snapshot:
         last_number: The last source number given out.
         hidden: Source numbers that have rows but are not to be seen: left by a killed writer, or about to be deleted.
         broken: Sources in the catalogue whose rows are not all there.
+        fallbacks: Where an older version is in use than there was.
+        identity_copy: Whose gists there are, as the catalogue has it; empty if an older version wrote it.
     """
 
     path: Path
@@ -51,26 +54,53 @@ class Snapshot:
     last_number: int
     hidden: frozenset[int]
     broken: dict[int, SourceRecord]
+    fallbacks: tuple[Fallback, ...] = ()
+    identity_copy: str = ""
     cache: RowCache = field(default_factory=RowCache)
 
     @classmethod
-    def take(cls, path: Path, shape: GistShape, cache: RowCache | None = None) -> Snapshot:
-        """The newest state of the memory in ``path``."""
+    def take(cls, path: Path, identity: Identity, cache: RowCache | None = None) -> Snapshot:
+        """The newest state of the memory in ``path``.
+
+        Raises:
+            CorruptStore: It is damaged, or holds gists of another shape than ``identity`` says.
+        """
         while True:
             before = table_versions(path / SOURCES)
-            sources, table = open_newest(path / SOURCES, lambda dataset: dataset.to_table())
-            nodes, n_rows = open_newest(path / NODES, lambda dataset: dataset.count_rows(), block_size=READ_BYTES)
+            sources, table, fallback = open_newest(path / SOURCES, lambda dataset: dataset.to_table())
+            nodes, n_rows, other = open_newest(path / NODES, lambda data: data.count_rows(), block_size=READ_BYTES)
             # A writer adds nodes before their source and deletes them after it: if the catalogue stood still while
             # nodes were opened, they hold all that it names.
             if table_versions(path / SOURCES)[:1] == before[:1]:
                 break
-        last, records = read_catalogue(table, shape)
-        whole, hidden, broken = _compare(nodes, n_rows, records)
+        _check_shape(path, nodes, identity)
+        with decoding(str(path)):
+            catalogue = read_catalogue(table, identity.shape)
+        if catalogue.identity not in ("", identity.to_json()):
+            raise CorruptStore(
+                f"{path / MEMORY_FILE} is damaged (the catalogue has {catalogue.identity}); "
+                f"rebuild it with: mmctx verify {path} --repair"
+            )
+        whole, hidden, broken = _compare(path, nodes, n_rows, catalogue.records)
+        fallbacks = tuple(found for found in (fallback, other) if found is not None)
+        for found in fallbacks:
+            warnings.warn(str(found), StoreWarning, stacklevel=2)
         if broken:
             names = ", ".join(record.uri for record in broken.values())
             warnings.warn(f"{path}: damaged and left out, ingest again: {names}", StoreWarning, stacklevel=2)
-        visible = {record.number: record for record in whole}
-        return cls(path, shape, nodes, sources, visible, last, hidden, broken, cache or RowCache())
+        return cls(
+            path=path,
+            shape=identity.shape,
+            nodes_table=nodes,
+            sources_table=sources,
+            records={record.number: record for record in whole},
+            last_number=catalogue.last_number,
+            hidden=hidden,
+            broken=broken,
+            fallbacks=fallbacks,
+            identity_copy=catalogue.identity,
+            cache=cache or RowCache(),
+        )
 
     def find(self, uri: str) -> SourceRecord | None:
         """The source of that uri."""
@@ -82,7 +112,8 @@ class Snapshot:
         found = self.cache.nodes.get(ids)
         missing = {id for id in ids if id not in found}
         if missing:
-            read = {id: run.node(id) for id, run in self._runs_of(missing)}
+            with decoding(f"a node in {self.path}"):
+                read = {id: run.node(id) for id, run in self._runs_of(missing)}
             self.cache.nodes.put(read)
             found.update(read)
         return [found[id] for id in ids]
@@ -90,7 +121,8 @@ class Snapshot:
     def leaves(self, ids: Sequence[NodeId]) -> list[Leaves]:
         """See ``TreeReader.leaves``."""
         self.row_ids(ids)
-        found = {id: run.leaves_of(id) for id, run in self._runs_of(set(ids))}
+        with decoding(f"a node in {self.path}"):
+            found = {id: run.leaves_of(id) for id, run in self._runs_of(set(ids))}
         return [found[id] for id in ids]
 
     def _runs_of(self, ids: Iterable[NodeId]) -> list[tuple[NodeId, Run]]:
@@ -190,8 +222,12 @@ class Snapshot:
         records = sorted(self.records.values(), key=attrgetter("row_start"))
         rows = table.column("_rowid").to_numpy().astype(np.int64)
         at = np.searchsorted([record.row_start for record in records], rows, "right") - 1
-        ids = [NodeId(records[i].number, row - records[i].row_start) for i, row in zip(at, rows.tolist(), strict=True)]
-        return sorted(zip(ids, scores.tolist(), strict=True), key=lambda hit: (-hit[1], hit[0]))
+        hits = []
+        for i, row, score in zip(at.tolist(), rows.tolist(), scores.tolist(), strict=True):
+            index = row - records[i].row_start
+            if 0 <= index < records[i].n_nodes:  # the rows of what is damaged and left out may be found, too
+                hits.append((NodeId(records[i].number, index), score))
+        return sorted(hits, key=lambda hit: (-hit[1], hit[0]))
 
     def _visible(self, within: Sequence[int] | None = None) -> str | None:
         """A filter on the rows: the given sources, or all but the hidden ones."""
@@ -207,20 +243,51 @@ def _lod(pair: dict[str, int]) -> int:
 
 
 def _compare(
-    nodes: lance.LanceDataset, n_rows: int, records: Sequence[SourceRecord]
+    path: Path, nodes: lance.LanceDataset, n_rows: int, records: Sequence[SourceRecord]
 ) -> tuple[list[SourceRecord], frozenset[int], dict[int, SourceRecord]]:
     """Whole records, numbers to hide, broken records.
 
     Rows come and go a whole source at a time: if there are as many as there should be, and one of each source, then
     they are all there, and no others.
     """
-    with translated("cannot read the nodes table"):
-        firsts = nodes._take_rows([record.row_start for record in records], ["source"]).column("source").to_pylist()
-        if n_rows == sum(r.n_nodes for r in records) and firsts == [r.number for r in records]:
-            return list(records), frozenset(), {}
-        numbers = nodes.to_table(columns=["source"]).column("source").to_numpy()
-    present = Counter(dict(zip(*(part.tolist() for part in np.unique(numbers, return_counts=True)), strict=True)))
+    firsts = _sources_of_rows(nodes, [record.row_start for record in records])
+    if n_rows == sum(r.n_nodes for r in records) and firsts == [r.number for r in records]:
+        return list(records), frozenset(), {}
+    present = Counter[int]()
+    for fragment in nodes.get_fragments():
+        present.update(_sources_of_fragment(fragment, path / NODES) or {})
     broken = {record.number: record for record in records if present[record.number] != record.n_nodes}
     whole = [record for record in records if record.number not in broken]
     hidden = frozenset(present) - {record.number for record in whole}
     return whole, hidden, broken
+
+
+def _sources_of_rows(nodes: lance.LanceDataset, row_ids: list[int]) -> list[int] | None:
+    """The source number of each row; None if they cannot all be read."""
+    try:
+        with translated("cannot read the nodes table"):
+            numbers: list[int] = nodes._take_rows(row_ids, ["source"]).column("source").to_pylist()
+            return numbers
+    except StoreError:
+        return None
+
+
+def _sources_of_fragment(fragment: lance.LanceFragment, directory: Path) -> Counter[int] | None:
+    """How many rows of which source a fragment holds; None if it is damaged or gone, not if reading is forbidden."""
+    try:
+        with translated(f"cannot read {directory}"):
+            numbers = fragment.to_table(columns=["source"]).column("source").to_numpy()
+    except StoreError:
+        for file in fragment.metadata.files:
+            with contextlib.suppress(FileNotFoundError), translated(f"cannot read {directory}"):
+                (directory / "data" / file.path).open("rb").close()
+        return None
+    return Counter(dict(zip(*(part.tolist() for part in np.unique(numbers, return_counts=True)), strict=True)))
+
+
+def _check_shape(path: Path, nodes: lance.LanceDataset, identity: Identity) -> None:
+    """Refuse a table without our columns, or with gists of another size than ``identity`` says."""
+    with decoding(str(path)):
+        for field in nodes_schema(identity.shape):
+            if nodes.schema.field(field.name).type != field.type:
+                raise ValueError(f"column {field.name} of its nodes is {nodes.schema.field(field.name).type}")

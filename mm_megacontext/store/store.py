@@ -6,10 +6,10 @@ killed or the power fails.
 
 from __future__ import annotations
 
-import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, TypeVar
@@ -17,27 +17,26 @@ from typing import Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.errors import CorruptStore, IncompatibleGists, StoreError
+from mm_megacontext.errors import IncompatibleGists, StoreError
 from mm_megacontext.store.cache import RowCache
 from mm_megacontext.store.catalogue import SourceInfo as SourceInfo
 from mm_megacontext.store.catalogue import SourceRecord as SourceRecord
 from mm_megacontext.store.durable import StoreWarning as StoreWarning
-from mm_megacontext.store.durable import fsync_path, table_versions, translated, write_whole
+from mm_megacontext.store.durable import fsync_path, translated
+from mm_megacontext.store.guard import check_files
+from mm_megacontext.store.identity import FORMAT as FORMAT
 from mm_megacontext.store.identity import Identity as Identity
-from mm_megacontext.store.journal import UNFINISHED
-from mm_megacontext.store.lock import LOCK_FILE, WriteLock
-from mm_megacontext.store.snapshot import NODES, SOURCES, Snapshot
+from mm_megacontext.store.identity import read_identity, was_in_use, write_identity
+from mm_megacontext.store.lock import WriteLock
+from mm_megacontext.store.places import ALL, CHECKSUM_FILE, DRAFT, LOCK_FILE, NODES, SOURCES, UNFINISHED
+from mm_megacontext.store.places import MEMORY_FILE as MEMORY_FILE
+from mm_megacontext.store.snapshot import Snapshot
 from mm_megacontext.store.verify import verify
+from mm_megacontext.store.versions import table_versions
 from mm_megacontext.store.writer import Writer, create_tables
 from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId, NodeRow, Written
 
 T = TypeVar("T")
-
-FORMAT = 2
-"""Of the memory directory; a later one cannot be opened. 1 had no uniform nodes and listed the patches of every tile: a
-memory of format 1 can be read, and becomes one of this format when it is opened for writing."""
-READABLE_FORMATS = (1, FORMAT)
-MEMORY_FILE = "memory.json"
 
 
 class Store:
@@ -60,15 +59,16 @@ class Store:
 
     @staticmethod
     def exists(path: str | Path) -> bool:
-        """Whether there is a memory at ``path``."""
-        return (Path(path) / MEMORY_FILE).is_file()
+        """Whether there is a memory at ``path``, damaged or not; one whose making was killed is none yet."""
+        with translated(f"cannot read {path}"):
+            return os.path.lexists(Path(path) / MEMORY_FILE) or was_in_use(Path(path))
 
     @staticmethod
     def foreign(path: str | Path) -> list[str]:
         """Names at ``path`` that belong to no memory, not even to one whose creation was killed."""
         with translated(f"cannot read {path}"):
             names = {entry.name for entry in Path(path).iterdir()} if Path(path).exists() else set()
-        return sorted(names - {NODES, SOURCES, UNFINISHED, LOCK_FILE, MEMORY_FILE, MEMORY_FILE + ".tmp"})
+        return sorted(names - {*ALL, *(name + DRAFT for name in ALL)})
 
     @classmethod
     def create(cls, path: str | Path, identity: Identity) -> Store:
@@ -81,7 +81,9 @@ class Store:
         path = Path(path)
         with translated(f"cannot create a memory in {path}"):
             path.mkdir(parents=True, exist_ok=True)
+        check_files(path)
         if cls.exists(path):
+            Snapshot.take(path, read_identity(path)[0])  # or it says how to repair it
             raise StoreError(f"{path} is a memory already; open it for writing instead")
         foreign = cls.foreign(path)
         if foreign:
@@ -89,9 +91,9 @@ class Store:
         lock = WriteLock(path)
         try:
             _remove_leftovers(path)
-            create_tables(path, identity.shape)
+            create_tables(path, identity)
             with translated(f"cannot create a memory in {path}"):
-                _write_identity(path, identity)
+                write_identity(path, identity)
                 fsync_path(path.parent)
         finally:
             lock.release()
@@ -113,8 +115,10 @@ class Store:
             CorruptStore: It is damaged beyond what opening can repair.
         """
         path = Path(path)
-        found, format = _read_identity(path)
+        check_files(path)
+        found, format = read_identity(path)
         if identity is not None and identity != found:
+            Snapshot.take(path, found)  # or it is damaged, and holds no such gists
             raise IncompatibleGists(
                 f"{path} holds gists of {found}; asked for {identity}; "
                 f"it has {', '.join(found.differences(identity))}; open it with what made it, or "
@@ -123,10 +127,10 @@ class Store:
         cache = RowCache()
         writer = None
         if mode == "w":
-            writer = Writer(path, found.shape, cache)
+            writer = Writer(path, found, cache)
             if format != FORMAT:
                 with translated(f"cannot write to {path}"):
-                    _write_identity(path, found)
+                    write_identity(path, found)
         return cls(path, found, writer, cache)
 
     def __enter__(self) -> Store:
@@ -148,6 +152,30 @@ class Store:
         finally:
             self._snapshot = writer.snapshot
             writer.close()
+
+    def discard_if_empty(self) -> bool:
+        """Remove a memory without sources and journals, and its directory if nothing else is in it; ends the store.
+
+        Returns whether it was empty.
+
+        Raises:
+            StoreError: It is open for reading, or the disk refuses.
+        """
+        writer = self._writing()
+        if writer.snapshot.records or writer.has_journals:
+            return False
+        self._writer = None
+        try:
+            with translated(f"cannot remove {self.path}"):
+                _remove_leftovers(self.path)
+                for name in (MEMORY_FILE, CHECKSUM_FILE):
+                    (self.path / name).unlink(missing_ok=True)
+        finally:
+            writer.close()
+        with suppress(OSError):  # somebody else has begun one, or there are other things
+            (self.path / LOCK_FILE).unlink(missing_ok=True)
+            self.path.rmdir()
+        return True
 
     def refresh(self) -> None:
         """See what has been written since."""
@@ -259,7 +287,7 @@ class Store:
         return self._snapshot if self._writer is None else self._writer.snapshot
 
     def _take(self) -> Snapshot:
-        return Snapshot.take(self.path, self.identity.shape, self._cache)
+        return Snapshot.take(self.path, self.identity, self._cache)
 
     def _writing(self) -> Writer:
         if self._writer is None:
@@ -280,31 +308,8 @@ class Store:
             return read(self._current)
 
 
-def _write_identity(path: Path, identity: Identity) -> None:
-    content = json.dumps({"format": FORMAT, **asdict(identity)}, indent=2) + "\n"
-    write_whole(path / MEMORY_FILE, content.encode())
-
-
-def _read_identity(path: Path) -> tuple[Identity, int]:
-    """Whose gists a memory holds, and its format."""
-    try:
-        content = (path / MEMORY_FILE).read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        raise StoreError(f"{path} is not a memory (no {MEMORY_FILE} in it); ingest something into it first") from None
-    except OSError as error:
-        raise StoreError(f"cannot read {path / MEMORY_FILE}: {error.strerror or error}") from error
-    try:
-        fields = json.loads(content)
-        found = fields.pop("format")
-        if found not in READABLE_FORMATS:
-            raise StoreError(f"{path} has format {found}, this version reads {FORMAT}; upgrade mm-megacontext")
-        return Identity(**fields), found
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise CorruptStore(f"{path / MEMORY_FILE} is damaged ({error}); ingest into a new memory") from error
-
-
 def _remove_leftovers(path: Path) -> None:
-    """Remove what a ``create`` that was killed has left; without ``memory.json`` it never held a source."""
+    """Remove what a ``create`` that was killed has left; it never held a source."""
     for table in (NODES, SOURCES, UNFINISHED):
         if (path / table).is_dir():
             shutil.rmtree(path / table)

@@ -11,7 +11,9 @@ import numpy as np
 import pyarrow as pa
 from lance.optimize import Compaction, CompactionOptions
 
+from mm_megacontext.store.checksums import Checksums
 from mm_megacontext.store.durable import SyncedDirectory, translated
+from mm_megacontext.store.versions import open_version, table_versions
 
 STORAGE_VERSION = "2.1"
 """Lance's file format; fixed, so that a newer library writes what an older one reads."""
@@ -58,21 +60,26 @@ class WritableTable:
 
     def __init__(self, path: Path, max_small_fragments: int) -> None:
         self.path = path
+        self._checksums = Checksums(path.parent)
         self.files = SyncedDirectory(path)
         self.is_changed = False
         self._max_small_fragments = max_small_fragments
 
     def open(self) -> lance.LanceDataset:
         """The newest version."""
-        return lance.dataset(self.path)
+        return open_version(self.path, table_versions(self.path)[0])
+
+    def sync(self) -> None:
+        """Make what is new durable, and take down its checksums."""
+        self._checksums.note(self.files.sync())
 
     def commit(self, operation: Any) -> lance.LanceDataset:
         """Make a version: its files are durable before it exists, and it is durable before we go on."""
-        self.files.sync()
+        self.sync()
         dataset = self.open()
         self.is_changed = True
         committed = lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
-        self.files.sync()
+        self.sync()
         return committed
 
     def delete(self, predicate: str) -> None:
@@ -111,13 +118,14 @@ class WritableTable:
                 options["materialize_deletions_threshold"] = 0.0
             rewrites = [task.execute(dataset) for task in Compaction.plan(dataset, options).tasks]
             if rewrites:
-                self.files.sync()
+                self.sync()
                 Compaction.commit(dataset, rewrites)
-                self.files.sync()
+                self.sync()
             return bool(rewrites)
 
     def clean(self, older_than: timedelta) -> None:
         """Remove old versions, and files of no version: under the lock nobody is about to commit them."""
         with translated(f"cannot remove old versions from {self.path}"):
             self.open().cleanup_old_versions(older_than=older_than, delete_unverified=True)
-            self.files.sync()
+            self.sync()
+            self._checksums.renew()

@@ -7,13 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
+from mm_megacontext.errors import StoreError
 from mm_megacontext.store.catalogue import SourceRecord
+from mm_megacontext.store.checksums import Checksums
+from mm_megacontext.store.durable import decoding
 from mm_megacontext.store.identity import GistShape
 from mm_megacontext.store.rows import MODALITIES, decode_leaves, decode_node, gists_of, padded, row_hash
 from mm_megacontext.store.snapshot import Snapshot
 from mm_megacontext.tree.nodes import UNIFORM, Moments, Node, PatchGrid
 
 _BATCH = 1024
+_ANY_WORD = "0"
 _MAX_PER_SOURCE = 20
 """A damaged source would otherwise have a problem per node."""
 MOMENT_TOLERANCE = 1e-5
@@ -23,13 +27,28 @@ _COLUMNS = ["source", "node", "lod", "modality", "text", "gist", "record", "leav
 
 def verify(snapshot: Snapshot) -> list[str]:
     """Problems of a memory, as sentences; none if it is whole."""
-    problems = [f"{record.uri}: some of its nodes are missing" for record in snapshot.broken.values()]
+    problems = [str(fallback) for fallback in snapshot.fallbacks]
+    problems += [f"{record.uri}: some of its nodes are missing" for record in snapshot.broken.values()]
+    problems += [f"{file}: is not as it was written" for file in Checksums(snapshot.path).damaged()]
+    # A writer that was killed leaves the next number, and what the catalogue has forgotten; never one further on.
+    ahead = sorted(number for number in snapshot.hidden if number > snapshot.last_number)
+    if ahead and ahead != [snapshot.last_number + 1]:
+        problems.append(f"{snapshot.path}: holds nodes of sources {ahead}, of which the catalogue knows nothing")
+    try:
+        snapshot.search_text(_ANY_WORD, 1, None)
+    except StoreError as error:
+        problems.append(str(error))
     for record in snapshot.records.values():
-        found = _SourceCheck(record, snapshot.shape).run(snapshot)
+        found = source_problems(snapshot, record)
         problems += found[:_MAX_PER_SOURCE]
         if len(found) > _MAX_PER_SOURCE:
             problems.append(f"{record.uri}: {len(found) - _MAX_PER_SOURCE} more problems")
     return problems
+
+
+def source_problems(snapshot: Snapshot, record: SourceRecord) -> list[str]:
+    """Problems of one source."""
+    return _SourceCheck(record, snapshot.shape).run(snapshot)
 
 
 class _SourceCheck:
@@ -41,9 +60,13 @@ class _SourceCheck:
         self._finished: list[Node] = []
 
     def run(self, snapshot: Snapshot) -> list[str]:
-        for node in self._nodes(snapshot):
-            self._check_node(node)
-        self._check_root()
+        try:
+            with decoding("its tree"):
+                for node in self._nodes(snapshot):
+                    self._check_node(node)
+                self._check_root()
+        except StoreError as error:
+            self._problems.append(f"{self._record.uri}: {error}")
         return self._problems
 
     def _nodes(self, snapshot: Snapshot) -> Iterator[Node]:

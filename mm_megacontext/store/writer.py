@@ -19,7 +19,7 @@ import lance
 import numpy as np
 from lance.query import MatchQuery
 
-from mm_megacontext.errors import StoreError
+from mm_megacontext.errors import CorruptStore, StoreError
 from mm_megacontext.store.cache import RowCache
 from mm_megacontext.store.catalogue import (
     COUNTER_URI,
@@ -30,13 +30,16 @@ from mm_megacontext.store.catalogue import (
     source_row,
     sources_schema,
 )
-from mm_megacontext.store.durable import SyncedDirectory, set_aside_damaged, translated
-from mm_megacontext.store.identity import GistShape
-from mm_megacontext.store.journal import UNFINISHED, Journal, Journals
+from mm_megacontext.store.checksums import CATALOGUE_PARTS, Checksums
+from mm_megacontext.store.durable import SyncedDirectory, translated
+from mm_megacontext.store.identity import Identity
+from mm_megacontext.store.journal import Journal, Journals
 from mm_megacontext.store.lock import WriteLock
+from mm_megacontext.store.places import NODES, SOURCES, UNFINISHED
 from mm_megacontext.store.rows import at_lod1, check_row, decode_nodes, encode_rows, nodes_schema
-from mm_megacontext.store.snapshot import NODES, SOURCES, Snapshot
+from mm_megacontext.store.snapshot import Snapshot
 from mm_megacontext.store.table import STORAGE_VERSION, WritableTable, write_fragments
+from mm_megacontext.store.versions import set_aside, table_versions
 from mm_megacontext.tree.nodes import Node, NodeRow, Written
 
 FRAGMENT_BYTES = 4 * 2**20
@@ -64,16 +67,16 @@ _TOKENIZER: dict[str, Any] = {
 }
 
 
-def create_tables(path: Path, shape: GistShape) -> None:
+def create_tables(path: Path, identity: Identity) -> None:
     """Make the empty tables of a new memory, durably."""
-    sources = sources_schema(shape)
+    sources = sources_schema(identity.shape)
     options: dict[str, Any] = {"enable_stable_row_ids": True, "data_storage_version": STORAGE_VERSION}
     with translated(f"cannot create a memory in {path}"):
-        lance.write_dataset(rows_table([counter_row(0)], sources), path / SOURCES, **options)
-        nodes = lance.write_dataset(nodes_schema(shape).empty_table(), path / NODES, **options)
+        lance.write_dataset(rows_table([counter_row(0, identity.to_json())], sources), path / SOURCES, **options)
+        nodes = lance.write_dataset(nodes_schema(identity.shape).empty_table(), path / NODES, **options)
         create_text_index(nodes)
         for table in (SOURCES, NODES):
-            SyncedDirectory(path / table).sync()
+            Checksums(path).note(SyncedDirectory(path / table).sync())
 
 
 def create_text_index(nodes: lance.LanceDataset) -> None:
@@ -88,8 +91,9 @@ class Writer:
         snapshot: What the memory holds after the last change.
     """
 
-    def __init__(self, path: Path, shape: GistShape, cache: RowCache) -> None:
-        self._path, self._shape, self._cache = path, shape, cache
+    def __init__(self, path: Path, identity: Identity, cache: RowCache) -> None:
+        self._path, self._identity, self._cache = path, identity, cache
+        self._shape = identity.shape
         self._nodes = WritableTable(path / NODES, max_small_fragments=16)
         self._sources = WritableTable(path / SOURCES, max_small_fragments=8)
         self._tables = (self._nodes, self._sources)
@@ -97,7 +101,8 @@ class Writer:
         self._rows_since_tidy = self._sources_since_tidy = 0
         self._lock = WriteLock(path)
         try:
-            self.snapshot = Snapshot.take(path, shape, cache)
+            self.snapshot = Snapshot.take(path, identity, cache)
+            self._refuse_damage()
             self._recover()
         except BaseException:
             self._lock.release()
@@ -113,6 +118,11 @@ class Writer:
                 return int(self._nodes.open().stats.index_stats(_TEXT_INDEX)["num_unindexed_rows"]) == 0
         except StoreError:
             return False  # damaged: will be built anew
+
+    @property
+    def has_journals(self) -> bool:
+        """Whether something is left of a source that is not whole."""
+        return self._journals.are_there
 
     def close(self) -> None:
         """Give the lock back."""
@@ -136,7 +146,7 @@ class Writer:
             row_start = self._append(fragments, root.id.index + 1)
             n_bytes = sum(file.file_size_bytes for fragment in fragments for file in fragment.files)
             row = source_row(info, root, self._shape, n_bytes=n_bytes, row_start=row_start)
-            self._commit_catalogue([counter_row(max(number, self.snapshot.last_number)), row])
+            self._commit_catalogue(max(number, self.snapshot.last_number), [row])
         self._refresh()
         if journal is not None:
             with contextlib.suppress(StoreError):  # the next writer removes it
@@ -188,18 +198,31 @@ class Writer:
                 table.is_changed = False
         self._refresh()
 
+    def _refuse_damage(self) -> None:
+        """Do not write where sources that were committed would be lost for good. Raises CorruptStore.
+
+        A writer removes the rows that the catalogue does not name: first it must be sure of the catalogue.
+        """
+        snapshot = self.snapshot
+        what = [
+            str(fallback) for fallback in snapshot.fallbacks if fallback.was_committed and fallback.path.name == SOURCES
+        ]
+        what += [f"nodes of {record.uri} are missing" for record in snapshot.broken.values()]
+        what += [f"{file} is not as it was written" for file in Checksums(self._path).damaged(CATALOGUE_PARTS)]
+        if what:
+            raise CorruptStore(
+                f"{self._path} is damaged ({what[0]}) and is not written to; "
+                f"save what is left with: mmctx verify {self._path} --repair"
+            )
+
     def _recover(self) -> None:
         """Take a memory over from a writer that was killed, or after a power cut."""
         used = (self.snapshot.nodes_table.version, self.snapshot.sources_table.version)
         for table, version in zip(self._tables, used, strict=True):
             with translated(f"cannot write to {self._path}"):
-                set_aside_damaged(table.path, version)
+                if any(fallback.path == table.path for fallback in self.snapshot.fallbacks):
+                    set_aside(table.path, [newer for newer in table_versions(table.path) if newer > version])
                 table.files.sync()
-        if self.snapshot.broken:
-            numbers = ", ".join(map(str, self.snapshot.broken))
-            with translated(f"cannot repair {self._path}"):
-                self._sources.delete(f"number IN ({numbers}) AND {_NOT_COUNTER}")
-            self._refresh()
         self._delete_hidden()
         self._journals.remove_stale({(record.uri, record.content_hash) for record in self.snapshot.records.values()})
 
@@ -212,7 +235,7 @@ class Writer:
             self._refresh()
 
     def _refresh(self) -> None:
-        self.snapshot = Snapshot.take(self._path, self._shape, self._cache)
+        self.snapshot = Snapshot.take(self._path, self._identity, self._cache)
 
     @contextlib.contextmanager
     def _undone_on_error(self, journal: Journal | None = None) -> Iterator[None]:
@@ -269,7 +292,7 @@ class Writer:
     def _write_chunk(self, number: int, rows: list[NodeRow], journal: Journal | None) -> list[Any]:
         """Write the rows of one fragment into the journal, or if there is none, the table; returns the table's."""
         if journal is not None and not journal.is_begun and len(rows) == self._chunk_rows:
-            self._commit_catalogue([counter_row(number)])  # nobody else may get it meanwhile
+            self._commit_catalogue(number, [])  # nobody else may get it meanwhile
             journal.begin(number)
         table = encode_rows(number, rows, self._shape)
         if journal is None or not journal.is_begun:
@@ -313,8 +336,9 @@ class Writer:
                 raise ValueError("Lance did not give the rows consecutive ids")
             return starts.pop()
 
-    def _commit_catalogue(self, rows: list[dict[str, Any]]) -> None:
-        """Insert or replace rows by uri: all of them at once, or none."""
+    def _commit_catalogue(self, last_number: int, rows: list[dict[str, Any]]) -> None:
+        """Insert or replace the counter and rows by uri: all of them at once, or none."""
+        rows = [counter_row(last_number, self._identity.to_json()), *rows]
         with translated(f"cannot write to {self._path}"):
             merge = self._sources.open().merge_insert("uri").when_matched_update_all().when_not_matched_insert_all()
             transaction, _ = merge.execute_uncommitted(rows_table(rows, sources_schema(self._shape)))
@@ -353,4 +377,4 @@ class Writer:
             self._nodes.open().create_index(
                 "gist", "IVF_FLAT", name=_VECTOR_INDEX, metric="cosine", num_partitions=partitions
             )
-        self._nodes.files.sync()
+        self._nodes.sync()

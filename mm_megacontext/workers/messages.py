@@ -246,7 +246,7 @@ class PixelsOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
+class PixelRows:
     """RGB, row by row."""
 
     rgb: bytes
@@ -270,5 +270,7 @@ MOST_LETTERS = 300
 
 def first_words(error: Exception) -> str:
     """What an error says, on one line that is not too long: libraries repeat what files hold."""
+    if isinstance(error, RecursionError):
+        return "nested too deep"
     first = (str(error).splitlines() or [""])[0][:MOST_LETTERS]
     return f"{type(error).__name__}: {first}".rstrip(": ")

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mm_megacontext.errors import MemoryLocked, StoreError
-from mm_megacontext.store import durable
-from mm_megacontext.store.durable import SyncedDirectory, fsync_path, table_versions, translated, write_whole
+from mm_megacontext.store import durable, versions
+from mm_megacontext.store.durable import SyncedDirectory, fsync_path, translated, write_whole
 from mm_megacontext.store.store import Store, StoreWarning
 from tests.store.store_worker import IDENTITY, source_info, tree_rows
 
@@ -29,7 +29,8 @@ class Disk:
         self.images: list[Path] = []
         self.promised: list[dict[str, int]] = []
         self._state: dict[str, int] = {}
-        monkeypatch.setattr(durable, "fsync_path", self._fsync)
+        for module in (durable, versions):
+            monkeypatch.setattr(module, "fsync_path", self._fsync)
 
     def promise(self, store: Store) -> None:
         """From now on, these sources must not get lost."""
@@ -79,7 +80,7 @@ def test_after_a_power_cut_at_any_moment_every_source_is_whole_or_absent(
             warnings.simplefilter("ignore", StoreWarning)
             store = Store.open(image)
             found = {record.uri: record.n_pages for record in store.sources()}
-            assert store.verify() == []
+            assert all("(a power cut?)" in problem for problem in store.verify())
         # What was promised, or what was being done next.
         assert found in allowed[allowed.index(promised) : allowed.index(promised) + 2], image.name
     with warnings.catch_warnings():
@@ -138,18 +139,6 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     with pytest.raises(OSError, match="broken"):
         write_whole(path, b"new")
     assert path.read_bytes() == b"old"
-
-
-def test_versions_are_listed_newest_first_in_both_namings(tmp_path: Path) -> None:
-    versions = tmp_path / "_versions"
-    versions.mkdir()
-    for name in ("1.manifest", f"{2**64 - 1 - 12}.manifest", "3.manifest.damaged", "hint.json", ".tmp", "d5.manifest"):
-        (versions / name).touch()
-    assert table_versions(tmp_path) == [12, 1]
-    assert durable.manifest_path(tmp_path, 12).exists()
-    assert durable.manifest_path(tmp_path, 1).exists()
-    with pytest.raises(StoreError, match="cannot list"):
-        table_versions(tmp_path / "missing")
 
 
 class PanicException(BaseException):

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mm_megacontext.errors import IngestError, StoreError
 from mm_megacontext.store import writer as store_writer
-from mm_megacontext.store.journal import UNFINISHED
+from mm_megacontext.store.places import UNFINISHED
 from mm_megacontext.store.store import SourceInfo, Store
 from mm_megacontext.tree.nodes import NodeRow
 from tests.images import stored_rows

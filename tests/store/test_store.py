@@ -278,10 +278,18 @@ class TestOpening:
         with pytest.raises(StoreError, match="cannot create"):
             Store.create(memory.parent / "file", IDENTITY)
 
-    def test_what_a_killed_create_left_is_in_nobodys_way(self, memory: Path) -> None:
-        (memory / MEMORY_FILE).rename(memory / (MEMORY_FILE + ".tmp"))
-        with Store.create(memory, IDENTITY) as store:
-            assert store.sources() == []
+    def test_what_a_killed_create_left_is_in_nobodys_way(self, tmp_path: Path) -> None:
+        Store.create(tmp_path / "memory", IDENTITY).close()
+        (tmp_path / "memory" / MEMORY_FILE).rename(tmp_path / "memory" / (MEMORY_FILE + ".tmp"))
+        (tmp_path / "barely" / "sources").mkdir(parents=True)
+        (tmp_path / "barely" / "write.lock").touch()
+        for path in (tmp_path / "memory", tmp_path / "barely"):
+            assert not Store.exists(path)
+            assert Store.foreign(path) == []
+            with Store.create(path, IDENTITY) as store:
+                assert store.sources() == []
+                store.add_source(source_info("doc-1", 1), tree_rows(1))
+            assert [record.uri for record in Store.open(path).sources()] == ["doc-1"]
 
     @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 1}', '{"format": 1, "base": 1}'])
     def test_a_damaged_memory_file_is_told(self, memory: Path, content: str) -> None:
@@ -399,7 +407,7 @@ class TestVerify:
             ({"mu": np.array([0.0, 6.0, 4.5])}, "mu or sigma"),
             ({"sigma": np.array([0.0, 3.0, 2.0])}, "mu or sigma"),
             ({"pixels": None}, "neither children nor pixels"),
-            ({"kind": "tiles"}, "not its children"),
+            ({"kind": "tile_group"}, "not its children"),
             ({"pixels": PixelRef(1, 0, 0, 0, 193, 128)}, "its pixels are 104 patches"),
         ],
     )

@@ -27,10 +27,10 @@ import pptx.util
 
 from mm_megacontext.document import Page
 from mm_megacontext.errors import IngestError
-from mm_megacontext.layout.flow.xlsx import shown
+from mm_megacontext.layout.flow.office.number_format import shown
 from mm_megacontext.layout.reader import read
 from mm_megacontext.tree.blocks import WIDE_GAP
-from tests.layout.flow.test_html import png
+from tests.layout.flow.html.test_html import png
 from tests.layout.test_attacks import listener as listener
 
 Found = list[tuple[str, int | None, str, str | None]]
@@ -79,7 +79,8 @@ def test_word(tmp_path: Path) -> None:
         ("text", None, "tiny", "smaller than 1 pt"),
         ("text", None, "The rent is 1,250 per month and due.", None),
         ("list", None, "\u2022 First\n\u2022 Second", None),
-        ("table", None, "Name Value North 10 both", None),
+        ("table", None, "Value North 10 both", None),
+        ("text", None, "Name", "no contrast"),
         ("figure", None, "", None),
         ("caption", None, "Figure 1: red", None),
         ("text", None, "Annex", None),
@@ -164,14 +165,14 @@ def test_workbook(tmp_path: Path) -> None:
         (0.1, "General", "0.1"),
         (-1234.5, "$#,##0.00", "-$1,234.50"),
         (0.256, "0%", "26%"),
-        (12345, '#,##0" km"', "12,345"),
+        (12345, '#,##0" km"', "12,345 km"),
         (12345.678, "0.00E+00", "1.23E+04"),
         (False, "General", "FALSE"),
         ("  text ", "@", "text"),
     ],
 )
 def test_numbers_as_they_are_shown(value: Any, number_format: str, text: str) -> None:
-    assert shown(value, number_format) == text
+    assert shown(value, number_format).text == text
 
 
 def test_slides(tmp_path: Path) -> None:
@@ -217,7 +218,7 @@ def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path) -> Non
 import importlib, sys
 from pathlib import Path
 sys.modules["mammoth"] = None
-from mm_megacontext.layout.flow.open_document import open_document
+from mm_megacontext.layout.open_document import open_document
 try:
     open_document(Path({str(path)!r}), "zip", 10**8)
 except OSError as e:
@@ -272,3 +273,20 @@ def test_what_a_document_names_elsewhere_is_not_fetched(
 
 
 _TEMPLATE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/attachedTemplate"
+
+
+def test_an_office_file_under_a_password_says_so(tmp_path: Path) -> None:
+    """A compound file as [MS-CFB] and [MS-OFFCRYPTO] describe it: its list of parts names the encrypted package."""
+    header = bytearray(512)
+    header[:8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+    header[0x1E:0x20] = (9).to_bytes(2, "little")
+    header[0x30:0x34] = (7).to_bytes(4, "little")
+    entries = b"".join(name.encode("utf-16-le").ljust(128, b"\x00") for name in ("Root Entry", "EncryptedPackage"))
+    path = tmp_path / "a.xlsx"
+    path.write_bytes(bytes(header) + b"\x00" * 512 * 7 + entries)
+    with pytest.raises(IngestError, match="protected by a password") as caught:
+        read(path)
+    assert caught.value.code == "password_required"
+    path.write_bytes(bytes(header) + b"\x00" * 512 * 8)
+    with pytest.raises(IngestError, match="old office document"):
+        read(path)

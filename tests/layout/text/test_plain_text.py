@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mm_megacontext.document import Document, Region, Word
+from mm_megacontext.errors import LimitExceeded
 from mm_megacontext.layout.reader import read
 from mm_megacontext.layout.text.plain_text import CELL, COLUMNS, MARGIN, ROWS
+from mm_megacontext.limits import IngestLimits
 
 
 def write(path: Path, text: str, encoding: str = "utf-8") -> Document:
@@ -140,3 +142,29 @@ def test_a_table_too_wide_or_too_long_stays_on_its_pages(tmp_path: Path) -> None
 def test_a_line_longer_than_the_read_buffer_loses_no_word(tmp_path: Path) -> None:
     words = [f"w{i}" for i in range(30_000)]
     assert [w.text for w in words_of(regions_of(write(tmp_path / "a.txt", " ".join(words))))] == words
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "Größe: 12 cm, Preis 30 €"),
+        ("cp1250", "Zażółć gęślą jaźń, umowa najmu lokalu numer 12"),
+        ("cp1251", "Договор аренды № 12, сумма 30 рублей в месяц"),
+        ("cp1253", "Μισθωτήριο συμβόλαιο αριθμός 12, ενοίκιο 300"),
+        ("shift_jis", "契約番号：LA-2025 東京都のオフィスの賃貸借契約書です。"),
+        ("gb18030", "租赁合同编号 2025，每月租金为三千元人民币。"),
+        ("euc_kr", "임대차 계약서 번호 12, 월세 삼십만원"),
+    ],
+)
+def test_other_encodings_are_found_and_said(tmp_path: Path, encoding: str, text: str) -> None:
+    document = write(tmp_path / "a.txt", f"{text}\n" * 3, encoding)
+    (page,) = document.pages()
+    assert page.text.splitlines() == [text] * 3
+    assert page.engine == f"text, {encoding}"
+
+
+def test_a_text_takes_no_longer_than_documents_may(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("line\n" * 500)
+    with pytest.raises(LimitExceeded, match="document_seconds") as caught:
+        read(tmp_path / "a.txt", limits=IngestLimits(document_seconds=1e-9))
+    assert caught.value.code == "limit_time"
