@@ -16,7 +16,7 @@ from pathlib import Path
 
 from mm_megacontext.document import FileFormat, SourceKind
 from mm_megacontext.errors import IngestError
-from mm_megacontext.layout.engines.pymupdf import pymupdf
+from mm_megacontext.layout.engines.pymupdf_library import pymupdf
 from mm_megacontext.layout.flow.book import BookFile
 from mm_megacontext.layout.flow.flow import Flow
 from mm_megacontext.layout.flow.html.epub import epub_flow

@@ -33,6 +33,8 @@ REQUIRED = {
     "filelock": "filelock",
     "platformdirs": "platformdirs",
     "lxml": "lxml",
+    "pikepdf": "pikepdf",
+    "fonttools": "fontTools",
     "tinycss2": "tinycss2",
     "cssselect2": "cssselect2",
     "charset-normalizer": "charset_normalizer",

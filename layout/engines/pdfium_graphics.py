@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,19 +106,6 @@ def _is_cover(path: pdfium.PdfObject) -> bool:
     if mode.value == pdfium_c.FPDF_FILLMODE_NONE or pdfium_c.FPDFPageObj_HasTransparency(path):
         return False
     return pdfium_c.FPDFPath_CountSegments(path) in (4, 5) and _is_rectangle(_path_points(path, path.get_matrix()))
-
-
-@contextmanager
-def text_left_out(page: pdfium.PdfPage) -> Iterator[None]:
-    """Within it, a page is rendered without its text."""
-    texts = [item for item, _ in walk_objects(page, WHOLE_DEPTH) if item.type == pdfium_c.FPDF_PAGEOBJ_TEXT]
-    for item in texts:
-        pdfium_c.FPDFPageObj_SetIsActive(item, False)
-    try:
-        yield
-    finally:
-        for item in texts:
-            pdfium_c.FPDFPageObj_SetIsActive(item, True)
 
 
 def walk_objects(

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import math
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,11 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.document import Box, HiddenReason, Rgb, clean_text
-from mm_megacontext.errors import IngestError, MissingExtra
+from mm_megacontext.errors import IngestError
+from mm_megacontext.layout.engines.corrections import Correction, find_corrections
 from mm_megacontext.layout.engines.passwords import spellings, wrong_password
 from mm_megacontext.layout.engines.protocol import (
     NO_MARKS,
-    NO_PYMUPDF,
     ModelRegion,
     OpenPdf,
     Painted,
@@ -29,43 +26,22 @@ from mm_megacontext.layout.engines.protocol import (
     is_outside,
     place_vector,
 )
+from mm_megacontext.layout.engines.pymupdf_ink import PyMuPdfInk
 from mm_megacontext.layout.engines.pymupdf_layers import settle_memberships
+from mm_megacontext.layout.engines.pymupdf_library import pymupdf
 from mm_megacontext.layout.engines.pymupdf_marks import read_marks
 from mm_megacontext.layout.engines.pymupdf_tree import reveal_pages
 from mm_megacontext.layout.engines.unshown import not_shown
 
-
-@contextmanager
-def _neural_layout_left_out() -> Iterator[None]:
-    """PyMuPDF 2 starts an ONNX runtime at import for its neural layout, which is not used here: a second and 50 MB."""
-    names = {"pymupdf.layout", "pymupdf4llm"}
-    if "pymupdf" in sys.modules or not names.isdisjoint(sys.modules):
-        yield
-        return
-    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]  # importing them fails, as PyMuPDF allows for
-    try:
-        yield
-    finally:
-        for name in names:
-            del sys.modules[name]
-
-
-try:
-    with _neural_layout_left_out():
-        pymupdf: Any = importlib.import_module("pymupdf")
-except ImportError as e:
-    raise MissingExtra(NO_PYMUPDF) from e
-
 WHITE_SPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 """What parts words; MuPDF by itself knows only the space and the no-break space."""
 _RARE_SPACE = frozenset(WHITE_SPACE) - frozenset(map(chr, range(33))) - {"\u00a0"}
-mupdf: Any = pymupdf.mupdf
 
 _VECTOR_BLOCK = 3
 _BOLD = 16  # span flag
 _BOLD_CHARACTER = 8  # bold by its weight, not by its font's name
 _FILLED, _INKED, _CLIPPING = 16, 16 | 32, 64  # filled or stroked; only cutting out what is painted next
-_TYPE_3 = "Unnamed-T3"  # MuPDF paints the letters of such fonts one by one, as drawings
+_TYPE_3 = "Unnamed-T3"  # of such fonts MuPDF paints letters in colours of their own one by one, as drawings
 _MAX_VECTORS = 4_000  # pages of more are maps or plots: their rules are no evidence for tables
 _PAGES_PER_SHRINK = 64  # MuPDF's cache would grow to 256 MiB; emptying it more often re-reads fonts
 
@@ -80,10 +56,6 @@ _FLAGS = _GLYPHS | _COLLECT_VECTORS
 
 _OFF: HiddenReason = "in a layer that is off"
 _TOLD_ONLY: HiddenReason = "only in ActualText"
-
-# MuPDF writes its complaints about broken files to stderr unless told not to.
-pymupdf.TOOLS.mupdf_display_errors(False)
-pymupdf.TOOLS.mupdf_display_warnings(False)
 
 
 class PyMuPdfEngine:
@@ -109,24 +81,36 @@ def open_pdf(path: Path, password: str | None, model: Model | None = None) -> Op
             raise wrong_password(str(path), password)
         n_pages = reveal_pages(pdf)
         settle_memberships(pdf)
+        corrections = find_corrections(path, password)
+        _correct(pdf, corrections)
     except IngestError:
         raise
     except Exception as e:
         what = (str(e).splitlines() or [type(e).__name__])[0]
         raise IngestError(f"PyMuPDF cannot open it as a PDF ({what}): export it anew", source=str(path)) from e
-    return PyMuPdfFile(pdf, n_pages, model, partial(_open_again, path, password))
+    return PyMuPdfFile(pdf, n_pages, model, partial(_open_again, path, password, corrections))
 
 
 def _is_unlocked(pdf: Any, password: str | None) -> bool:
     return not pdf.needs_pass or any(map(pdf.authenticate, spellings(password or "")))
 
 
-def _open_again(path: Path, password: str | None) -> Any:
+def _open_again(path: Path, password: str | None, corrections: list[Correction]) -> Any:
     """A file that could be opened with this password before."""
     pdf = pymupdf.open(path, filetype="pdf")
     _is_unlocked(pdf, password)
     reveal_pages(pdf)
+    _correct(pdf, corrections)
     return pdf
+
+
+def _correct(pdf: Any, corrections: list[Correction]) -> None:
+    """Put fonts of the open document, not of the file, right."""
+    for number, keys, data in corrections:
+        to_unicode = pdf.get_new_xref()
+        pdf.update_object(to_unicode, "<<>>")
+        pdf.update_stream(to_unicode, data, new=True)
+        pdf.xref_set_key(number, "/".join(key[1:] for key in (*keys, "/ToUnicode")), f"{to_unicode} 0 R")
 
 
 class PyMuPdfFile:
@@ -147,6 +131,7 @@ class PyMuPdfFile:
         self._model = model
         self._reopen = reopen
         self._unlayered: Any = None
+        self._undrawn: Any = None
 
     def page(self, number: int) -> RawPage:
         if number % _PAGES_PER_SHRINK == 0:
@@ -162,6 +147,7 @@ class PyMuPdfFile:
         rules, drawings = self._vectors(page, blocks, size, turn)
         images = self._images(page, size, turn) if not words or page.get_images() else []
         raster, order = partial(_raster, page), partial(_paint_order, page, turn)
+        ink = PyMuPdfInk(page, self._without_drawn_letters(page.number) if _draws_letters(blocks) else None)
         marks, error = NO_MARKS, None
         try:
             marks = read_marks(page, lambda rect: clip_box(_turned(tuple(rect), turn), size), size)
@@ -176,8 +162,8 @@ class PyMuPdfFile:
             images,
             drawings,
             raster=raster,
-            colours=partial(_colours, page),
-            has_unlisted=page.first_annot is not None or _may_have_patterns(page),
+            colours=ink.colours,
+            letters=ink,
             paint_order=order,
             marks=marks,
             marks_error=error,
@@ -210,6 +196,19 @@ class PyMuPdfFile:
             self._unlayered.xref_set_key(self._unlayered.pdf_catalog(), "OCProperties", "null")
         return self._unlayered.load_page(index)
 
+    def _without_drawn_letters(self, index: int) -> Callable[[], Any] | None:
+        """A page of the same file whose fonts of type 3 have no letters: nothing else tells these from drawings."""
+        return None if self._reopen is None else partial(self._load_undrawn, self._reopen, index)
+
+    def _load_undrawn(self, reopen: Callable[[], Any], index: int) -> Any:
+        if self._undrawn is None:
+            self._undrawn = reopen()
+            settle_memberships(self._undrawn)
+            for number in range(1, self._undrawn.xref_length()):
+                if _is_type_3(self._undrawn, number):
+                    self._undrawn.xref_set_key(number, "CharProcs", "<<>>")
+        return self._undrawn.load_page(index)
+
     @staticmethod
     def _vectors(
         page: Any, blocks: list[dict[str, Any]], size: tuple[float, float], turn: tuple[float, ...] | None
@@ -235,10 +234,24 @@ class PyMuPdfFile:
 
     def close(self) -> None:
         self._pdf.close()
-        if self._unlayered is not None:
-            self._unlayered.close()
+        for copy in (self._unlayered, self._undrawn):
+            if copy is not None:
+                copy.close()
         pymupdf.TOOLS.store_shrink(100)
         pymupdf.TOOLS.reset_mupdf_warnings()
+
+
+def _draws_letters(blocks: list[dict[str, Any]]) -> bool:
+    """Whether text of a page is in a font whose letters are drawn by the file."""
+    spans = (span for block in blocks for line in block.get("lines", ()) for span in line["spans"])
+    return any(span["font"].startswith(_TYPE_3) for span in spans)
+
+
+def _is_type_3(pdf: Any, number: int) -> bool:
+    try:
+        return bool(pdf.xref_get_key(number, "Subtype") == ("name", "/Type3"))
+    except Exception:  # MuPDF's errors have no class in common with those of its binding
+        return False
 
 
 def _may_have_actual_text(page: Any) -> bool:
@@ -247,16 +260,6 @@ def _may_have_actual_text(page: Any) -> bool:
     properties, _ = page.parent.xref_get_key(page.xref, "Resources/Properties")
     is_plain = own != "null" and properties == "null" and not page.get_xobjects()
     return not is_plain or b"ActualText" in page.read_contents()
-
-
-def _may_have_patterns(page: Any) -> bool:
-    """Whether patterns may be painted on a page: no list of vector graphics has them."""
-    if not page.parent.is_pdf:
-        return True
-    places = [page.xref, *(found[0] for found in page.get_xobjects())]
-    if page.parent.xref_get_key(page.xref, "Resources")[0] == "null":
-        return True  # they are of a node above
-    return any(page.parent.xref_get_key(place, "Resources/Pattern")[0] != "null" for place in places)
 
 
 def _extract_words(text_page: Any, blocks: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
@@ -379,24 +382,10 @@ def _unpainted(span: dict[str, Any]) -> HiddenReason | None:
 def _ink(span: dict[str, Any]) -> tuple[Rgb | None, bool]:
     """The colour that letters are filled with, where that is known, and whether they are painted apart."""
     flags = span.get("char_flags", 0)
-    if flags & _CLIPPING or span["font"].startswith(_TYPE_3):
+    if flags & _CLIPPING:
         return None, True
     color = span["color"]
     return ((color >> 16 & 255, color >> 8 & 255, color & 255) if flags & _FILLED else None), False
-
-
-def _colours(page: Any, without_text: bool) -> npt.NDArray[np.uint8]:
-    """The page in colour, annotations included, or as if it had no text."""
-    pixmap = pymupdf.Pixmap(pymupdf.csRGB, page.rect.irect, False)
-    pixmap.clear_with(255)
-    device = mupdf.fz_new_draw_device(mupdf.FzMatrix(), pixmap.this)
-    painted = page.this if isinstance(page.this, mupdf.FzPage) else mupdf.FzPage(page.this)
-    if without_text:  # what a device has no function for, it does not paint
-        device.m_internal.fill_text = device.m_internal.stroke_text = None
-    mupdf.fz_run_page(painted, device, mupdf.FzMatrix(), mupdf.FzCookie())
-    mupdf.fz_close_device(device)
-    rows = np.frombuffer(pixmap.samples_mv, dtype=np.uint8).reshape(pixmap.height, pixmap.stride)
-    return rows[:, : 3 * pixmap.width].reshape(pixmap.height, pixmap.width, 3).copy()
 
 
 def _raster(page: Any, scale: float) -> npt.NDArray[np.uint8]:

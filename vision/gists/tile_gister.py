@@ -134,8 +134,8 @@ class TileGister:
             gist changes; expanding the tile reads the pixels as they are. 0, the default, is off.
 
     Attributes:
-        n_tiles: Tiles asked for so far.
-        n_encoded: Tiles that had to be encoded.
+        n_tiles: TileBatch asked for so far.
+        n_encoded: TileBatch that had to be encoded.
     """
 
     def __init__(

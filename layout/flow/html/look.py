@@ -26,7 +26,8 @@ from mm_megacontext.layout.flow.html.css_values import (
 )
 from mm_megacontext.layout.flow.html.place import Place, is_cut_away, is_without_room, moved
 from mm_megacontext.layout.flow.html.transform import Transform, transform_of
-from mm_megacontext.layout.page.visibility import MIN_CONTRAST, MIN_SIZE_PT
+from mm_megacontext.layout.page.ink import MIN_CONTRAST
+from mm_megacontext.layout.page.visibility import MIN_SIZE_PT
 
 _MIN_ALPHA = MIN_CONTRAST / 255
 _HARMLESS_FILTERS = {"grayscale", "sepia", "saturate", "hue-rotate", "drop-shadow"}

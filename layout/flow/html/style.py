@@ -23,7 +23,7 @@ from mm_megacontext.layout.flow.html.css_sheets import Declaration, Sheets
 from mm_megacontext.layout.flow.html.css_values import CssColour, contrast
 from mm_megacontext.layout.flow.html.look import Kind, Look, changed
 from mm_megacontext.layout.flow.html.source import Element, embedded_image, sheet_of_data
-from mm_megacontext.layout.page.visibility import MIN_CONTRAST
+from mm_megacontext.layout.page.ink import MIN_CONTRAST
 
 UNSEEN_BY_NATURE = {
     "head", "script", "style", "template", "noscript", "title", "datalist", "embed", "iframe", "audio", "video",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mm_megacontext.document import HiddenReason, Rgb
 from mm_megacontext.layout.flow.html.source import Element, parse_xml
 from mm_megacontext.layout.flow.office.elements import local, number
-from mm_megacontext.layout.page.visibility import MIN_CONTRAST
+from mm_megacontext.layout.page.ink import MIN_CONTRAST
 
 Theme = Mapping[str, Rgb]
 """The colours of a theme by their names there: dk1, lt1, dk2, lt2, accent1 to accent6, hlink, folHlink."""
