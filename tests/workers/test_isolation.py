@@ -62,7 +62,7 @@ def good(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_process, "_GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(worker_process, "_GRACE_SECONDS", 2.0)
 
 
 def rss_peak_mib() -> float:
