@@ -25,9 +25,9 @@ from mm_megacontext.workers.process import WorkerProcess
 from tests.layout import attack_files
 from tests.layout.shim_engine import MISDEEDS, install_shim
 
-LIMITS = IngestLimits(page_seconds=60.0, page_cpu_seconds=1.0, worker_bytes=600 << 20)
+LIMITS = IngestLimits(page_seconds=60.0, page_cpu_seconds=2.0, worker_bytes=600 << 20)
 """Processor time, which a busy machine does not shorten, is what stops most."""
-SHORT = IngestLimits(page_seconds=3.0, page_cpu_seconds=1.0)
+SHORT = IngestLimits(page_seconds=4.0, page_cpu_seconds=2.0)
 """For what sleeps."""
 FLAT_MIB = 32
 """How much the parent may grow while a worker eats gigabytes."""
