@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from mm_megacontext.document import Document, LayoutMethod, Page
+from mm_megacontext.document import Document, LayoutMethod
 from mm_megacontext.image_files.header import DEEP_ZOOM
-from mm_megacontext.invisible_text import page_told_apart
+from mm_megacontext.invisible_text import document_told_apart
 from mm_megacontext.layout.document_reader import read_flow, read_pdf
 from mm_megacontext.layout.formats import SUFFIXES, check_name, format_of, refuse_unsupported, unknown, with_article
 from mm_megacontext.layout.image_reader import identify, read_image
@@ -53,14 +52,8 @@ def read(
     for reader in _READERS:
         document = reader(file, how)
         if document is not None:
-            return replace(document, open_pages=partial(_pages_told_apart, document))
+            return document_told_apart(document)
     raise unknown(file)
-
-
-def _pages_told_apart(document: Document) -> Iterator[Page]:
-    """The pages of a document of any kind, with what is written in invisible characters apart from what is seen."""
-    for page in document.pages():
-        yield page_told_apart(page)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,12 @@ def test_asking_does_not_load_the_compiler() -> None:
     )
 
 
+def test_asking_loads_neither_what_reads_files_nor_what_draws() -> None:
+    loaded = run_python("import sys, mm_megacontext.memory; print(*sys.modules)").split()
+    assert "mm_megacontext.reading.runtime" in loaded
+    assert {"mm_megacontext.ingest", "mm_megacontext.layout.reader", "PIL.ImageDraw"}.isdisjoint(loaded)
+
+
 def test_training_side_imports_where_readers_and_store_are_absent() -> None:
     imported = run_python(IMPORT_ALL.format(absent=ABSENT_ON_A_GPU_BOX, packages=TRAINING_SIDE)).split()
     assert {name.rpartition(".")[0] for name in imported} >= set(TRAINING_SIDE)
