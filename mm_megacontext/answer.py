@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
 from pathlib import PurePath
-from typing import Any, Literal
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any, Literal
 
 from mm_megacontext.document import Box, Unit
 from mm_megacontext.errors import IngestError
 from mm_megacontext.passages.context import Context, Passage
 from mm_megacontext.reading.trace import Trace
 from mm_megacontext.reading.why_not import Reason, explain
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _SHOWN = 3
 """Pieces of evidence that the ``repr`` of an answer names."""

@@ -5,32 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.answer import Answer as Answer
 from mm_megacontext.asking import NOT_FOUND as NOT_FOUND
 from mm_megacontext.asking import Asking, Scope
-from mm_megacontext.document import Layout, Page
+from mm_megacontext.document import LayoutMethod, Page
 from mm_megacontext.errors import EmptyQuestion, IngestError, StoreError
-from mm_megacontext.ingest import (
-    Ingester,
-    IngestFailure,
-    IngestReport,
-    ProgressEvent,
-    find_files,
-)
+from mm_megacontext.ingest_report import IngestFailure, IngestReport, ProgressEvent
 from mm_megacontext.layout.engines.protocol import layout_of
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.models import DEFAULT, Model, assemble, open_reader
 from mm_megacontext.passages.context import Context as Context
-from mm_megacontext.pictures.answer_picture import draw_answer
 from mm_megacontext.reading.base import Base, Reader, TextReader
 from mm_megacontext.reading.function_reader import ReadFunction
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.runtime import ReadingConfig
-from mm_megacontext.reading.working_context import WorkingContext
 from mm_megacontext.source_file import SourceFile, UnchangedFiles, locate, look_at, names_of
 from mm_megacontext.store.catalogue import SourceRecord
 from mm_megacontext.store.inspection import inspect_store
@@ -41,6 +31,11 @@ from mm_megacontext.tree.nodes import Modality
 from mm_megacontext.tree.text_gists import TextGister
 from mm_megacontext.vision.encoders import PatchEncoder
 from mm_megacontext.vision.gists.tile_gister import TileGister, VisualGister
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mm_megacontext.reading.working_context import WorkingContext
 
 OnProgress = Callable[[ProgressEvent], None]
 
@@ -85,7 +80,7 @@ class MegaContext:
     ) -> None:
         self.directory = Path(directory)
         self.model = assemble(model, base=base, lens=lens, text_gister=text_gister, gister=gister, encoder=encoder)
-        self._tiles = TileGister(self.model.encoder, self.model.visual_gister)
+        self._tile_gister = TileGister(self.model.encoder, self.model.visual_gister)
         self._asking = Asking(self.model, None if reader is None else open_reader(reader), config)
         self._store: Store | None = None
         self._is_writing = self._is_new = False
@@ -179,7 +174,7 @@ class MegaContext:
         path: str | Path,
         *,
         engine: str = "auto",
-        layout: Layout = "geometric",
+        layout: LayoutMethod = "geometric",
         password: str | None = None,
         ocr: str = "auto",
         running_titles: bool = False,
@@ -200,6 +195,8 @@ class MegaContext:
             StoreError: The memory cannot be written. What was committed before stays.
             MemoryLocked: Another process is writing it.
         """
+        from mm_megacontext.ingest import find_files
+
         report = IngestReport()
         try:
             self._ingest(find_files(Path(path)), report, engine, layout, password, ocr, running_titles, on_progress)
@@ -212,14 +209,16 @@ class MegaContext:
         files: Sequence[Path],
         report: IngestReport,
         engine: str,
-        layout: Layout,
+        layout: LayoutMethod,
         password: str | None,
         ocr: str,
         running_titles: bool,
         on_progress: OnProgress | None,
     ) -> None:
+        from mm_megacontext.ingest import Ingester  # what reads files is not for those who only ask
+
         ingester = Ingester(
-            self.base.tokenizer, self.model.text_gister, self._tiles, self._writable, self._limits, running_titles
+            self.base.tokenizer, self.model.text_gister, self._tile_gister, self._writable, self._limits, running_titles
         )
         for number, path in enumerate(files, 1):
             try:
@@ -242,7 +241,7 @@ class MegaContext:
             self._store, self._is_writing = None, False
         self._is_new = False
 
-    def _is_known(self, file: SourceFile, layout: Layout) -> bool:
+    def _is_known(self, file: SourceFile, layout: LayoutMethod) -> bool:
         """Whether the memory holds a file as it is, told by its bytes and layout alone."""
         known = None if self._store is None else self._store.find(str(file.path))
         if known is None or (known.kind == "pdf" and layout_of(known.engine) != layout):
@@ -311,6 +310,8 @@ class MegaContext:
         return Scope(question, store, self._tree_of(within), within, records, self._draw)
 
     def _draw(self, answer: Answer, cut: WorkingContext) -> Image.Image:
+        from mm_megacontext.pictures.answer_picture import draw_answer  # what draws is not for those who only read
+
         records = {r.number: r for r in self.sources}
         return draw_answer(answer, cut, records, self._passwords, self._limits, self._files)
 

@@ -27,7 +27,7 @@ from mm_megacontext.errors import (
     IngestError,
     StoreError,
 )
-from mm_megacontext.ingest import ProgressEvent
+from mm_megacontext.ingest_report import ProgressEvent
 from mm_megacontext.memory import NOT_FOUND, Answer, MegaContext
 from mm_megacontext.reading.base import Pointed, Reading
 from mm_megacontext.reading.lens import Lens

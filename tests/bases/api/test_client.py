@@ -35,7 +35,7 @@ def ask(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
             return ChatClient(config, (waits if waits is not None else []).append).ask(BODY)
 
     ask.doubles = doubles  # type: ignore[attr-defined]
-    yield ask
+    return ask
 
 
 def test_a_reply_comes_in_pieces(ask: Any) -> None:
