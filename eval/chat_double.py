@@ -1,6 +1,6 @@
 """A chat server that stands in for a model: it speaks the wire format of chat completions, and a function answers.
 
-For tests and measurements of text readers: what a reader is shown, sends, and makes of replies is real, the model is not.
+For tests and measurements of text readers: what a reader is shown, sends, and makes of replies is real, not the model.
 """
 
 from __future__ import annotations

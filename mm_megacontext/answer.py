@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mm_megacontext.document import Box, Unit
 from mm_megacontext.errors import IngestError
-from mm_megacontext.passages.context import Context, Passage
+from mm_megacontext.passages.context import Context
+from mm_megacontext.passages.parts import Passage
 from mm_megacontext.reading.trace import Trace
 from mm_megacontext.reading.why_not import Reason, explain
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from mm_megacontext.answer import Evidence
 from mm_megacontext.document import Unit, union
-from mm_megacontext.passages.context import Context, Gap, Passage
+from mm_megacontext.passages.context import Context
+from mm_megacontext.passages.parts import Gap, Passage
 from mm_megacontext.passages.quoting import Span, bare, lines_of, longest_run, nearest, occurrences
 from mm_megacontext.reading.base import BaseTokenizer, Citation, Pointed, Reading
 from mm_megacontext.reading.question_words import FUNCTION_WORDS

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -307,12 +308,12 @@ class MegaContext:
             raise StoreError(f"{self.directory} holds no source yet; ingest a file first")
         within = None if source is None else [self._find(source).number]
         records = {r.number: r for r in store.sources()}
-        return Scope(question, store, self._tree_of(within), within, records, self._draw)
+        return Scope(question, store, self._tree_of(within), within, records, partial(self._draw, records))
 
-    def _draw(self, answer: Answer, cut: WorkingContext) -> Image.Image:
+    def _draw(self, records: Mapping[int, SourceRecord], answer: Answer, cut: WorkingContext) -> Image.Image:
+        """The sources are those that were asked: the memory may be closed by now."""
         from mm_megacontext.pictures.answer_picture import draw_answer  # what draws is not for those who only read
 
-        records = {r.number: r for r in self.sources}
         return draw_answer(answer, cut, records, self._passwords, self._limits, self._files)
 
     def _find(self, source: str | Path) -> SourceRecord:

@@ -89,7 +89,7 @@ def locate(path: str | Path) -> Path:
 
 
 def names_of(source: str | Path) -> list[str]:
-    """What a source that is called so may be known by: that very name, or where a path leads, even if nothing is there."""
+    """What a source that is called so may be known by: that very name, or where a path leads, be nothing there."""
     names = [str(source)]
     with suppress(IngestError, RuntimeError, ValueError):  # no path, or one that leads nowhere
         names.append(str(locate(Path(source).expanduser())))

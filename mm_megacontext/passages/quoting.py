@@ -18,7 +18,7 @@ NEW_WORD, ASKED_WORD, FILLER = 2.0, 0.5, 0.1
 """What a word of the answer counts that the question lacks, that the question has, and that says nothing."""
 
 BEHIND = 1.5
-"""Words that a word of the question behind an answer is farther from it than one before it: keys stand before values."""
+"""A word of the question behind an answer is that many times as far from it as one before it: keys precede values."""
 
 
 class Span(NamedTuple):

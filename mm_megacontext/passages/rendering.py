@@ -7,11 +7,13 @@ of a gap names headings in quotation marks, which they cannot close.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from mm_megacontext.passages.context import Context, Gap, Passage, file_name
 from mm_megacontext.passages.images import data_url
+from mm_megacontext.passages.parts import Gap, Passage, file_name
+
+Parts = Sequence[Passage | Gap]
 
 QUOTE = "> "
 """What every line of a document's text begins with."""
@@ -21,41 +23,42 @@ SHOWN_CHARS = 60
 """Characters of a heading that the line of a gap gives."""
 
 
-def to_text(context: Context) -> str:
+def to_text(parts: Parts) -> str:
     """Passages as plain text, each below a line with its id and place, and a line for each gap."""
-    return "\n\n".join(_rendered(context, lambda passage: passage.text))
+    return "\n\n".join(_rendered(parts, lambda passage: passage.text))
 
 
-def to_markdown(context: Context) -> str:
+def to_markdown(parts: Parts) -> str:
     """Passages as Markdown: headings, and tables as tables."""
-    return "\n\n".join(_rendered(context, markdown_of))
+    return "\n\n".join(_rendered(parts, markdown_of))
 
 
-def to_messages(context: Context, *, images: bool = True) -> list[dict[str, Any]]:
-    """The context and the question as the messages of an OpenAI-compatible chat.
+def to_messages(question: str, parts: Parts, *, images: bool = True) -> list[dict[str, Any]]:
+    """Parts of a context and the question as the messages of an OpenAI-compatible chat.
 
     Args:
-        context: What is shown.
+        question: Asked of them.
+        parts: What is shown.
         images: Whether the reader sees: pictures are image parts, each behind the line that says where it is.
 
     Returns:
         One message of the user, whose content is a text, or a list of parts where there are pictures.
     """
-    parts: list[dict[str, Any]] = []
-    for part, text in zip(context.parts, _rendered(context, markdown_of), strict=True):
-        parts.append({"type": "text", "text": f"{text}\n\n"})
+    told: list[dict[str, Any]] = []
+    for part, text in zip(parts, _rendered(parts, markdown_of), strict=True):
+        told.append({"type": "text", "text": f"{text}\n\n"})
         if images and isinstance(part, Passage) and part.image is not None:
-            parts.append({"type": "image_url", "image_url": {"url": data_url(part.image)}})
-    parts.append({"type": "text", "text": f"Question: {' '.join(context.question.split())}"})
-    if all(part["type"] == "text" for part in parts):
-        return [{"role": "user", "content": "".join(part["text"] for part in parts)}]
-    return [{"role": "user", "content": _joined(parts)}]
+            told.append({"type": "image_url", "image_url": {"url": data_url(part.image)}})
+    told.append({"type": "text", "text": f"Question: {' '.join(question.split())}"})
+    if all(part["type"] == "text" for part in told):
+        return [{"role": "user", "content": "".join(part["text"] for part in told)}]
+    return [{"role": "user", "content": _joined(told)}]
 
 
-def _rendered(context: Context, text_of: Callable[[Passage], str]) -> Iterator[str]:
+def _rendered(parts: Parts, text_of: Callable[[Passage], str]) -> Iterator[str]:
     """The parts in order; headings stand above a passage where the one before it does not stand below the same."""
     known: tuple[str, ...] = ()
-    for part in context.parts:
+    for part in parts:
         if isinstance(part, Gap):
             yield f"[{part.id}: {gap_line(part)}]"
         else:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.document import Box, Unit, union
-from mm_megacontext.passages.context import Collapsed, Context, Gap, Passage
+from mm_megacontext.passages.context import Context
+from mm_megacontext.passages.parts import Collapsed, Gap, Passage
 from mm_megacontext.passages.words import PassageWord
 from mm_megacontext.reading.base import BaseTokenizer
 from mm_megacontext.reading.headings import Headings

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from mm_megacontext.document import Box, union
-from mm_megacontext.passages.context import Collapsed, Context, Gap, Passage
+from mm_megacontext.passages.context import Context
+from mm_megacontext.passages.parts import Collapsed, Gap, Passage
 from mm_megacontext.passages.words import PassageWord
 from mm_megacontext.tree.nodes import NodeId
 

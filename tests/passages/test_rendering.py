@@ -6,8 +6,8 @@ import json
 
 from PIL import Image
 
-from mm_megacontext.passages.context import Gap
 from mm_megacontext.passages.counting import estimate_picture, estimate_tokens
+from mm_megacontext.passages.parts import Gap
 from tests.passages.made import collapsed, context, gap, passage, words_at
 from tests.tiny import tokenizer
 

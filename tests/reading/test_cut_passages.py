@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from mm_megacontext.document import Cell, Document, Line, Page, Region, Table, Unit, Word, union
 from mm_megacontext.errors import BudgetTooSmall
-from mm_megacontext.passages.context import Context, Passage
+from mm_megacontext.passages.context import Context
+from mm_megacontext.passages.parts import Passage
 from mm_megacontext.reading.allocator import Focused
 from mm_megacontext.reading.cut_passages import show
 from mm_megacontext.reading.fitting import fit

@@ -12,7 +12,6 @@ from mm_megacontext.bases.api.replies import answer_schema, read_reply
 from mm_megacontext.errors import InvalidReader, ReaderFailed
 from mm_megacontext.passages.context import Context
 from mm_megacontext.passages.counting import ESTIMATED, estimate_picture, estimate_tokens
-from mm_megacontext.passages.rendering import to_messages
 from mm_megacontext.reading.base import Reading
 from mm_megacontext.tree.nodes import Modality
 
@@ -98,7 +97,7 @@ class ApiReader:
     def cost(self, context: Context) -> int:
         """Tokens of instructions, passages and question; those of pictures are estimated from above."""
         pictures = [p.image for p in context.passages if p.image is not None and "image" in self.modalities]
-        text = f"{self._instructions(context.ids)}\n{_text_of(to_messages(context, images=False))}"
+        text = f"{self._instructions(context.ids)}\n{_text_of(context.to_messages(images=False))}"
         return self._count(text) + 2 * PER_MESSAGE + sum(estimate_picture(*picture.size) for picture in pictures)
 
     def read(self, context: Context) -> Reading:
@@ -130,7 +129,7 @@ class ApiReader:
             "model": self._model,
             "messages": [
                 {"role": "system", "content": self._instructions(context.ids)},
-                *to_messages(context, images="image" in self.modalities),
+                *context.to_messages(images="image" in self.modalities),
             ],
             "max_tokens": self._max_tokens,
             "temperature": self._temperature,

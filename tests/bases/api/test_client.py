@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ SHORT = {"silence_seconds": 0.3, "connect_seconds": 5.0, "total_seconds": 0.6, "
 
 
 @pytest.fixture
-def ask(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+def ask(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Asks a double that says one thing after the other; the waits between tries are listed, and not waited."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     doubles: list[ChatDouble] = []
