@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.chat_double import Asked, ChatDouble
 from mm_megacontext.cli.main import build_parser
+from mm_megacontext.eval.chat_double import Asked, ChatDouble
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
@@ -54,8 +54,9 @@ def test_python_example_runs(
 
 
 def test_console_commands_run(tmp_path: Path) -> None:
-    """Every ``mmctx`` line of the README, typed as it stands, in a folder that has the examples; a server that it names
-    is one of ours, in the place of a model that reads.
+    """Every ``mmctx`` line of the README, typed as it stands, in a folder that has the examples.
+
+    A server that it names is one of ours, in the place of a model that reads.
     """
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     commands = re.findall(r"^\$ (mmctx .+)$", read("README.md"), re.MULTILINE)
