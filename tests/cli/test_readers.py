@@ -48,7 +48,7 @@ def test_a_reader_behind_a_server_answers(memory: Path, capsys: pytest.CaptureFi
         assert main(["ask", str(memory), "Where is the key of the cellar?", *options]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["answer"], told["grounded"], told["model"]) == ("blue door", True, "api:m")
-    assert " ".join(piece["text"] for piece in told["evidence"]) == "blue door"  # a piece for each line
+    assert " ".join(piece["text"] for piece in told["evidence"]) == "blue door."  # a piece for each line
     assert {piece["basis"] for piece in told["evidence"]} == {"words"}
     assert told["usage"]["unit"] == "estimated tokens"
 
