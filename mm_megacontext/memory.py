@@ -13,7 +13,7 @@ from mm_megacontext.asking import NOT_FOUND as NOT_FOUND
 from mm_megacontext.asking import Asking, Scope
 from mm_megacontext.document import LayoutMethod, Page
 from mm_megacontext.errors import EmptyQuestion, IngestError, StoreError
-from mm_megacontext.ingest_report import IngestFailure, IngestReport, ProgressEvent
+from mm_megacontext.ingest_report import IngestFailure, IngestReport, MovedSource, ProgressEvent
 from mm_megacontext.layout.engines.protocol import layout_of
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.models import DEFAULT, Model, assemble, open_reader
@@ -43,6 +43,10 @@ OnProgress = Callable[[ProgressEvent], None]
 
 class MegaContext:
     """A memory directory, opened with the model that reads it.
+
+    A handle is for one thread at a time, and not for a forked process: open one in each. Any number of handles, of any
+    number of processes, may read a memory; one may write it, and holds its lock from the first change to ``close``.
+    A question sees what others had committed when it was asked.
 
     Args:
         directory: The memory; need not exist before the first file was ingested.
@@ -184,7 +188,8 @@ class MegaContext:
         """Take up a file, or every supported file below a directory.
 
         A file whose content the memory holds already is left alone, a PDF if it was read with the same layout; a
-        changed one replaces its old self. A file that cannot be read is reported, and the next one goes on.
+        changed one replaces its old self. One that was moved, so that nothing is left in its old place, keeps its
+        tree and gets its new name. A file that cannot be read is reported, and the next one goes on.
 
         Args:
             path: A file or directory.
@@ -227,6 +232,9 @@ class MegaContext:
                 if self._is_known(file, layout):
                     report.unchanged.append(str(file.path))
                     continue
+                if (moved := self._moved(file, layout)) is not None:
+                    report.moved.append(moved)
+                    continue
                 document = ingester.open(file, engine=engine, layout=layout, password=password, ocr=ocr)
                 note = _progress(on_progress, document.uri, number, len(files), document.n_pages)
                 report.ingested.append(ingester.add(document, password, note))
@@ -245,9 +253,19 @@ class MegaContext:
     def _is_known(self, file: SourceFile, layout: LayoutMethod) -> bool:
         """Whether the memory holds a file as it is, told by its bytes and layout alone."""
         known = None if self._store is None else self._store.find(str(file.path))
-        if known is None or (known.kind == "pdf" and layout_of(known.engine) != layout):
-            return False
-        return known.content_hash == file.content_hash
+        return known is not None and _is_that(known, file, layout)
+
+    def _moved(self, file: SourceFile, layout: LayoutMethod) -> MovedSource | None:
+        """Give a source the uri of a file that has its name's suffix and its bytes, if its own file is gone."""
+        if self._store is None or self._store.find(str(file.path)) is not None or not file.is_whole:
+            return None
+        for record in self._store.sources():
+            was = Path(record.uri)
+            if was.suffix.lower() == file.suffix and _is_that(record, file, layout) and not was.exists():
+                self._writable().move(record.uri, str(file.path))
+                self._tree = None
+                return MovedSource(str(file.path), record.uri)
+        return None
 
     def _writable(self) -> Store:
         if self._store is not None and self._is_writing:
@@ -303,7 +321,9 @@ class MegaContext:
 
     def _scope(self, question: str, source: str | Path | None) -> Scope:
         """What a question is asked of."""
-        question, store = _asked(question), self._store
+        question = _asked(question)
+        self.refresh()
+        store = self._store
         if store is None or not store.sources():
             raise StoreError(f"{self.directory} holds no source yet; ingest a file first")
         within = None if source is None else [self._find(source).number]
@@ -346,6 +366,28 @@ class MegaContext:
         store = self._writable()
         return any(map(store.forget, names_of(source)))
 
+    def prune(self, path: str | Path) -> list[str]:
+        """Forget the sources below ``path`` whose files are gone, and say which.
+
+        Raises:
+            IngestError: ``path`` itself is gone: a disk that is not there must not empty a memory.
+        """
+        folder = locate(path)
+        if not folder.exists():
+            raise IngestError("no such file or directory", source=str(path), code="not_found")
+        below = [Path(record.uri) for record in self.sources if Path(record.uri).is_relative_to(folder)]
+        gone = [str(file) for file in below if not file.exists() and not file.is_symlink()]
+        for uri in gone:
+            self._writable().forget(uri)
+        return gone
+
+    def refresh(self) -> None:
+        """See what other processes have committed since; ``ask`` and ``context`` do so themselves."""
+        if self._store is not None:
+            self._store.refresh()
+        elif Store.exists(self.directory):
+            self._store = Store.open(self.directory, self.identity)
+
     def vacuum(self) -> None:
         """Give back the space of forgotten and replaced sources."""
         self._writable().vacuum()
@@ -357,6 +399,12 @@ class MegaContext:
     def verify(self) -> list[str]:
         """Read everything and check it; returns the problems, none if all is well."""
         return [] if self._store is None else self._store.verify()
+
+
+def _is_that(record: SourceRecord, file: SourceFile, layout: LayoutMethod) -> bool:
+    """Whether a source was made of these bytes, and a PDF with this layout."""
+    has_layout = record.kind != "pdf" or layout_of(record.engine) == layout
+    return has_layout and record.content_hash == file.content_hash
 
 
 def _asked(question: str) -> str:

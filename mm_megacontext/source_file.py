@@ -36,6 +36,11 @@ class SourceFile:
         """Of its name, in lower case, with the dot."""
         return self.path.suffix.lower()
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether its bytes are all there is of it; Deep Zoom images have their tiles in other files."""
+        return self.suffix != ".dzi"
+
     def check_size(self, limits: IngestLimits) -> None:
         """Raises LimitExceeded where it is longer than files may be that are read whole."""
         if self.n_bytes > limits.max_file_bytes:

@@ -153,7 +153,8 @@ def _take_up(memory: MegaContext, file: Path, options: ReadingOptions) -> str:
         failed = report.failed[0]
         raise IngestError(failed.message, source=failed.uri, code=failed.code)
     warn_of_pages(report.ingested)
-    return report.ingested[0].uri if report.ingested else report.unchanged[0]
+    taken = [*(source.uri for source in report.ingested), *(moved.uri for moved in report.moved), *report.unchanged]
+    return taken[0]
 
 
 def render(result: dict[str, Any]) -> str:
