@@ -631,3 +631,15 @@ def test_the_memory_of_a_file_is_its_own(tmp_path: Path, monkeypatch: pytest.Mon
     assert first == memory_for_file(tmp_path / "a.txt", "x") == memory_for_file(os.path.join(".", "a.txt"), "x")
     assert first != memory_for_file("b.txt", "x")
     assert not first.exists()
+
+
+def test_every_word_of_a_question_is_tokenised_once(tmp_path: Path) -> None:
+    """However often the words are needed on the way: for the prompt, the hints, the lens and the reading."""
+    file = tmp_path / "notes.txt"
+    file.write_text("The key of the cellar hangs behind the blue door.")
+    with MegaContext.open(tmp_path / "memory") as memory:
+        memory.ingest(file)
+        known = memory.base.tokenizer._encode_word.cache_info  # type: ignore[attr-defined]
+        before = known().misses
+        memory.ask("zwölf kreuzottern qualmen genüsslich")
+        assert known().misses - before == 4
