@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,6 +21,8 @@ Structured = Literal["auto", "schema", "plain"]
 
 URL_ENV = "OPENAI_BASE_URL"
 """Environment variable that says where the server is, if nothing else does."""
+_NEW_LENGTH = "max_completion_tokens"
+"""What newer models of OpenAI call the longest reply; they refuse the older name."""
 PER_MESSAGE = 8
 """Tokens that a chat template puts around a message, at most."""
 
@@ -81,7 +84,7 @@ class ApiReader:
             raise InvalidReader(f"structured must be one of {', '.join(get_args(Structured))}, got {structured!r}")
         self._model = model
         self._client = client or ChatClient(_config(base_url, chat))
-        self._has_schema = structured != "plain"
+        self._form = _Form(has_schema=structured != "plain")
         self._may_fall_back = structured == "auto"
         self._count, self.budget_unit = _counter(tokenizer)
         self._max_tokens, self._temperature = max_tokens, temperature
@@ -97,7 +100,7 @@ class ApiReader:
     def cost(self, context: Context) -> int:
         """Tokens of instructions, passages and question; those of pictures are estimated from above."""
         pictures = [p.image for p in context.passages if p.image is not None and "image" in self.modalities]
-        text = f"{self._instructions(context.ids)}\n{_text_of(context.to_messages(images=False))}"
+        text = f"{_instructions(context.ids, self._form)}\n{_text_of(context.to_messages(images=False))}"
         return self._count(text) + 2 * PER_MESSAGE + sum(estimate_picture(*picture.size) for picture in pictures)
 
     def read(self, context: Context) -> Reading:
@@ -112,34 +115,65 @@ class ApiReader:
         return read_reply(reply.text, ids)
 
     def _ask(self, context: Context) -> Any:
-        try:
-            return self._client.ask(self._body(context))
-        except Refused as refused:
-            if not (self._has_schema and self._may_fall_back and refused.failure.code == "refused"):
-                raise refused.failure from refused
-        self._has_schema = False  # the server has no schemas: it is not asked for one again
-        try:
-            return self._client.ask(self._body(context))
-        except Refused as refused:
-            self._has_schema = True  # that was not it
-            raise refused.failure from refused
+        """Ask in the form that the server took last, and in others while it refuses what another one does without."""
+        form = self._form
+        while True:
+            try:
+                reply = self._client.ask(self._body(context, form))
+            except Refused as refused:
+                if (other := form.without(refused.failure, self._may_fall_back)) is None:
+                    raise refused.failure from refused
+                form = other
+            else:
+                self._form = form
+                return reply
 
-    def _body(self, context: Context) -> dict[str, Any]:
+    def _body(self, context: Context, form: _Form) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._model,
             "messages": [
-                {"role": "system", "content": self._instructions(context.ids)},
+                {"role": "system", "content": _instructions(context.ids, form)},
                 *context.to_messages(images="image" in self.modalities),
             ],
-            "max_tokens": self._max_tokens,
-            "temperature": self._temperature,
+            form.length: self._max_tokens,
         }
-        if self._has_schema and context.ids:
+        if form.has_temperature:
+            body["temperature"] = self._temperature
+        if form.has_schema and context.ids:
             body["response_format"] = answer_schema(context.ids)
         return body
 
-    def _instructions(self, ids: Sequence[str]) -> str:
-        return f"{INSTRUCTIONS}\n{AS_JSON if self._has_schema and ids else AS_TEXT}"
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """What a request holds that not every server takes.
+
+    Attributes:
+        has_schema: Whether the form of the answer is asked for by a JSON schema.
+        has_temperature: Whether a temperature is set; models that reason refuse it.
+        length: What the longest reply is called.
+    """
+
+    has_schema: bool = True
+    has_temperature: bool = True
+    length: str = "max_tokens"
+
+    def without(self, failure: ReaderFailed, may_drop_schema: bool) -> _Form | None:
+        """The form to try after a server refused this one, or None if it is not to blame."""
+        if failure.code != "refused":
+            return None
+        said = str(failure)
+        if _NEW_LENGTH in said and self.length != _NEW_LENGTH:
+            return replace(self, length=_NEW_LENGTH)
+        if "temperature" in said and self.has_temperature:
+            return replace(self, has_temperature=False)
+        if self.has_schema and may_drop_schema:
+            return replace(self, has_schema=False)
+        return None
+
+
+def _instructions(ids: Sequence[str], form: _Form) -> str:
+    return f"{INSTRUCTIONS}\n{AS_JSON if form.has_schema and ids else AS_TEXT}"
 
 
 def _config(base_url: str | None, chat: dict[str, Any]) -> ChatConfig:

@@ -119,6 +119,26 @@ def test_what_is_refused_without_a_schema_too_was_not_about_it(serve: Server) ->
     assert "response_format" in server.asked[-1].body
 
 
+def test_a_model_that_reasons_gets_no_temperature_and_the_newer_name_of_a_length(serve: Server) -> None:
+    """As hosted models refuse them today, one after the other."""
+    length = (
+        "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
+    )
+    refusals = [length, "Unsupported value: 'temperature' does not support 0 with this model."]
+    server = serve(
+        *(Said(text=json.dumps({"error": {"message": said}}), status=400) for said in refusals),
+        *2 * [as_json("1,480 EUR", [("p1", "")])],
+    )
+    asking = reader(server, max_tokens=77)
+    for _ in range(2):
+        assert asking.read(RENT).text == "1,480 EUR"
+    assert len(server.asked) == 4, "what was learned is remembered"
+    last = server.asked[-1].body
+    assert last["max_completion_tokens"] == 77
+    assert {"max_tokens", "temperature"}.isdisjoint(last)
+    assert "response_format" in last
+
+
 def test_structured_says_how_to_ask(serve: Server) -> None:
     server = serve(NO_SCHEMA)
     with pytest.raises(ReaderFailed):
