@@ -1,0 +1,1 @@
+"""Families of models of transformers whose vectors are read, and what differs between them."""
