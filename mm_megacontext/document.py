@@ -148,6 +148,9 @@ class Region:
     """Of a header or footer: whether it comes back on other pages. Such are not read unless asked for."""
     caption_of: int | None = None
     """Of a caption: the index of its figure or table among the page's regions, or None where there is none near."""
+    turn: float = 0.0
+    """Degrees clockwise that its lines fall: 90 where they run down the page. Boxes are those of the page all the same;
+    see ``turned_frame``."""
 
     @property
     def text(self) -> str:

@@ -22,7 +22,15 @@ from mm_megacontext.layout.engines.pdfium_graphics import PageSpace, paint_order
 from mm_megacontext.layout.engines.pdfium_ink import PdfiumInk
 from mm_megacontext.layout.engines.pdfium_marks import read_marks
 from mm_megacontext.layout.engines.pdfium_unshown import address, find_layered_off, take_actual_text
-from mm_megacontext.layout.engines.protocol import NO_MARKS, OpenPdf, RawPage, RawWord, is_outside
+from mm_megacontext.layout.engines.protocol import (
+    MAX_ASKEW,
+    NO_MARKS,
+    OpenPdf,
+    RawPage,
+    RawWord,
+    is_outside,
+    quarter_turns,
+)
 from mm_megacontext.layout.engines.unshown import not_shown
 
 # It would warn of forms of a kind (XFA) that this build cannot draw; their fields are read all the same.
@@ -173,11 +181,11 @@ def _word(
     if not text or not all(map(math.isfinite, whole)):
         return
     box = frame.box(*bounds)
-    size, bold, upright = _look(text_page, first, frame.rotation)
+    size, bold, upright, turn = _look(text_page, first, frame.rotation)
     hidden, ink, apart = _painting(text_page, first, off)
     if box is None or is_outside(whole, frame.size):
         box, hidden = whole, "outside the page"
-    yield RawWord(*box, text, size or box[3] - box[1], bold, upright, line, hidden, None, ink, apart)
+    yield RawWord(*box, text, size or box[3] - box[1], bold, upright, line, hidden, None, ink, apart, turn)
 
 
 def _painting(
@@ -198,15 +206,15 @@ def _painting(
     return why, (red.value, green.value, blue.value), mode in _CLIPPING
 
 
-def _look(text_page: pdfium.PdfTextPage, index: int, rotation: int) -> tuple[float, bool, bool]:
-    """Font size in points, boldness, and whether the character stands upright on the page as shown."""
+def _look(text_page: pdfium.PdfTextPage, index: int, rotation: int) -> tuple[float, bool, bool, int]:
+    """Font size in points, boldness, and on the page as shown whether the character is upright, and its turn."""
     matrix = pdfium_c.FS_MATRIX()
     size = pdfium_c.FPDFText_GetFontSize(text_page, index)
     if pdfium_c.FPDFText_GetMatrix(text_page, index, matrix):
         size *= math.hypot(matrix.c, matrix.d)
     angle = math.degrees(pdfium_c.FPDFText_GetCharAngle(text_page, index))
     turned = (angle + rotation + 180) % 360 - 180
-    return size, _is_bold(text_page, index), abs(turned) < 25
+    return size, _is_bold(text_page, index), abs(turned) < MAX_ASKEW, quarter_turns(turned)
 
 
 def _is_bold(text_page: pdfium.PdfTextPage, index: int) -> bool:

@@ -42,7 +42,8 @@ class RawWord(NamedTuple):
     ``line`` numbers the engine's own text line; turned text is not ``upright``; ``hidden`` is why nobody sees it, as
     far as the engine knows: ``visibility`` finds out the rest. ``confidence`` is that of OCR, 0 to 1. ``ink`` is the
     colour that its letters are filled with, 0 to 255, where that is one and known; ``apart`` are words that a renderer
-    paints by other means than as text: cut out of something, or drawn letter by letter.
+    paints by other means than as text: cut out of something, or drawn letter by letter. ``turn`` are the quarter turns
+    clockwise by which its line is turned, 0 for one that stands upright or askew.
     """
 
     x0: float
@@ -58,6 +59,7 @@ class RawWord(NamedTuple):
     confidence: float | None = None
     ink: Rgb | None = None
     apart: bool = False
+    turn: int = 0
 
     @property
     def box(self) -> Box:
@@ -298,6 +300,20 @@ def clip_box(box: Box, size: tuple[float, float]) -> Box | None:
 def is_outside(box: Box, size: tuple[float, float]) -> bool:
     """Whether nothing of ``box`` lies on the page."""
     return box[2] <= 0 or box[3] <= 0 or box[0] >= size[0] or box[1] >= size[1]
+
+
+def quarter_turns(degrees: float) -> int:
+    """The quarter turns clockwise that a line of text falls by; 0 where it lies between them.
+
+    >>> [quarter_turns(degrees) for degrees in (0, 91, -90, 180, 45)]
+    [0, 1, 3, 2, 0]
+    """
+    quarters = round(degrees / 90)
+    return quarters % 4 if abs(degrees - 90 * quarters) <= MAX_ASKEW else 0
+
+
+MAX_ASKEW = 25.0
+"""Degrees off that text still is upright, or on its side or head."""
 
 
 def place_vector(box: Box, is_rectangle: bool, rules: list[Box], drawings: list[Box]) -> None:

@@ -6,7 +6,7 @@ import math
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from mm_megacontext.document import Box, HiddenReason, Rgb, clean_text
-from mm_megacontext.layout.engines.protocol import RawWord, clip_box, is_outside
+from mm_megacontext.layout.engines.protocol import RawWord, clip_box, is_outside, quarter_turns
 from mm_megacontext.layout.engines.pymupdf_frame import PageFrame
 from mm_megacontext.layout.engines.pymupdf_library import pymupdf
 
@@ -141,7 +141,9 @@ def _words(found: list[FoundWord], looks: _Looks, frame: PageFrame) -> list[RawW
             if not text:
                 continue
         line = block_no << 16 | line_no
-        words.append(RawWord(x0, y0, x1, y1, text, look.size, look.bold, look.upright, line, hidden, None, ink, apart))
+        words.append(
+            RawWord(x0, y0, x1, y1, text, look.size, look.bold, look.upright, line, hidden, None, ink, apart, look.turn)
+        )
     return words
 
 
@@ -154,6 +156,7 @@ class _Look(NamedTuple):
         upright: Whether it stands so.
         unpainted: Boxes, before rotation, of its spans that leave no ink, and why.
         inks: Boxes, before rotation, of its spans; the colour of their ink; whether they are painted apart.
+        turn: Quarter turns clockwise that it is turned by.
     """
 
     size: float
@@ -161,6 +164,7 @@ class _Look(NamedTuple):
     upright: bool
     unpainted: tuple[tuple[Box, HiddenReason], ...]
     inks: tuple[tuple[Box, Rgb | None, bool], ...] = ()
+    turn: int = 0
 
     def unpainted_at(self, x: float, y: float) -> HiddenReason | None:
         """Why the span that holds the point leaves no ink, if that is so."""
@@ -198,14 +202,17 @@ class _Looks:
         spans = line["spans"]
         dx, dy = line["dir"]
         if self._turn is not None:
-            dx = dx * self._turn[0] + dy * self._turn[2]
+            a, b, c, d = self._turn[:4]
+            dx, dy = dx * a + dy * c, dx * b + dy * d
         bold = all(s["flags"] & _BOLD or s.get("char_flags", 0) & _BOLD_CHARACTER for s in spans if s["text"].strip())
         unpainted = tuple((s["bbox"], why) for s in spans if (why := _unpainted(s)) is not None)
         size = max(spans, key=lambda s: len(s["text"]))["size"]
         inks = tuple((s["bbox"], *_ink(s)) for s in spans)
         if len({ink[1:] for ink in inks}) == 1:
             inks = inks[:1]
-        return _Look(size, bold, dx > 0.9 and line["wmode"] == 0, unpainted, inks)
+        is_level = line["wmode"] == 0
+        turn = quarter_turns(math.degrees(math.atan2(dy, dx))) if is_level else 0
+        return _Look(size, bold, dx > 0.9 and is_level, unpainted, inks, turn)
 
 
 def _unpainted(span: Span) -> HiddenReason | None:

@@ -24,6 +24,7 @@ from mm_megacontext.image_files.header import (
 from mm_megacontext.image_files.vips_file import VipsFile
 from mm_megacontext.layout.page.image_words import MAX_OCR_PIXELS, find_writing
 from mm_megacontext.layout.page.ocr import Ocr, OcrFailed
+from mm_megacontext.layout.page.scan import ILLEGIBLE, UNSURE
 from mm_megacontext.limits import IngestLimits
 
 _JPEG_DRAFT = 8  # JPEG decodes at an eighth of the size, and still reads every byte
@@ -73,10 +74,11 @@ def image_page(
     if ocr is None or width * height > MAX_OCR_PIXELS:
         return Page(1, size, (figure,), reader)
     try:
-        words = find_writing(raster().read((0, 0, width, height)), ocr)
+        writing = find_writing(raster().read((0, 0, width, height)), ocr)
     except OcrFailed as e:
         return Page(1, size, (figure,), reader, problem=str(e), code=e.code)
-    return Page(1, size, (*words, figure), reader)
+    problem, code = (UNSURE, ILLEGIBLE) if writing.is_illegible else (None, None)
+    return Page(1, size, (*writing.regions, figure), reader, problem=problem, code=code)
 
 
 def _decoded_size(header: ImageHeader, limits: IngestLimits) -> tuple[int, int]:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from mm_megacontext.document import Box, Line, Region, Word, union
 from mm_megacontext.tree.nodes import BLOCK_TOKENS
+from mm_megacontext.turned_frame import MapBox
 
 ROLES = (
     "text",
@@ -231,3 +232,10 @@ def _share(word: Word, start: int, stop: int) -> Box:
     x0, y0, x1, y1 = word.bbox
     width = (x1 - x0) / max(len(word.text), 1)
     return (x0 + start * width, y0, x0 + stop * width if stop < len(word.text) else x1, y1)
+
+
+def placed_elsewhere(block: Block, place: MapBox) -> Block:
+    """A block with all its boxes put through ``place``."""
+    boxes = [place((x0, y0, x1, y1)) for x0, y0, x1, y1 in block.boxes.tolist()]
+    words = tuple(replace(word, bbox=place(word.bbox)) for word in block.words)
+    return replace(block, boxes=np.array(boxes, dtype=np.float32).reshape(-1, 4), words=words)
