@@ -24,8 +24,8 @@ UNSURE = (
 ILLEGIBLE: ErrorCode = "text_illegible"
 """The code of a page of which this is said."""
 
-_TRIED_PX = 2200
-"""Of the longer side of a picture that is only tried: print can still be told from what is not."""
+_TRIED_PX = 1700
+"""Of the longer side of a picture that is only tried, 150 dpi of a letter: print can still be told from what is not."""
 _CLEAR = 0.6  # mean, by letter; of pages as they are meant it is 0.85 and more, of others below 0.4
 _CLEARLY_MORE = 1.2  # times what was read of a picture as it lies, for it to be turned though OCR is not sure
 _MIN_LETTERS = 40  # of what OCR takes for letters on paper, for them to be writing that cannot be read
@@ -64,16 +64,20 @@ def read_scan(grey: Grey, read: ReadWords, is_sure: Callable[[Sequence[RawWord]]
     """
     size = (grey.shape[1], grey.shape[0])
     lie = find_lie(grey)
-    ways = [Straight(size, lie.skew, quarters) for quarters in ((1, 3, 0, 2) if lie.is_sideways else (0, 2, 1, 3))]
-    first = ways[0].turned(grey)
-    words = read(first)
-    way = ways[0]
+    way, *others = (Straight(size, lie.skew, quarters) for quarters in (0, 2, 1, 3))
+    picture, words = way.turned(grey), list[RawWord]()
+    if lie.is_sideways:  # of two sides, either may be the right one: both are tried first
+        others = [*others[1:], way, others[0]]
+    else:  # as most pages are
+        words = read(picture)
     if not _is_right(words, is_sure):
-        way = _best(grey, ways, words, read, is_sure)
-        words = words if way is ways[0] else read(way.turned(grey))
+        best = _best(_reduced(grey), others, way, _certainty(words), read, is_sure)
+        if best is not way or not words:
+            way, picture = best, best.turned(grey)
+            words = read(picture)
     sure = is_sure(words)
     n_letters = sum(len(word.text) for word in words)
-    height, width = first.shape if (way.quarters - ways[0].quarters) % 2 == 0 else first.shape[::-1]
+    height, width = picture.shape
     is_illegible = not sure and n_letters >= _MIN_LETTERS and is_paper(grey)
     return Reading(words, way.frame((float(width), float(height))), sure, is_illegible)
 
@@ -83,21 +87,21 @@ def _is_right(words: Sequence[RawWord], is_sure: Callable[[Sequence[RawWord]], b
 
     It is sure of some words that stand on their heads, too, but not of most letters.
     """
-    return is_sure(words) and _certainty(words) >= _CLEAR * sum(len(word.text) for word in words)
+    return bool(words) and is_sure(words) and _certainty(words) >= _CLEAR * sum(len(word.text) for word in words)
 
 
 def _best(
-    grey: Grey,
+    small: Grey,
     ways: Sequence[Straight],
-    words: Sequence[RawWord],
+    otherwise: Straight,
+    certainty: float,
     read: ReadWords,
     is_sure: Callable[[Sequence[RawWord]], bool],
 ) -> Straight:
-    """The way to turn a picture by which most is read; the first of them unless another one is clearly better."""
-    small = _reduced(grey)
+    """The way to turn a picture by which most is read of it, reduced; another one unless that is clearly more."""
     size = (small.shape[1], small.shape[0])
-    best, most = ways[0], _CLEARLY_MORE * _certainty(words)
-    for way in ways[1:]:
+    best, most = otherwise, _CLEARLY_MORE * certainty
+    for way in ways:
         tried = read(Straight(size, way.skew, way.quarters).turned(small))
         if _is_right(tried, is_sure):
             return way
