@@ -30,6 +30,7 @@ ErrorCode = Literal[
     "marks_unread",
     "text_layer_disagrees",
     "text_illegible",
+    "channels_left_out",
     "ocr_unavailable",
     "ocr_failed",
     "missing_extra",

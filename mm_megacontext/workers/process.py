@@ -52,6 +52,7 @@ _ANSWERS: dict[type[Any], type[Any]] = {
     Measure: Measured,
     Render: PixelRows,
     Identify: Identified,
+    CountImage: Counted,
     ReadImage: Page,
     OpenPixels: PixelsOpened,
     ReadPixels: PixelRows,
