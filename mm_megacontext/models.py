@@ -24,6 +24,7 @@ from mm_megacontext.tree.text_gists import TEXT_GISTERS, TextGister
 from mm_megacontext.vision.encoders import PatchEncoder
 from mm_megacontext.vision.gists.registry import create_gister
 from mm_megacontext.vision.gists.tile_gister import VisualGister
+from mm_megacontext.weights import telling
 
 DEFAULT = "mmctx-tiny"
 """The model that reads where none is named."""
@@ -268,5 +269,6 @@ def _kind_of(directory: Path) -> str:
     """The reader of a directory: as its file says, or told by what ``mmctx train`` leaves there."""
     file = directory / MODEL_FILE
     if file.is_file():
-        return str(json.loads(file.read_text(encoding="utf-8"))["reader"])
+        with telling(file):
+            return str(json.loads(file.read_text(encoding="utf-8"))["reader"])
     return "finder" if (directory / "gistnet").is_dir() else "native"

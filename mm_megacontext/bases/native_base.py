@@ -17,7 +17,7 @@ from mm_megacontext.bases.packing import Packed, pack
 from mm_megacontext.bases.tokenizer import ANSWER, QUESTION, WordTokenizer
 from mm_megacontext.bases.wording import spellings
 from mm_megacontext.digests import digest
-from mm_megacontext.errors import IncompatibleGists
+from mm_megacontext.errors import IncompatibleGists, WeightsUnavailable
 from mm_megacontext.reading.base import Pointed, Reading
 from mm_megacontext.reading.question_words import missing_words
 from mm_megacontext.reading.working_context import Entry
@@ -84,9 +84,14 @@ class NativeBase:
         """
         from mm_megacontext.vision.encoders import create_encoder
 
-        model = load_model(directory)
+        model, tokenizer = load_model(directory), load_tokenizer(directory)
+        if tokenizer.vocab_size > model.config.vocab_size:
+            raise WeightsUnavailable(
+                f"the tokenizer in {directory} has {tokenizer.vocab_size} tokens, the base {model.config.vocab_size}: "
+                "train it anew, or fetch it again"
+            )
         encoder = encoder or create_encoder("dct", model.config.dim)
-        return cls(model, load_tokenizer(directory), encoder, device, decoding)
+        return cls(model, tokenizer, encoder, device, decoding)
 
     def with_encoder(self, encoder: PatchEncoder) -> NativeBase:
         """The same weights with another encoder of image patches. Raises as the class does."""

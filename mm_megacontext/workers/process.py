@@ -23,6 +23,7 @@ from mm_megacontext.workers.messages import (
     EXIT_NO_MEMORY,
     Count,
     Counted,
+    CountImage,
     Failure,
     Identified,
     Identify,
