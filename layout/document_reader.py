@@ -6,6 +6,7 @@ a failed page that says why; the pages after it go on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -131,27 +132,30 @@ class _Reading:
             ahead.close()
 
     def _page(self, ahead: PagesAhead, number: int) -> Page:
+        """A page by the first engine that can read it; all of them together may take as long as one."""
+        begun = time.monotonic()
         page = ahead.page(number)
         if page.code in _SAME_FOR_ALL:
             return page
         for file in self.files[1:]:
-            if ahead.seconds_left <= 0:
+            seconds = min(ahead.seconds_left, self.limits.page_seconds - (time.monotonic() - begun))
+            if seconds <= 0:
                 break
-            again = self._once(file, number, ahead)
+            again = self._once(file, number, ahead, seconds)
             if again.status == "ok" or (page.status == "failed" and again.status != "failed"):
                 is_as_asked = layout_of(file.engine) == layout_of(self.files[0].engine)
                 return again if is_as_asked else _without_model(again, page)
         return page
 
-    def _once(self, file: DocumentFile, number: int, ahead: PagesAhead) -> Page:
+    def _once(self, file: DocumentFile, number: int, ahead: PagesAhead, seconds: float) -> Page:
         """A page by another engine, in another worker: that of the first reads on."""
         other = PagesAhead(file, number, self.ocr, self.limits)
-        other.seconds_left = ahead.seconds_left
+        other.seconds_left = seconds
         try:
             return other.page(number)
         finally:
             other.close()
-            ahead.seconds_left = other.seconds_left
+            ahead.seconds_left -= seconds - other.seconds_left
 
 
 def _without_model(page: Page, tried: Page) -> Page:

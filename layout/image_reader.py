@@ -5,6 +5,7 @@ What is decided here is decided by the first bytes, compared with the signatures
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 from mm_megacontext.document import Document, Page
@@ -56,8 +57,12 @@ def read_image(file: SourceFile, image_format: str, ocr: Ocr | None, limits: Ing
 
     def pages() -> Iterator[Page]:
         yield first
+        seconds_left = limits.document_seconds
         for number in range(2, n_pages + 1):
-            yield _page(file, number, wanted, limits)
+            begun = time.monotonic()
+            page = _page(file, number, wanted, limits) if seconds_left > 0 else _late(number, limits)
+            seconds_left -= time.monotonic() - begun
+            yield page
 
     return Document(str(file.path), "image", "px", n_pages, file.content_hash, pages)
 
@@ -72,6 +77,11 @@ def _count(file: SourceFile, limits: IngestLimits) -> int:
             code="limit_pages",
         )
     return n_pages
+
+
+def _late(number: int, limits: IngestLimits) -> Page:
+    why = f"the pages before it took more than the limit of {limits.document_seconds:g} s: raise document_seconds"
+    return Page(number, (0.0, 0.0), (), problem=why, code="limit_time")
 
 
 def _page(file: SourceFile, number: int, ocr: tuple[str, str] | None, limits: IngestLimits) -> Page:

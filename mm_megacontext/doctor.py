@@ -16,6 +16,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import mm_megacontext
+from mm_megacontext.errors import first_words
 
 REQUIRED = {
     "torch": "torch",
@@ -169,9 +170,7 @@ def find_broken() -> list[str]:
         try:
             importlib.import_module(module)
         except Exception as error:  # a broken binary can raise anything, and the doctor must live to tell
-            problems.append(
-                f"{distribution} does not import ({type(error).__name__}: {error}): pip install {distribution}"
-            )
+            problems.append(f"{distribution} does not import ({first_words(error)}): pip install {distribution}")
     return problems
 
 

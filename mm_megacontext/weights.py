@@ -15,12 +15,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from mm_megacontext.errors import MegaContextError, WeightsUnavailable
+from mm_megacontext.errors import MegaContextError, WeightsUnavailable, first_words
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 _REMEDY = "train it anew, or fetch it again"
-_MOST_LETTERS = 200  # of what a library says
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -109,6 +108,4 @@ def telling(file: Path) -> Iterator[None]:
     except (MegaContextError, OSError, MemoryError):
         raise
     except Exception as e:
-        said = (str(e).splitlines() or [""])[0][:_MOST_LETTERS]
-        what = "nested too deep" if isinstance(e, RecursionError) else f"{type(e).__name__}: {said}".rstrip(": ")
-        raise WeightsUnavailable(f"{file} is damaged ({what}): {_REMEDY}") from e
+        raise WeightsUnavailable(f"{file} is damaged ({first_words(e)}): {_REMEDY}") from e

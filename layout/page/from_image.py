@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from mm_megacontext.document import Page, Region
-from mm_megacontext.errors import ErrorCode, IngestError, LimitExceeded, MissingExtra
+from mm_megacontext.errors import ErrorCode, IngestError, LimitExceeded, MissingExtra, first_line
 from mm_megacontext.image_files.deep_zoom import read_deep_zoom
 from mm_megacontext.image_files.header import (
     TURNED,
@@ -116,8 +116,9 @@ def _decoded_size(header: ImageHeader, limits: IngestLimits) -> tuple[int, int]:
     except MemoryError:
         raise  # of a limit, not of the file
     except Exception as e:  # decoders raise anything on damaged data
-        what = (str(e).splitlines() or [type(e).__name__])[0]
-        raise IngestError(f"the {name} image is truncated or damaged ({what}): export it anew", source=source) from e
+        raise IngestError(
+            f"the {name} image is truncated or damaged ({first_line(e)}): export it anew", source=source
+        ) from e
     return (height, width) if orientation in TURNED else (width, height)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from mm_megacontext.document import Box, Page, Region
-from mm_megacontext.errors import ErrorCode, IngestError
+from mm_megacontext.errors import ErrorCode, IngestError, first_words
 from mm_megacontext.layout.engines.form_values import with_values
 from mm_megacontext.layout.engines.protocol import ModelRegion, OpenPdf, RawPage, RawWord, without_model
 from mm_megacontext.layout.page.disagreement import MAX_SCORE, disagreement, is_doubtful, is_sure
@@ -20,7 +20,6 @@ from mm_megacontext.layout.page.regions import find_regions
 from mm_megacontext.layout.page.scan import ILLEGIBLE, UNSURE, read_scan
 from mm_megacontext.layout.page.visibility import split_hidden
 from mm_megacontext.turned_frame import mapped
-from mm_megacontext.workers.messages import first_words
 
 _PT_PER_INCH = 72.0
 _FEW_WORDS = 5  # a stamp or page number on a scan

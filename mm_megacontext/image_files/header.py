@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from PIL import ExifTags, Image
 
-from mm_megacontext.errors import IngestError, LimitExceeded
+from mm_megacontext.errors import IngestError, LimitExceeded, first_line
 from mm_megacontext.image_files.deep_zoom import is_deep_zoom, read_deep_zoom
 from mm_megacontext.image_files.scale import PhysicalScale, scale_from_dpi
 from mm_megacontext.image_files.tiff_pages import SIGNATURES as TIFF_SIGNATURES
@@ -156,6 +156,8 @@ def read_header(path: Path, format_name: str, page: int = 1) -> ImageHeader:
     Raises:
         IngestError: The header is damaged, or there is no such page.
     """
+    if format_name != "TIFF" and page != 1:
+        raise IngestError(f"there is no page {page}", source=str(path))
     if format_name == DEEP_ZOOM:
         size = read_deep_zoom(path).size
         return ImageHeader(path, format_name, size, 3 * math.prod(size), None, is_in_pieces=True)
@@ -170,7 +172,7 @@ def read_header(path: Path, format_name: str, page: int = 1) -> ImageHeader:
             size, mode, density = image.size, image.mode, image.info.get("dpi")
     except Exception as e:
         raise IngestError(
-            f"the {format_name} image is truncated or damaged ({_first_line(e)}): export it anew", source=str(path)
+            f"the {format_name} image is truncated or damaged ({first_line(e)}): export it anew", source=str(path)
         ) from e
     decoded = (size[0] * _BITS.get(mode, _OTHER_BITS) + 7) // 8 * size[1]
     return ImageHeader(path, format_name, size, decoded, _scale(density), format_name in _PIECEWISE_FORMATS)
@@ -200,10 +202,6 @@ def _scale(density: Any) -> PhysicalScale | None:
         return scale_from_dpi(float(density[0]), float(density[1]))
     except (TypeError, ValueError, IndexError, ZeroDivisionError):  # no pair of numbers
         return None
-
-
-def _first_line(e: Exception) -> str:
-    return (str(e).splitlines() or [type(e).__name__])[0]
 
 
 def choose_reader(header: ImageHeader, limits: IngestLimits) -> Reader:

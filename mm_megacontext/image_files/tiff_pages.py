@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from mm_megacontext.errors import IngestError
+from mm_megacontext.errors import IngestError, first_words
 from mm_megacontext.image_files.scale import PhysicalScale, scale_from_description, scale_from_dpi
 
 PageRole = Literal["image", "level", "plane", "associated"]
@@ -110,7 +110,7 @@ def read_tiff_pages(path: Path) -> tuple[TiffPage, ...]:
         raise
     except Exception as e:  # damaged tags raise anything; without the first directory there is no image
         if not pages:
-            raise _damaged(path, f"{type(e).__name__} in its first directory") from e
+            raise _damaged(path, f"{first_words(e)} in its first directory") from e
     if not pages:
         raise _damaged(path, "it has no directory")
     return tuple(pages)

@@ -272,15 +272,3 @@ class Failure:
     kind: Literal["ingest", "missing extra"]
     code: ErrorCode
     message: str
-
-
-MOST_LETTERS = 300
-"""Of a failure's message: what is wrong must stay one line."""
-
-
-def first_words(error: Exception) -> str:
-    """What an error says, on one line that is not too long: libraries repeat what files hold."""
-    if isinstance(error, RecursionError):
-        return "nested too deep"
-    first = (str(error).splitlines() or [""])[0][:MOST_LETTERS]
-    return f"{type(error).__name__}: {first}".rstrip(": ")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mm_megacontext.errors import IngestError, LimitExceeded
+from mm_megacontext.errors import IngestError, LimitExceeded, first_words
 from mm_megacontext.image_files.header import (
     FORMATS,
     TURNED,
@@ -85,7 +85,7 @@ def _decode(path: Path, max_pixels: int, page: int) -> _Decoded:
     except (IngestError, MemoryError):
         raise
     except Exception as e:  # a decoder fed with a damaged file can raise anything
-        raise IngestError(f"the image is damaged or truncated ({type(e).__name__}: {e})", source=str(path)) from e
+        raise IngestError(f"the image is damaged or truncated ({first_words(e)})", source=str(path)) from e
 
 
 def _upright(image: Image.Image) -> Image.Image:
