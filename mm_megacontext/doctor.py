@@ -45,6 +45,7 @@ REQUIRED = {
 EXTRAS = {
     "pymupdf": ("pymupdf",),
     "office": ("mammoth", "pymupdf"),
+    "api": ("httpx",),
     "hf": ("peft", "transformers"),
     "vision": ("open_clip_torch", "timm"),
     "vips": ("pyvips",),
@@ -54,6 +55,7 @@ EXTRAS = {
 
 REGISTRIES = {
     "models": "mm_megacontext.models:MODELS",
+    "model_kinds": "mm_megacontext.models:MODEL_KINDS",
     "readers": "mm_megacontext.models:READERS",
     "lenses": "mm_megacontext.reading.lens:LENS_NETS",
     "text_gisters": "mm_megacontext.tree.text_gists:TEXT_GISTERS",
