@@ -52,6 +52,8 @@ def _region_to_json(region: Region, order: int) -> dict[str, Any]:
         "text": region.text,
         "visible": region.hidden is None,
     }
+    if region.turn:
+        fields["turn"] = round(region.turn, 2)
     if region.hidden is not None:
         fields["hidden"] = region.hidden
     if region.kind in _MARGINS:
