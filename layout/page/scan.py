@@ -14,7 +14,7 @@ from PIL import Image
 
 from mm_megacontext.errors import ErrorCode
 from mm_megacontext.layout.engines.protocol import RawWord
-from mm_megacontext.layout.page.straight import Grey, Straight, find_lie, is_paper
+from mm_megacontext.layout.page.straight import Grey, Straight, find_lie, has_lines, is_paper
 from mm_megacontext.turned_frame import TurnedFrame
 
 UNSURE = (
@@ -76,10 +76,13 @@ def read_scan(grey: Grey, read: ReadWords, is_sure: Callable[[Sequence[RawWord]]
             way, picture = best, best.turned(grey)
             words = read(picture)
     sure = is_sure(words)
-    n_letters = sum(len(word.text) for word in words)
     height, width = picture.shape
-    is_illegible = not sure and n_letters >= _MIN_LETTERS and is_paper(grey)
+    is_illegible = not sure and is_paper(grey) and (_n_letters(words) >= _MIN_LETTERS or has_lines(grey, lie))
     return Reading(words, way.frame((float(width), float(height))), sure, is_illegible)
+
+
+def _n_letters(words: Sequence[RawWord]) -> int:
+    return sum(len(word.text) for word in words)
 
 
 def _is_right(words: Sequence[RawWord], is_sure: Callable[[Sequence[RawWord]], bool]) -> bool:
@@ -87,7 +90,7 @@ def _is_right(words: Sequence[RawWord], is_sure: Callable[[Sequence[RawWord]], b
 
     It is sure of some words that stand on their heads, too, but not of most letters.
     """
-    return bool(words) and is_sure(words) and _certainty(words) >= _CLEAR * sum(len(word.text) for word in words)
+    return bool(words) and is_sure(words) and _certainty(words) >= _CLEAR * _n_letters(words)
 
 
 def _best(

@@ -25,7 +25,12 @@ _COARSE, _FINE = 0.5, 0.05  # degrees
 _LEAST_SKEW = 0.25  # degrees; below it boxes and words are as good as they get
 _CLEARLY = 1.15  # times the sharpness of the picture as it lies, for it to be turned
 _MIN_INK = 40.0  # of 255, darker or lighter than the paper
+_FAINT_INK = 10.0  # of what is blurred
 _MIN_INKED = 200  # pixels
+_BAND = 0.06  # of the ink of the darkest line
+_MIN_LINES, _ALIKE = 4, 0.75  # bands of one height; the share of all that they are
+_AS_HIGH = 1.5  # times the usual height, or a part of it
+_BAND_PX = (3.0, 60.0)  # lower ones are rules
 _PAPER_SPREAD = 24  # levels of grey to either side of the most frequent one
 _PAPER_SHARE = 0.6
 
@@ -88,6 +93,22 @@ def find_lie(grey: Grey) -> Lie:
     return Lie(float(skew) if abs(skew) >= _LEAST_SKEW else 0.0, is_sideways)
 
 
+def has_lines(grey: Grey, lie: Lie) -> bool:
+    """Whether the ink of a picture that lies so is in bands one below the other, of about one height: lines of text."""
+    ys, xs, weights = _ink(grey, _FAINT_INK)
+    if len(weights) < _MIN_INKED:
+        return False
+    along = (-xs, ys) if lie.is_sideways else (ys, xs)
+    sums = _sums(*along, weights, lie.skew)
+    is_inked = np.concatenate([[False], sums >= _BAND * sums.max(), [False]])
+    edges = np.flatnonzero(np.diff(is_inked.astype(np.int8)))
+    heights = (edges[1::2] - edges[::2]).astype(np.float64)
+    usual = float(np.median(heights))
+    alike = (heights >= usual / _AS_HIGH) & (heights <= usual * _AS_HIGH)
+    is_print = _BAND_PX[0] <= usual <= _BAND_PX[1]
+    return bool(is_print and alike.sum() >= _MIN_LINES and alike.mean() >= _ALIKE)
+
+
 def paper_level(grey: Grey) -> int:
     """The most frequent level of grey."""
     return int(np.bincount(grey.ravel()[:: max(1, grey.size // 1_000_000)], minlength=256).argmax())
@@ -101,14 +122,16 @@ def is_paper(grey: Grey) -> bool:
     return bool(near >= _PAPER_SHARE * counts.sum())
 
 
-def _ink(grey: Grey) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _ink(
+    grey: Grey, least: float = _MIN_INK
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Where the ink of a reduced picture is, from its middle, and how much."""
     image = Image.fromarray(grey)
     image.thumbnail((_LOOKED_AT_PX, _LOOKED_AT_PX), Image.Resampling.BOX, reducing_gap=None)
     small = np.asarray(image, dtype=np.float64)
     ink = np.abs(small - paper_level(np.asarray(image)))
-    ys, xs = (at.astype(np.float64) for at in np.nonzero(ink >= _MIN_INK))
-    return ys - small.shape[0] // 2, xs - small.shape[1] // 2, ink[ink >= _MIN_INK]
+    ys, xs = (at.astype(np.float64) for at in np.nonzero(ink >= least))
+    return ys - small.shape[0] // 2, xs - small.shape[1] // 2, ink[ink >= least]
 
 
 def _sharpest(
@@ -127,6 +150,14 @@ def _sharpness(
     ys: npt.NDArray[np.float64], xs: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], degrees: float
 ) -> float:
     """How much the sums of ink along lines that fall by some degrees change from one line to the next."""
+    sums = _sums(ys, xs, weights, degrees)
+    return float((np.diff(np.convolve(sums, (0.25, 0.5, 0.25))) ** 2).sum())
+
+
+def _sums(
+    ys: npt.NDArray[np.float64], xs: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], degrees: float
+) -> npt.NDArray[np.float64]:
+    """The ink along lines that fall by some degrees, one pixel apart."""
     radians = math.radians(degrees)
     lines = ys * math.cos(radians) - xs * math.sin(radians)
     lines -= lines.min()
@@ -134,4 +165,4 @@ def _sharpness(
     share = lines - below  # ink between two lines is of both, or straight pictures would look sharper than they are
     n_lines = int(below.max()) + 2
     sums = np.bincount(below, weights * (1 - share), n_lines) + np.bincount(below + 1, weights * share, n_lines)
-    return float((np.diff(np.convolve(sums, (0.25, 0.5, 0.25))) ** 2).sum())
+    return np.asarray(sums, dtype=np.float64)

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from mm_megacontext.document import Box, Word
 from mm_megacontext.layout.engines.protocol import RawWord
 from mm_megacontext.layout.page.scan import read_scan
-from mm_megacontext.layout.page.straight import Straight, find_lie, is_paper
+from mm_megacontext.layout.page.straight import Straight, find_lie, has_lines, is_paper
 from mm_megacontext.layout.reader import read
 
 needs_tesseract = pytest.mark.skipif(shutil.which("tesseract") is None, reason="Tesseract is not installed")
@@ -73,6 +73,35 @@ def test_a_picture_without_lines_lies_straight() -> None:
 def test_only_what_has_one_colour_is_paper() -> None:
     assert is_paper(drawn()[0])
     assert not is_paper(np.random.default_rng(0).integers(0, 256, (400, 300), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("quarters", [0, 1])
+@pytest.mark.parametrize("skew", [0.0, -7.0])
+@pytest.mark.parametrize("blur", [0, 3, 7])
+def test_lines_of_text_are_lines_however_blurred(blur: int, skew: float, quarters: int) -> None:
+    lying, _ = turned(drawn()[0], skew, quarters)
+    seen = np.asarray(Image.fromarray(lying).filter(ImageFilter.GaussianBlur(blur)))
+    assert has_lines(seen, find_lie(seen))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_other_ink_on_paper_is_no_lines(seed: int) -> None:
+    image = Image.new("L", (1000, 1000), 255)
+    draw, rng = ImageDraw.Draw(image), np.random.default_rng(seed)
+    for _ in range(int(rng.integers(0, 60))):
+        x, y, side, grey = (int(value) for value in rng.integers((0, 0, 10, 0), (900, 900, 90, 200)))
+        draw.ellipse((x, y, x + side, y + side), fill=grey)
+    seen = np.asarray(image)
+    assert not has_lines(seen, find_lie(seen))
+
+
+@needs_tesseract
+@pytest.mark.parametrize("name", ["a.pdf", "a.png"])
+def test_a_page_that_is_too_blurred_to_be_read_is_degraded(tmp_path: Path, name: str) -> None:
+    Image.fromarray(drawn()[0]).filter(ImageFilter.GaussianBlur(8)).save(tmp_path / name, resolution=200)
+    (page,) = read(tmp_path / name, ocr="eng").pages()
+    assert (page.status, page.code) == ("degraded", "text_illegible")
+    assert any(region.kind in ("scan", "figure") for region in page.regions)
 
 
 class Marked:
