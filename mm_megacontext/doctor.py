@@ -46,7 +46,7 @@ EXTRAS = {
     "pymupdf": ("pymupdf",),
     "office": ("mammoth", "pymupdf"),
     "api": ("httpx",),
-    "hf": ("peft", "transformers"),
+    "hf": ("jinja2", "peft", "transformers"),
     "vision": ("open_clip_torch", "timm"),
     "vips": ("pyvips",),
     "gpu": ("xformers",),
