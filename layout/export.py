@@ -94,7 +94,7 @@ def _cell_to_json(cell: Cell) -> dict[str, Any]:
         "role": cell.role,
         "bbox": _rounded(cell.bbox),
         "text": cell.text,
-    }
+    } | ({"notes": list(cell.notes)} if cell.notes else {})
 
 
 def _rounded(box: Box) -> list[float]:
@@ -130,7 +130,7 @@ def _table_to_markdown(table: Table) -> str:
     """A pipe table; a merged cell's text stands in its first row and column, its other places are empty."""
     rows = [[""] * table.n_columns for _ in range(table.n_rows)]
     for cell in table.cells:
-        rows[cell.row][cell.column] = _one_line(cell.text).replace("|", "\\|")
+        rows[cell.row][cell.column] = _one_line(cell.marked_text).replace("|", "\\|")
     header, *body = rows
     return "\n".join(map(_pipes, [header, ["---"] * table.n_columns, *body]))
 

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, FormField, HiddenReason, Layout, Link, Note, RegionKind
+from mm_megacontext.document import Box, FormField, HiddenReason, Layout, Link, Note, RegionKind, Script
 from mm_megacontext.errors import MissingExtra, UnknownName
 from mm_megacontext.registry import Registry
 
@@ -37,6 +37,9 @@ NO_MODEL = (
 
 Rgb = tuple[int, int, int]
 
+Turn = Literal[0, 90, 180, 270]
+"""By how many degrees, clockwise, something has to be turned to be read."""
+
 
 class RawWord(NamedTuple):
     """A word as an engine gives it.
@@ -44,7 +47,9 @@ class RawWord(NamedTuple):
     ``line`` numbers the engine's own text line; turned text is not ``upright``; ``hidden`` is why nobody sees it, as
     far as the engine knows: ``visibility`` finds out the rest. ``confidence`` is that of OCR, 0 to 1. ``ink`` is the
     colour that its letters are filled with, 0 to 255, where that is one and known; ``apart`` are words that a renderer
-    paints by other means than as text: cut out of something, or drawn letter by letter.
+    paints by other means than as text: cut out of something, or drawn letter by letter. ``turn`` is how the page has to
+    be turned for it to be upright, where that is by a right angle. ``script`` is of what stands above or below the line
+    that it is on.
     """
 
     x0: float
@@ -60,6 +65,8 @@ class RawWord(NamedTuple):
     confidence: float | None = None
     ink: Rgb | None = None
     apart: bool = False
+    turn: Turn = 0
+    script: Script = ""
 
     @property
     def box(self) -> Box:
@@ -130,6 +137,7 @@ class RawPage:
     model_regions: Callable[[], list[ModelRegion]] | None = None
 
 
+_STRAIGHT = 0.9  # cosine: what leans by less than 25 degrees
 MAX_RULE_PT = 2.5
 """A box thinner than this is a ruling line."""
 
@@ -256,3 +264,14 @@ def place_vector(box: Box, is_rectangle: bool, rules: list[Box], drawings: list[
     drawings.append(box)
     if is_rectangle:
         rules += [(x0, y0, x1, y0), (x0, y1, x1, y1), (x0, y0, x0, y1), (x1, y0, x1, y1)]
+
+
+def turn_of(dx: float, dy: float) -> Turn:
+    """What makes upright a text that runs in a direction, y down; 0 for what stands at an angle.
+
+    >>> turn_of(1, 0), turn_of(0, -1), turn_of(-1, 0), turn_of(0.7, 0.7)
+    (0, 90, 180, 0)
+    """
+    if abs(dy) > _STRAIGHT:
+        return 90 if dy < 0 else 270
+    return 180 if dx < -_STRAIGHT else 0

@@ -26,13 +26,16 @@ from mm_megacontext.layout.engines.protocol import (
     RawPage,
     RawWord,
     Rgb,
+    Turn,
     clip_box,
     is_outside,
     place_vector,
+    turn_of,
 )
 from mm_megacontext.layout.engines.pymupdf_layers import settle_memberships
 from mm_megacontext.layout.engines.pymupdf_marks import read_marks
 from mm_megacontext.layout.engines.pymupdf_tree import reveal_pages
+from mm_megacontext.layout.engines.scripts import Part, scripted, with_scripts
 from mm_megacontext.layout.engines.unshown import not_shown
 
 
@@ -280,12 +283,12 @@ def _words(
     width, height = size
     words = []
     place = (-1, -1)
-    look = _Look(0.0, False, True, ())
+    look = _PLAIN
     for x0, y0, x1, y1, text, block_no, line_no, _ in found:
         middle = ((x0 + x1) / 2, (y0 + y1) / 2)
         if (block_no, line_no) != place:
             place = (block_no, line_no)
-            look = looks.of(*middle) or _Look(y1 - y0, False, True, ())
+            look = looks.of(*middle) or _PLAIN._replace(size=y1 - y0)
         hidden = look.unpainted_at(*middle) if look.unpainted else None
         ink, apart = look.inks[0][1:] if len(look.inks) == 1 else look.ink_at(*middle)
         if turn is not None or not (x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height):
@@ -302,7 +305,13 @@ def _words(
             if not text:
                 continue
         line = block_no << 16 | line_no
-        words.append(RawWord(x0, y0, x1, y1, text, look.size, look.bold, look.upright, line, hidden, None, ink, apart))
+        word = RawWord(
+            x0, y0, x1, y1, text, look.size, look.bold, look.upright, line, hidden, None, ink, apart, look.turn
+        )
+        if look.raised:
+            words += with_scripts(word, look.raised)
+        else:
+            words.append(word)
     return words
 
 
@@ -315,6 +324,8 @@ class _Look(NamedTuple):
         upright: Whether it stands so.
         unpainted: Boxes, before rotation, of its spans that leave no ink, and why.
         inks: Boxes, before rotation, of its spans; the colour of their ink; whether they are painted apart.
+        turn: What makes it upright.
+        raised: What stands above or below it, as the page shows it.
     """
 
     size: float
@@ -322,6 +333,8 @@ class _Look(NamedTuple):
     upright: bool
     unpainted: tuple[tuple[Box, HiddenReason], ...]
     inks: tuple[tuple[Box, Rgb | None, bool], ...] = ()
+    turn: Turn = 0
+    raised: tuple[Part, ...] = ()
 
     def unpainted_at(self, x: float, y: float) -> HiddenReason | None:
         """Why the span that holds the point leaves no ink, if that is so."""
@@ -333,6 +346,9 @@ class _Look(NamedTuple):
             if x0 <= x <= x1 and y0 <= y <= y1:
                 return ink, apart
         return None, False
+
+
+_PLAIN = _Look(0.0, False, True, ())
 
 
 class _Looks:
@@ -357,16 +373,26 @@ class _Looks:
 
     def _look(self, line: dict[str, Any]) -> _Look:
         spans = line["spans"]
+        raised = scripted([self._part(span, line["dir"]) for span in spans]) if len(spans) > 1 else ()
         dx, dy = line["dir"]
         if self._turn is not None:
-            dx = dx * self._turn[0] + dy * self._turn[2]
+            a, b, c, d, _, _ = self._turn
+            dx, dy = dx * a + dy * c, dx * b + dy * d
         bold = all(s["flags"] & _BOLD or s.get("char_flags", 0) & _BOLD_CHARACTER for s in spans if s["text"].strip())
         unpainted = tuple((s["bbox"], why) for s in spans if (why := _unpainted(s)) is not None)
         size = max(spans, key=lambda s: len(s["text"]))["size"]
         inks = tuple((s["bbox"], *_ink(s)) for s in spans)
         if len({ink[1:] for ink in inks}) == 1:
             inks = inks[:1]
-        return _Look(size, bold, dx > 0.9 and line["wmode"] == 0, unpainted, inks)
+        is_plain = line["wmode"] == 0
+        turn = turn_of(dx, dy) if is_plain else 0
+        return _Look(size, bold, dx > 0.9 and is_plain, unpainted, inks, turn, raised)
+
+    def _part(self, span: dict[str, Any], direction: tuple[float, float]) -> Part:
+        (dx, dy), (x, y) = direction, span["origin"]
+        box = span["bbox"]
+        ends = [box[0] * dx + box[1] * dy, box[2] * dx + box[3] * dy]
+        return Part(_turned(box, self._turn), span["text"], span["size"], dx * y - dy * x, min(ends), max(ends))
 
 
 def _unpainted(span: dict[str, Any]) -> HiddenReason | None:

@@ -179,4 +179,4 @@ def _is_near(
 
 def are_numbers(segments: Sequence[Segment]) -> bool:
     """Whether a cell holds numbers: they do not go on from line to line."""
-    return all(_NUMBER.match(word.text) for segment in segments for word in segment.words)
+    return all(word.script or _NUMBER.match(word.text) for segment in segments for word in segment.words)

@@ -5,7 +5,7 @@ A block never crosses a region. It ends where a sentence, a line or a table row 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Protocol
@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, Line, Region, Word, union
+from mm_megacontext.document import Box, Line, Region, Word, text_of, union, with_notes
 from mm_megacontext.tree.nodes import BLOCK_TOKENS
 
 ROLES = (
@@ -66,13 +66,14 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlacedWord:
-    """A word with what its leaves will say about it."""
+    """A word with what its leaves will say about it; ``parts`` are its own, where it stands in several places."""
 
     word: Word
     role: int
     starts_line: bool
     end: Ending
     is_header: bool
+    parts: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +106,7 @@ class Block:
 
 def cut_region(region: Region, tokenizer: Tokenizer) -> list[Block]:
     """The blocks of a region, in reading order; none if it holds no text."""
-    placed = _table_words(region) if region.table is not None else _line_words(region)
+    placed = _whole_words(_table_words(region) if region.table is not None else _line_words(region))
     return [_block(tokens) for tokens in _pack([(_tokens(p, tokenizer), p.end) for p in placed])]
 
 
@@ -122,6 +123,45 @@ def _line_words(region: Region) -> Iterator[PlacedWord]:
         for i, (word, is_start) in enumerate(zip(line.words, starts_here, strict=True)):
             end = Ending.SENTENCE if word.text.endswith(_SENTENCE_ENDS) else Ending.LINE if i == last else Ending.WORD
             yield PlacedWord(word, role, is_start, end, is_grid and number == 0)
+
+
+def _whole_words(placed: Iterable[PlacedWord]) -> Iterator[PlacedWord]:
+    """The words with those made one that are read as one: over the end of a line, and with what stands above it.
+
+    Marks of notes are no leaves: they would be taken for part of the value that they stand beside.
+    """
+    open_word: PlacedWord | None = None
+    for next_word in placed:
+        word = next_word
+        if open_word is None:
+            open_word = word
+            continue
+        last = (open_word.parts or (open_word.word,))[-1]
+        (_, _), (_, is_note) = with_notes([last, word.word])
+        if last.hyphen or (not is_note and _is_one([last, word.word])):
+            open_word = _one(open_word, word)
+        elif is_note:
+            open_word = replace(open_word, end=max(open_word.end, word.end))
+        else:
+            yield open_word
+            open_word = word
+    if open_word is not None:
+        yield open_word
+
+
+def _is_one(pair: Sequence[Word]) -> bool:
+    return any(word.script for word in pair) and " " not in text_of(pair)
+
+
+def _one(word: PlacedWord, other: PlacedWord) -> PlacedWord:
+    """A word and the one that it goes on with."""
+    *first, last = word.parts or (word.word,)
+    if last.hyphen == "dropped":
+        last = replace(last, text=last.text[:-1])
+    signed = text_of([last]) if not word.parts else last.text
+    parts = (*first, replace(last, text=signed, script=last.script), replace(other.word, text=text_of([other.word])))
+    whole = Word("".join(part.text for part in parts), union([part.bbox for part in parts]), None, word.word.confidence)
+    return replace(word, word=whole, end=max(word.end, other.end), parts=parts)
 
 
 def _are_rows(starts: Sequence[Sequence[bool]]) -> bool:
@@ -215,7 +255,7 @@ def _block(tokens: Sequence[_Token]) -> Block:
             previous = placed
         word_of_token.append(len(words) - 1)
         roles.append(placed.role | (LINE_START if starts else 0))
-        boxes.append(_share(placed.word, start, stop))
+        boxes.append(_place(placed, start, stop))
     return Block(
         np.array([i for _, i, _ in tokens], dtype=np.int64),
         np.array(boxes, dtype=np.float32),
@@ -224,6 +264,17 @@ def _block(tokens: Sequence[_Token]) -> Block:
         np.array(word_of_token, dtype=np.int64),
         " ".join(header),
     )
+
+
+def _place(placed: PlacedWord, start: int, stop: int) -> Box:
+    """Where characters ``start:stop`` of a word stand: in the part of it where they begin."""
+    first = 0
+    for part in placed.parts:
+        last = first + len(part.text)
+        if start < last:
+            return _share(part, start - first, min(stop, last) - first)
+        first = last
+    return _share(placed.word, start, stop)
 
 
 def _share(word: Word, start: int, stop: int) -> Box:
