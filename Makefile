@@ -41,6 +41,8 @@ check: $(VENV)/.dev-installed ## Check format, lint, types and import layers, as
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@git ls-files '*.py' | grep -v '^tests/' | xargs wc -l | \
+	  awk '$$1 > 400 && $$2 != "total" { print "warning: " $$2 " has " $$1 " lines: is there one reason to change it?" }' >&2
 
 .PHONY: bench
 bench: $(VENV)/.bench-installed ## Run every benchmark; tables on the screen, JSON in build/bench/

@@ -17,7 +17,7 @@ from bench.browser import Browser, open_browser
 from bench.html_snippets import SNIPPETS
 
 from mm_megacontext.layout.flow.flow import Picture, Unread, Unseen
-from mm_megacontext.layout.flow.html import page_flow
+from mm_megacontext.layout.flow.html.flow import page_flow
 
 NAME = "html_visibility"
 GOAL = 0.95

@@ -21,7 +21,7 @@ from bench import record
 from bench.child import TreePeak, measure, peak_rss_mib, tree_cpu_seconds
 
 if TYPE_CHECKING:
-    from mm_megacontext.ingest import ProgressEvent
+    from mm_megacontext.ingest_report import ProgressEvent
 
 NAME = "ingest"
 PAGES_PER_SECOND = 20.0

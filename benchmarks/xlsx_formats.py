@@ -20,7 +20,7 @@ import openpyxl
 from bench import record
 from lxml import etree
 
-from mm_megacontext.layout.flow.number_format import shown
+from mm_megacontext.layout.flow.office.number_format import shown
 
 NAME = "xlsx_formats"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"

@@ -1,1 +1,5 @@
-"""Measures: tasks, baselines and metrics, run by ``mmctx eval``."""
+"""Measures: tasks, systems and metrics, run by ``mmctx eval``."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -21,7 +21,7 @@ from mm_megacontext.workers.messages import (
     DocumentRequest,
     Measure,
     Measured,
-    Pixels,
+    PixelRows,
     ReadImage,
     ReadPage,
     Render,
@@ -94,11 +94,11 @@ class FlowOpener:
 
     def preload(self, engine: str) -> None:
         """Import the readers of all formats."""
-        import mm_megacontext.layout.flow.open_document  # noqa: F401  # not for those who only read PDFs
+        import mm_megacontext.layout.open_document  # noqa: F401  # not for those who only read PDFs
 
     def open(self, file: DocumentFile, settings: WorkerSettings) -> _SetFile:
         """Open a file. Raises IngestError."""
-        from mm_megacontext.layout.flow.open_document import open_document
+        from mm_megacontext.layout.open_document import open_document
 
         opened = open_document(_path_of(file), file.format, settings.max_decoded_pixels)
         return _SetFile(opened.reader, opened.kind, settings)
@@ -129,7 +129,7 @@ class _DrawnFile:
     drawn: Drawn
     kind: SourceKind
 
-    def answer(self, request: Count | Measure | Render) -> Counted | Measured | Pixels:
+    def answer(self, request: Count | Measure | Render) -> Counted | Measured | PixelRows:
         return _drawing(self.drawn, self.kind, request)
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ class _SetFile:
     kind: SourceKind
     settings: WorkerSettings
 
-    def answer(self, request: DocumentRequest) -> Counted | Page | Measured | Pixels:
+    def answer(self, request: DocumentRequest) -> Counted | Page | Measured | PixelRows:
         if not isinstance(request, ReadPage):
             return _drawing(self.drawn, self.kind, request)
         if isinstance(self.drawn, PageReader):
@@ -157,12 +157,12 @@ class _SetFile:
         self.drawn.close()
 
 
-def _drawing(drawn: Drawn, kind: SourceKind, request: Count | Measure | Render) -> Counted | Measured | Pixels:
+def _drawing(drawn: Drawn, kind: SourceKind, request: Count | Measure | Render) -> Counted | Measured | PixelRows:
     if isinstance(request, Count):
         return Counted(drawn.n_pages, kind)
     if isinstance(request, Measure):
         return Measured(*drawn.measure(request.number))
-    return Pixels(drawn.render(request.number, request.rect, request.px_per_pt))
+    return PixelRows(drawn.render(request.number, request.rect, request.px_per_pt))
 
 
 def wanted_ocr(request: ReadPage | ReadImage, settings: WorkerSettings) -> Ocr | None:

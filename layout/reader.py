@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from mm_megacontext.document import Document, Layout, Page
+from mm_megacontext.document import Document, LayoutMethod
 from mm_megacontext.image_files.header import DEEP_ZOOM
-from mm_megacontext.invisible_text import page_told_apart
+from mm_megacontext.invisible_text import document_told_apart
+from mm_megacontext.layout.document_reader import read_flow, read_pdf
 from mm_megacontext.layout.formats import SUFFIXES, check_name, format_of, refuse_unsupported, unknown, with_article
 from mm_megacontext.layout.image_reader import identify, read_image
 from mm_megacontext.layout.page.ocr import Ocr, find_ocr
-from mm_megacontext.layout.pdf_reader import read_flow, read_pdf
 from mm_megacontext.layout.text.plain_text import read_text, text_encoding
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.source_file import SourceFile, look_at
@@ -23,7 +22,7 @@ def read(
     path: str | Path | SourceFile,
     *,
     engine: str = "auto",
-    layout: Layout = "geometric",
+    layout: LayoutMethod = "geometric",
     password: str | None = None,
     ocr: str = "auto",
     limits: IngestLimits | None = None,
@@ -53,14 +52,8 @@ def read(
     for reader in _READERS:
         document = reader(file, how)
         if document is not None:
-            return replace(document, open_pages=partial(_pages_told_apart, document))
+            return document_told_apart(document)
     raise unknown(file)
-
-
-def _pages_told_apart(document: Document) -> Iterator[Page]:
-    """The pages of a document of any kind, with what is written in invisible characters apart from what is seen."""
-    for page in document.pages():
-        yield page_told_apart(page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +61,7 @@ class _How:
     """The arguments of ``read``."""
 
     engine: str
-    layout: Layout
+    layout: LayoutMethod
     password: str | None
     ocr: str
     limits: IngestLimits

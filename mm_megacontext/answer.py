@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
 from pathlib import PurePath
-from typing import Any
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.document import Box, Unit
 from mm_megacontext.errors import IngestError
 from mm_megacontext.reading.trace import Trace
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 _SHOWN = 3
 """Pieces of evidence that the ``repr`` of an answer names."""

@@ -16,6 +16,9 @@ from mm_megacontext.errors import ErrorCode
 Box = tuple[float, float, float, float]
 """(x0, y0, x1, y1), x0 <= x1 and y0 <= y1."""
 
+Rgb = tuple[int, int, int]
+"""A colour on the screen, 0 to 255."""
+
 Unit = Literal["pt", "px"]
 
 SourceKind = Literal["pdf", "image", "text", "markdown", "html", "epub", "xps", "fb2", "mobi", "docx", "xlsx", "pptx"]
@@ -26,7 +29,7 @@ RegionKind = Literal[
     "text", "heading", "list", "table", "form", "caption", "header", "footer", "formula", "code", "figure", "scan"
 ]
 
-Layout = Literal["geometric", "neural"]
+LayoutMethod = Literal["geometric", "neural"]
 """How regions and their order are found: by geometry alone, or by a model that has looked at the page."""
 
 CellRole = Literal["body", "column_header", "row_header"]
@@ -70,8 +73,8 @@ class Word:
     """A run of characters without white space, and its box.
 
     ``span`` counts characters in a plain-text source; ``confidence`` is that of OCR, 0 to 1, None for text as it is.
-    ``script`` tells what stands above or below the line: marks of notes, powers, indices. ``hyphen`` tells that the word
-    goes on with the first one of the next line.
+    ``script`` tells what stands above or below the line: marks of notes, powers, indices. ``hyphen`` tells that the
+    word goes on with the first one of the next line.
     """
 
     text: str

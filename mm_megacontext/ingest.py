@@ -2,89 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
-from mm_megacontext.document import Document, Layout, Page, PageStatus
-from mm_megacontext.errors import ErrorCode, IngestError
+from mm_megacontext.document import Document, LayoutMethod, Page
+from mm_megacontext.errors import IngestError
+from mm_megacontext.ingest_report import PageLog, PageProblem, SourceSummary
 from mm_megacontext.layout.formats import is_supported_name
 from mm_megacontext.layout.reader import read
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.reading.base import BaseTokenizer
 from mm_megacontext.source_file import SourceFile
-from mm_megacontext.store.catalogue import SourceInfo, SourceRecord
+from mm_megacontext.store.catalogue import SourceInfo
 from mm_megacontext.store.store import Store
 from mm_megacontext.tree.build import Gister, TreeBuilder, is_one_figure
 from mm_megacontext.tree.nodes import NodeRow
 from mm_megacontext.vision.gists.tile_gister import TileGister
 from mm_megacontext.vision.pages import PageFigures, PageImages, has_pixels
 from mm_megacontext.vision.quadtree.build import BUILD
-
-
-@dataclass(frozen=True, slots=True)
-class ProgressEvent:
-    """How far the ingest of one file is; ``file`` counts from 1 to ``n_files``, ``page`` from 1 to ``n_pages``."""
-
-    uri: str
-    file: int
-    n_files: int
-    page: int
-    n_pages: int
-
-
-class PageProblem(NamedTuple):
-    """What is wrong with a page, from 1: for people, and for programs."""
-
-    page: int
-    message: str
-    code: ErrorCode
-
-
-@dataclass(slots=True)
-class PageCounts:
-    """How many pages were read whole, in part, and not at all."""
-
-    ok: int = 0
-    degraded: int = 0
-    failed: int = 0
-
-    def __add__(self, other: PageCounts) -> PageCounts:
-        return PageCounts(self.ok + other.ok, self.degraded + other.degraded, self.failed + other.failed)
-
-
-@dataclass(frozen=True, slots=True)
-class SourceSummary:
-    """A source that was taken up."""
-
-    uri: str
-    kind: str
-    pages: int
-    nodes: int
-    problems: tuple[PageProblem, ...]
-    statuses: PageCounts
-
-
-@dataclass(frozen=True, slots=True)
-class IngestFailure:
-    """A file that could not be read; the memory is as before."""
-
-    uri: str
-    message: str
-    code: ErrorCode
-
-
-@dataclass(slots=True)
-class IngestReport:
-    """What became of each file."""
-
-    ingested: list[SourceSummary] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
-    failed: list[IngestFailure] = field(default_factory=list)
 
 
 def find_files(path: Path) -> list[Path]:
@@ -108,7 +46,7 @@ class Ingester:
 
     Args:
         tokenizer, gister: Of the base and gistnet the store belongs to.
-        tiles: Makes the gists of image tiles.
+        tile_gister: Makes the gists of image tiles.
         writable: Opens the store for writing; called when there is something to write, not before.
         limits: What is refused, and what reading may take.
         running_titles: Whether headers and footers that come back on page after page are taken up, too.
@@ -116,12 +54,12 @@ class Ingester:
 
     tokenizer: BaseTokenizer
     gister: Gister
-    tiles: TileGister
+    tile_gister: TileGister
     writable: Callable[[], Store]
     limits: IngestLimits = field(default_factory=IngestLimits)
     running_titles: bool = False
 
-    def open(self, file: SourceFile, *, engine: str, layout: Layout, password: str | None, ocr: str) -> Document:
+    def open(self, file: SourceFile, *, engine: str, layout: LayoutMethod, password: str | None, ocr: str) -> Document:
         """Open a file. Raises IngestError."""
         return read(file, engine=engine, layout=layout, password=password, ocr=ocr, limits=self.limits)
 
@@ -132,7 +70,7 @@ class Ingester:
             IngestError: It holds nothing that can be read; nothing was written.
             StoreError: It could not be written; nothing of it is visible.
         """
-        log = _PageLog(on_page)
+        log = PageLog(on_page)
         info = SourceInfo(
             uri=document.uri,
             kind=document.kind,
@@ -166,49 +104,14 @@ class Ingester:
     @property
     def fingerprint(self) -> str:
         """Names what the rows of an image depend on besides its file, so that one ingest can go on with another's."""
-        return f"quad-tree {BUILD}, {self.tiles.fingerprint}"
+        return f"quad-tree {BUILD}, {self.tile_gister.fingerprint}"
 
     def _figures(self, document: Document, password: str | None, stack: ExitStack) -> PageFigures | None:
         if not has_pixels(document.kind):
             return None
         images = PageImages(document.uri, document.kind, password=password, limits=self.limits)
         stack.enter_context(images)
-        return PageFigures(images, self.tiles)
-
-
-class _PageLog:
-    """What became of each page while it was read and built."""
-
-    def __init__(self, on_page: Callable[[Page], None]) -> None:
-        self._on_page = on_page
-        self._statuses: dict[int, PageStatus] = {}
-        self.sizes: list[tuple[float, float]] = []
-        self.problems: list[PageProblem] = []
-        self.told: list[tuple[int, str]] = []
-
-    def page(self, page: Page) -> None:
-        """Take a page that was read."""
-        self.sizes.append(page.size)
-        self._statuses[page.number] = page.status
-        if page.problem is not None:
-            self._add(PageProblem(page.number, page.problem, page.code or "corrupt"))
-        self._on_page(page)
-
-    def figure(self, number: int, message: str, code: ErrorCode) -> None:
-        """Take a figure that had to be left out."""
-        if self._statuses[number] == "ok":
-            self._statuses[number] = "degraded"
-        self._add(PageProblem(number, message, code))
-
-    def summary(self, record: SourceRecord) -> SourceSummary:
-        """The source as it was stored."""
-        counts = Counter(self._statuses.values())
-        statuses = PageCounts(counts["ok"], counts["degraded"], counts["failed"])
-        return SourceSummary(record.uri, record.kind, record.n_pages, record.n_nodes, tuple(self.problems), statuses)
-
-    def _add(self, problem: PageProblem) -> None:
-        self.problems.append(problem)
-        self.told.append((problem.page, problem.message))
+        return PageFigures(images, self.tile_gister)
 
 
 def _at_least_one(

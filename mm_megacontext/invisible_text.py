@@ -12,11 +12,11 @@ which need some of these characters, keep them.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-from mm_megacontext.document import Cell, HiddenReason, Line, Page, Region, Table, Word, union
+from mm_megacontext.document import Cell, Document, HiddenReason, Line, Page, Region, Table, Word, union
 
 WHY: HiddenReason = "not displayed"
 
@@ -66,6 +66,15 @@ def told_apart(text: str) -> tuple[str, tuple[str, ...]]:
             seen.append(" " if kind == "fillers" else "")
     seen.append(text[at:])
     return "".join(seen), tuple(part for part in unseen if part.strip())
+
+
+def document_told_apart(document: Document) -> Document:
+    """A document whose pages say what is seen, see ``page_told_apart``."""
+
+    def pages() -> Iterator[Page]:
+        return map(page_told_apart, document.pages())
+
+    return replace(document, open_pages=pages)
 
 
 def page_told_apart(page: Page) -> Page:

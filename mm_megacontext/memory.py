@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.answer import Answer as Answer
 from mm_megacontext.answer import Usage
-from mm_megacontext.document import Layout, Page
+from mm_megacontext.document import LayoutMethod, Page
 from mm_megacontext.errors import BudgetTooSmall, IngestError, StoreError
 from mm_megacontext.evidence import collect_evidence
-from mm_megacontext.ingest import (
-    Ingester,
-    IngestFailure,
-    IngestReport,
-    ProgressEvent,
-    find_files,
-)
+from mm_megacontext.ingest_report import IngestFailure, IngestReport, ProgressEvent
 from mm_megacontext.layout.engines.protocol import layout_of
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.models import DEFAULT, Model, assemble
-from mm_megacontext.pictures.answer_picture import draw_answer
 from mm_megacontext.reading.base import Base
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.runtime import ReadContext, ReadingConfig, Runtime
@@ -36,6 +30,11 @@ from mm_megacontext.tree.collection import CollectionTree
 from mm_megacontext.tree.text_gists import TextGister
 from mm_megacontext.vision.encoders import PatchEncoder
 from mm_megacontext.vision.gists.tile_gister import TileGister, VisualGister
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from mm_megacontext.reading.working_context import WorkingContext
 
 NOT_FOUND = "not found"
 OnProgress = Callable[[ProgressEvent], None]
@@ -78,7 +77,7 @@ class MegaContext:
     ) -> None:
         self.directory = Path(directory)
         self.model = assemble(model, base=base, lens=lens, text_gister=text_gister, gister=gister, encoder=encoder)
-        self._tiles = TileGister(self.model.encoder, self.model.visual_gister)
+        self._tile_gister = TileGister(self.model.encoder, self.model.visual_gister)
         self._runtime = Runtime(self.model.reader, self.model.lens, config)
         self._store: Store | None = None
         self._is_writing = self._is_new = False
@@ -165,7 +164,7 @@ class MegaContext:
         path: str | Path,
         *,
         engine: str = "auto",
-        layout: Layout = "geometric",
+        layout: LayoutMethod = "geometric",
         password: str | None = None,
         ocr: str = "auto",
         running_titles: bool = False,
@@ -186,6 +185,8 @@ class MegaContext:
             StoreError: The memory cannot be written. What was committed before stays.
             MemoryLocked: Another process is writing it.
         """
+        from mm_megacontext.ingest import find_files
+
         report = IngestReport()
         try:
             self._ingest(find_files(Path(path)), report, engine, layout, password, ocr, running_titles, on_progress)
@@ -198,14 +199,16 @@ class MegaContext:
         files: Sequence[Path],
         report: IngestReport,
         engine: str,
-        layout: Layout,
+        layout: LayoutMethod,
         password: str | None,
         ocr: str,
         running_titles: bool,
         on_progress: OnProgress | None,
     ) -> None:
+        from mm_megacontext.ingest import Ingester  # what reads files is not for those who only ask
+
         ingester = Ingester(
-            self.base.tokenizer, self.model.text_gister, self._tiles, self._writable, self._limits, running_titles
+            self.base.tokenizer, self.model.text_gister, self._tile_gister, self._writable, self._limits, running_titles
         )
         for number, path in enumerate(files, 1):
             try:
@@ -228,7 +231,7 @@ class MegaContext:
             self._store, self._is_writing = None, False
         self._is_new = False
 
-    def _is_known(self, file: SourceFile, layout: Layout) -> bool:
+    def _is_known(self, file: SourceFile, layout: LayoutMethod) -> bool:
         """Whether the memory holds a file as it is, told by its bytes and layout alone."""
         known = None if self._store is None else self._store.find(str(file.path))
         if known is None or (known.kind == "pdf" and layout_of(known.engine) != layout):
@@ -322,7 +325,7 @@ class MegaContext:
             usage=usage,
             trace=read.trace,
             model=self.base.id,
-            draw=lambda answer: draw_answer(answer, context, records, self._passwords, self._limits, self._files),
+            draw=partial(_drawn, context, records, self._passwords, self._limits, self._files),
         )
 
     def forget(self, source: str) -> bool:
@@ -355,3 +358,16 @@ def _progress(
             on_progress(ProgressEvent(uri, file, n_files, page.number, n_pages))
 
     return note
+
+
+def _drawn(
+    context: WorkingContext,
+    records: Mapping[int, SourceRecord],
+    passwords: Mapping[str, str],
+    limits: IngestLimits,
+    files: UnchangedFiles,
+    answer: Answer,
+) -> Image.Image:
+    from mm_megacontext.pictures.answer_picture import draw_answer  # what draws is not for those who only read
+
+    return draw_answer(answer, context, records, passwords, limits, files)

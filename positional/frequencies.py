@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mm_megacontext.positional.positions import AXES
 
-Layout = Literal["separate", "chunked", "interleaved"]
+AxisLayout = Literal["separate", "chunked", "interleaved"]
 Axis = Literal["t", "x", "y"]
 
 _TWO_PI = Decimal(
@@ -69,7 +69,7 @@ class RotaryConfig:
     head_dim: int
     pairs: tuple[int, int, int]
     theta: tuple[float, float, float] = (10_000.0, 200.0, 200.0)
-    layout: Layout = "separate"
+    layout: AxisLayout = "separate"
     order: tuple[Axis, Axis, Axis] = ("t", "x", "y")
     stretch: tuple[float, float, float] = (1.0, 1.0, 1.0)
     slow_pairs: tuple[int, int, int] = (0, 0, 0)

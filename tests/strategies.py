@@ -119,7 +119,7 @@ class TreeBuilder:
     def parent(self, source: int, children: Sequence[Node], kind: str = "group") -> Node:
         """Add a node above ``children``, which must be the latest of their source."""
         id = self._next_id(source)
-        n, mean, variance = Moments.merge([Moments(node.n_leaves, node.mu, node.sigma**2) for node in children])
+        n, mean, variance = Moments.merge([node.moments for node in children])
         modalities = {node.modality for node in children}
         self.nodes[id] = parent = Node(
             id=id,

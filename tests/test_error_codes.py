@@ -28,7 +28,7 @@ ELSEWHERE = {
     "engine_crash": "tests/workers/test_isolation.py",
     "bad_answer": "tests/workers/test_isolation.py",
     "visibility_unknown": "tests/workers/test_isolation.py",
-    "visibility_unsure": "tests/layout/flow/test_html.py",
+    "visibility_unsure": "tests/layout/flow/html/test_html.py",
     "marks_unread": "tests/layout/engines/test_marks.py",
     "layout_failed": "tests/layout/test_reader.py",
     "layout_model_failed": "tests/layout/engines/test_neural.py",

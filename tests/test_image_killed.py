@@ -161,7 +161,7 @@ def test_a_file_is_gone_on_with_unless_it_changes(tmp_path: Path) -> None:
         assert context.verify() == []
         context.close()
         assert summary.nodes == Store.open(memory).sources()[0].n_nodes
-        return stored_rows(memory, Store.open(memory).sources()[0].number), context._tiles.n_encoded
+        return stored_rows(memory, Store.open(memory).sources()[0].number), context._tile_gister.n_encoded
 
     whole, n_tiles = ingest(tmp_path / "whole", 10**6)
     assert n_tiles == 17 * 20

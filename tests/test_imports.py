@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -60,19 +61,36 @@ def test_asking_does_not_load_the_compiler() -> None:
     )
 
 
+def test_asking_loads_neither_what_reads_files_nor_what_draws() -> None:
+    loaded = run_python("import sys, mm_megacontext.memory; print(*sys.modules)").split()
+    assert "mm_megacontext.reading.runtime" in loaded
+    assert {"mm_megacontext.ingest", "mm_megacontext.layout.reader", "PIL.ImageDraw"}.isdisjoint(loaded)
+
+
 def test_training_side_imports_where_readers_and_store_are_absent() -> None:
     imported = run_python(IMPORT_ALL.format(absent=ABSENT_ON_A_GPU_BOX, packages=TRAINING_SIDE)).split()
     assert {name.rpartition(".")[0] for name in imported} >= set(TRAINING_SIDE)
 
 
-@pytest.mark.parametrize("name", mm_megacontext.__all__)
-def test_public_names_are_there(name: str) -> None:
-    assert getattr(mm_megacontext, name) is not None
-    assert name in dir(mm_megacontext)
+PACKAGES = [
+    ".".join(path.parent.relative_to(ROOT).parts) for path in sorted(ROOT.glob("mm_megacontext/**/__init__.pyi"))
+] + [
+    "mm_megacontext." + ".".join(path.parent.relative_to(ROOT).parts)
+    for folder in ("eval", "layout", "positional", "vision")
+    for path in sorted((ROOT / folder).rglob("__init__.pyi"))
+]
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_public_names_of_a_package_are_there(name: str) -> None:
+    package = importlib.import_module(name)
+    assert package.__all__
+    assert {public for public in package.__all__ if getattr(package, public, None) is None} == set()
+    assert set(package.__all__) <= set(dir(package))
 
 
 def test_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'MegaContex'"):
+    with pytest.raises(AttributeError, match="MegaContex"):
         mm_megacontext.MegaContex  # type: ignore[attr-defined]  # noqa: B018
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.cli.memory_place import memory_for_file
 from mm_megacontext.errors import BudgetTooSmall, CorruptStore, IncompatibleGists, IngestError, StoreError
-from mm_megacontext.ingest import ProgressEvent
+from mm_megacontext.ingest_report import ProgressEvent
 from mm_megacontext.memory import NOT_FOUND, Answer, MegaContext
 from mm_megacontext.reading.base import Pointed, Reading
 from mm_megacontext.reading.lens import Lens

@@ -37,7 +37,7 @@ def source_files() -> dict[str, Path]:
             relative = path.relative_to(folder)
             is_linked = name == "mm_megacontext" and relative.parts[0] in FOLDERS
             is_data = DATA_FOLDERS.intersection(relative.parts) and path.suffix in (".json", ".jsonl", ".safetensors")
-            if not is_linked and (path.suffix == ".py" or path.name == "py.typed" or is_data):
+            if not is_linked and (path.suffix in (".py", ".pyi") or path.name == "py.typed" or is_data):
                 found[f"{name}/{relative.as_posix()}"] = path
     return found
 
@@ -51,7 +51,9 @@ def test_links_lead_to_the_top_level_folders(folder: str) -> None:
 
 
 def test_packages_are_exactly_the_folders_with_an_init(pyproject: dict[str, Any]) -> None:
-    with_init = {name.removesuffix("/__init__.py").replace("/", ".") for name in source_files() if "__init__" in name}
+    with_init = {
+        name.removesuffix("/__init__.py").replace("/", ".") for name in source_files() if name.endswith("/__init__.py")
+    }
     with_code = {name.rpartition("/")[0].replace("/", ".") for name in source_files() if name.endswith(".py")}
     assert with_init == set(pyproject["tool"]["setuptools"]["packages"])
     assert with_code == with_init, "a folder with modules lacks __init__.py"

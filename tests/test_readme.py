@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import pkgutil
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +26,8 @@ PAGES = (
     "docs/formats.md",
     "docs/models.md",
     "docs/vision-encoders.md",
+    "docs/benchmarks.md",
+    "docs/results/README.md",
 )
 
 
@@ -43,9 +51,40 @@ def test_python_example_runs(
     assert (tmp_path / "build" / "rent.png").stat().st_size > 0
 
 
+def test_console_commands_run(tmp_path: Path) -> None:
+    """Every ``mmctx`` line of the README, typed as it stands, in a folder that has the examples."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    commands = re.findall(r"^\$ (mmctx .+)$", read("README.md"), re.MULTILINE)
+    assert len(commands) >= 2
+    for command in commands:
+        _, *words = shlex.split(command)
+        done = subprocess.run(
+            [sys.executable, "-m", "mm_megacontext", *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, (command, done.stderr)
+        answer = done.stdout.splitlines()[0]
+        assert answer not in ("", "not found"), command
+        if "--show" in words:
+            assert (tmp_path / words[words.index("--show") + 1]).stat().st_size > 0
+
+
+def test_the_tree_is_what_the_modules_say() -> None:
+    """``python docs/readme_tree.py`` writes it: no module is missing, and none is named that is not there."""
+    spec = importlib.util.spec_from_file_location("readme_tree", ROOT / "docs" / "readme_tree.py")
+    assert spec is not None
+    assert spec.loader is not None
+    writer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(writer)
+    assert f"```text\n{writer.tree()}```" in read("README.md"), "run python docs/readme_tree.py"
+
+
 def test_published_figures_are_the_measured_ones() -> None:
-    (table,) = re.findall(r"<!-- results:lookup -->\n\n(.+?)\n\n<!--", read("README.md"), re.DOTALL)
-    shown = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
+    shown = table("docs/results/README.md", "lookup")
     measured = json.loads(read("docs/results/lookup.json"))["rows"]
     assert len(shown) == len(measured)
     for cells, row in zip(shown, measured, strict=True):
@@ -53,6 +92,26 @@ def test_published_figures_are_the_measured_ones() -> None:
         figures = (row["exact_match"], *row["ci95"], row["exact_match_cells"])
         figures += (row["not_found_precision"], row["not_found_recall"])
         assert re.findall(r"[01]\.\d+", " ".join(cells[4:])) == [f"{figure:.3f}" for figure in figures]
+
+
+def test_the_short_table_is_a_part_of_the_whole() -> None:
+    whole = [row for row in table("docs/results/README.md", "lookup") if row[1] == "20"]
+    assert table("README.md", "short") == [[row[0], row[4], row[5], row[8]] for row in whole]
+
+
+def table(page: str, name: str) -> list[list[str]]:
+    """The cells of a marked table, without its head."""
+    (found,) = re.findall(rf"<!-- results:{name} -->\n\n(.+?)\n\n<!--", read(page), re.DOTALL)
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in found.splitlines()[2:]]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_modules_that_are_named_are_there(page: str) -> None:
+    """Names such as `layout.page.disagreement` or `reading.base.Judging`, as code stands in the text."""
+    folders = {path.name for path in (ROOT / "mm_megacontext").iterdir() if path.is_dir()}
+    named = re.findall(rf"`(?:mm_megacontext\.)?((?:{'|'.join(sorted(folders))})(?:\.\w+)+)`", read(page))
+    for name in named:
+        pkgutil.resolve_name(f"mm_megacontext.{name}")  # raises where it is not
 
 
 @pytest.mark.parametrize("page", PAGES)

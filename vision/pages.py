@@ -106,11 +106,11 @@ class PageFigures:
 
     Args:
         images: The pages of the document.
-        tiles: Makes the gists; one for all documents recognises what repeats between them.
+        tile_gister: Makes the gists; one for all documents recognises what repeats between them.
     """
 
-    def __init__(self, images: PageImages, tiles: TileGister) -> None:
-        self._images, self._tiles = images, tiles
+    def __init__(self, images: PageImages, tile_gister: TileGister) -> None:
+        self._images, self._tile_gister = images, tile_gister
 
     def open(self, number: int) -> None:
         """Make sure that a page can be opened. Raises IngestError."""
@@ -128,7 +128,7 @@ class PageFigures:
         if found is not None:
             source, frame = found
             yield from build_image_nodes(
-                source, self._tiles, page=page.number, frame=frame, t=t, index_start=index_start, done=done
+                source, self._tile_gister, page=page.number, frame=frame, t=t, index_start=index_start, done=done
             )
 
     def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow | None:
@@ -140,12 +140,14 @@ class PageFigures:
         source = self._images.page(page.number)
         if max(source.size) > MAX_THUMBNAIL_PX:
             return None
-        return build_thumbnail_row(source, self._tiles, page=page.number, frame=self._images.frame, t=t, index=index)
+        return build_thumbnail_row(
+            source, self._tile_gister, page=page.number, frame=self._images.frame, t=t, index=index
+        )
 
     def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
         """The gist of figures that stand together: of four and four of them, as in a quad-tree, until one is left."""
         while len(gists) > 1:
             fours = [slice(i, i + 4) for i in range(0, len(gists), 4)]
-            gists = [self._tiles.gister.of_gists(gists[four], n_leaves[four]) for four in fours]
+            gists = [self._tile_gister.gister.of_gists(gists[four], n_leaves[four]) for four in fours]
             n_leaves = [sum(n_leaves[four]) for four in fours]
         return gists[0]

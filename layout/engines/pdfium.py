@@ -6,24 +6,23 @@ import ctypes
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from mm_megacontext.document import Box, HiddenReason, clean_text, union
+from mm_megacontext.document import Box, HiddenReason, Rgb, clean_text, union
 from mm_megacontext.errors import IngestError
+from mm_megacontext.layout.engines.corrections import corrected_copy
 from mm_megacontext.layout.engines.passwords import wrong_password
 from mm_megacontext.layout.engines.pdfium_file import is_password_error, open_pdfium
-from mm_megacontext.layout.engines.pdfium_graphics import Frame, paint_order, read_graphics, text_left_out
+from mm_megacontext.layout.engines.pdfium_graphics import PageSpace, paint_order, read_graphics
+from mm_megacontext.layout.engines.pdfium_ink import PdfiumInk
 from mm_megacontext.layout.engines.pdfium_marks import read_marks
 from mm_megacontext.layout.engines.pdfium_unshown import address, find_layered_off, take_actual_text
-from mm_megacontext.layout.engines.protocol import NO_MARKS, OpenPdf, RawPage, RawWord, Rgb, Turn, is_outside, turn_of
+from mm_megacontext.layout.engines.protocol import NO_MARKS, OpenPdf, RawPage, RawWord, Turn, is_outside, turn_of
 from mm_megacontext.layout.engines.scripts import Part, scripted, with_scripts
 from mm_megacontext.layout.engines.unshown import not_shown
 
@@ -45,7 +44,12 @@ class PdfiumEngine:
     def open(self, path: Path, password: str | None) -> OpenPdf:
         """Open a PDF. Raises IngestError."""
         try:
-            return _PdfiumFile(open_pdfium(str(path), password))
+            pdf = open_pdfium(str(path), password)
+            copy = corrected_copy(path, password)
+            if copy is not None:
+                pdf.close()
+                pdf = pdfium.PdfDocument(copy)
+            return _PdfiumFile(pdf)
         except pdfium.PdfiumError as e:
             if is_password_error(e):
                 raise wrong_password(str(path), password) from e
@@ -57,6 +61,7 @@ class _PdfiumFile:
         self._pdf = pdf
         self._pdf.init_forms()
         self._page: pdfium.PdfPage | None = None
+        self._ink: PdfiumInk | None = None
 
     @property
     def n_pages(self) -> int:
@@ -75,10 +80,14 @@ class _PdfiumFile:
             pdfium_c.FPDFPage_Flatten(self._page, pdfium_c.FLAT_NORMALDISPLAY)
             self._page.close()
             self._page = self._pdf[number - 1]
-        return replace(_read_page(self._page, number), marks=marks, marks_error=error)
+        self._ink = PdfiumInk(self._page, partial(self._pdf.get_page, number - 1))
+        return replace(_read_page(self._page, number, self._ink), marks=marks, marks_error=error)
 
     def _close_page(self) -> None:
         """A page stays open until the next one is read: it may yet be rendered."""
+        if self._ink is not None:
+            self._ink.close()
+            self._ink = None
         if self._page is not None:
             self._page.close()
             self._page = None
@@ -88,8 +97,8 @@ class _PdfiumFile:
         self._pdf.close()
 
 
-def _read_page(page: pdfium.PdfPage, number: int) -> RawPage:
-    frame = Frame.of(page)
+def _read_page(page: pdfium.PdfPage, number: int, ink: PdfiumInk) -> RawPage:
+    frame = PageSpace.of(page)
     told, off = take_actual_text(page, frame), find_layered_off(page, frame)
     text_page = page.get_textpage()
     try:
@@ -105,26 +114,14 @@ def _read_page(page: pdfium.PdfPage, number: int) -> RawPage:
         rules,
         images,
         drawings,
-        raster=partial(_raster, page),
-        colours=partial(_colours, page),
+        raster=ink.raster,
+        colours=ink.colours,
+        letters=ink,
         paint_order=partial(paint_order, page, frame),
     )
 
 
-def _raster(page: pdfium.PdfPage, scale: float) -> npt.NDArray[np.uint8]:
-    """The page in grey, ``scale`` pixels a point, annotations included."""
-    grey: npt.NDArray[np.uint8] = page.render(scale=scale, grayscale=True).to_numpy()
-    return grey.reshape(grey.shape[:2]).copy()
-
-
-def _colours(page: pdfium.PdfPage, without_text: bool) -> npt.NDArray[np.uint8]:
-    """The page in colour, or as if it had no text."""
-    with text_left_out(page) if without_text else nullcontext():
-        pixels: npt.NDArray[np.uint8] = page.render(scale=1, rev_byteorder=True).to_numpy()
-    return pixels[..., :3].copy()
-
-
-def _words(text_page: pdfium.PdfTextPage, frame: Frame, off: frozenset[int]) -> Iterator[RawWord]:
+def _words(text_page: pdfium.PdfTextPage, frame: PageSpace, off: frozenset[int]) -> Iterator[RawWord]:
     """Words split at white space, line breaks, and jumps that PDFium does not mark."""
     rect = pdfium_c.FS_RECTF()
     where = ctypes.byref(rect)
@@ -173,7 +170,7 @@ def _word(
     bounds: Box,
     first: int,
     line: int,
-    frame: Frame,
+    frame: PageSpace,
     off: frozenset[int],
     end: int | None,
 ) -> Iterator[RawWord]:
@@ -199,7 +196,7 @@ def _word(
     yield from with_scripts(word._replace(size=max(size, *(part.size for part in raised))), raised)
 
 
-def _parts(text_page: pdfium.PdfTextPage, first: int, end: int, frame: Frame) -> list[Part]:
+def _parts(text_page: pdfium.PdfTextPage, first: int, end: int, frame: PageSpace) -> list[Part]:
     """The characters of a word as runs of one size on one baseline."""
     runs: list[Part] = []
     rect, x, y = pdfium_c.FS_RECTF(), ctypes.c_double(), ctypes.c_double()

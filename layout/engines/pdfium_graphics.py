@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +23,7 @@ _CORNER_DIGITS = 1  # tenths of a point: closer corners are one
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class PageSpace:
     """From PDF user space (origin bottom-left, unrotated) to the page as shown (origin top-left)."""
 
     left: float
@@ -34,7 +33,7 @@ class Frame:
     rotation: int
 
     @classmethod
-    def of(cls, page: pdfium.PdfPage) -> Frame:
+    def of(cls, page: pdfium.PdfPage) -> PageSpace:
         """The frame of a page: its crop box within its media box, inherited ones included."""
         left, bottom, right, top = page.get_bbox()
         return cls(left, top, right - left, top - bottom, page.get_rotation())
@@ -68,7 +67,7 @@ Graphics = tuple[list[Box], list[Box], list[Box]]
 """Rules, images, drawings."""
 
 
-def read_graphics(page: pdfium.PdfPage, frame: Frame) -> Graphics:
+def read_graphics(page: pdfium.PdfPage, frame: PageSpace) -> Graphics:
     """Boxes of the rules, images and drawings of a page."""
     rules: list[Box] = []
     images: list[Box] = []
@@ -86,7 +85,7 @@ def read_graphics(page: pdfium.PdfPage, frame: Frame) -> Graphics:
     return rules, images, drawings
 
 
-def paint_order(page: pdfium.PdfPage, frame: Frame) -> list[Painted]:
+def paint_order(page: pdfium.PdfPage, frame: PageSpace) -> list[Painted]:
     """Texts, images and covers of a page in the order in which they are painted."""
     items = itertools.islice(walk_objects(page), _MAX_OBJECTS)
     found = ((kind, _bounds(item, matrix, frame)) for item, matrix in items if (kind := _painted_as(item)) is not None)
@@ -109,19 +108,6 @@ def _is_cover(path: pdfium.PdfObject) -> bool:
     return pdfium_c.FPDFPath_CountSegments(path) in (4, 5) and _is_rectangle(_path_points(path, path.get_matrix()))
 
 
-@contextmanager
-def text_left_out(page: pdfium.PdfPage) -> Iterator[None]:
-    """Within it, a page is rendered without its text."""
-    texts = [item for item, _ in walk_objects(page, WHOLE_DEPTH) if item.type == pdfium_c.FPDF_PAGEOBJ_TEXT]
-    for item in texts:
-        pdfium_c.FPDFPageObj_SetIsActive(item, False)
-    try:
-        yield
-    finally:
-        for item in texts:
-            pdfium_c.FPDFPageObj_SetIsActive(item, True)
-
-
 def walk_objects(
     page: pdfium.PdfPage, max_depth: int = _MAX_DEPTH
 ) -> Iterator[tuple[pdfium.PdfObject, pdfium.PdfMatrix]]:
@@ -141,7 +127,7 @@ def _objects(
             yield item, matrix
 
 
-def _bounds(item: pdfium.PdfObject, matrix: pdfium.PdfMatrix, frame: Frame) -> Box | None:
+def _bounds(item: pdfium.PdfObject, matrix: pdfium.PdfMatrix, frame: PageSpace) -> Box | None:
     left, bottom, right, top = item.get_bounds()
     return frame.box(*matrix.on_rect(left, bottom, right, top))
 
@@ -149,7 +135,7 @@ def _bounds(item: pdfium.PdfObject, matrix: pdfium.PdfMatrix, frame: Frame) -> B
 _Point = tuple[float, float, int, bool]  # x, y, segment type, closes its sub-path
 
 
-def _path_boxes(path: pdfium.PdfObject, matrix: pdfium.PdfMatrix, frame: Frame) -> Iterator[tuple[Box, bool]]:
+def _path_boxes(path: pdfium.PdfObject, matrix: pdfium.PdfMatrix, frame: PageSpace) -> Iterator[tuple[Box, bool]]:
     """Boxes of a path's straight pieces, or of the whole path if it is curved or has very many pieces."""
     points = _path_points(path, path.get_matrix().multiply(matrix))
     if points:
@@ -178,7 +164,7 @@ def _path_points(path: pdfium.PdfObject, matrix: pdfium.PdfMatrix) -> list[_Poin
     return points
 
 
-def _straight_pieces(points: list[_Point], frame: Frame) -> Iterator[tuple[Box, bool]]:
+def _straight_pieces(points: list[_Point], frame: PageSpace) -> Iterator[tuple[Box, bool]]:
     """Each sub-path as a rectangle where it is one, else its edges one by one."""
     starts = [i for i, point in enumerate(points) if i == 0 or point[2] == pdfium_c.FPDF_SEGMENT_MOVETO]
     for start, end in zip(starts, [*starts[1:], len(points)], strict=True):

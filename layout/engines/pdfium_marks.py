@@ -11,7 +11,7 @@ import pypdfium2.raw as pdfium_c
 
 from mm_megacontext.document import Box, FieldKind, FormField, Link, Note, clean_text
 from mm_megacontext.layout.engines.form_values import OFF
-from mm_megacontext.layout.engines.pdfium_graphics import Frame
+from mm_megacontext.layout.engines.pdfium_graphics import PageSpace
 from mm_megacontext.layout.engines.protocol import Marks
 
 _KINDS: dict[int, FieldKind] = {
@@ -46,7 +46,7 @@ _PASSWORD = 1 << 13  # field flag
 
 def read_marks(pdf: pdfium.PdfDocument, page: pdfium.PdfPage) -> Marks:
     """What lies on a page; to be asked before the page is flattened. Its form, if any, must have been initialised."""
-    frame = Frame.of(page)
+    frame = PageSpace.of(page)
     fields: list[FormField] = []
     notes: list[Note] = []
     for index in range(pdfium_c.FPDFPage_GetAnnotCount(page)):
@@ -67,7 +67,7 @@ def read_marks(pdf: pdfium.PdfDocument, page: pdfium.PdfPage) -> Marks:
     return Marks(tuple(fields), tuple(notes), tuple(_links(pdf, page, frame)))
 
 
-def _box(annotation: Any, frame: Frame) -> Box | None:
+def _box(annotation: Any, frame: PageSpace) -> Box | None:
     rect = pdfium_c.FS_RECTF()
     if not pdfium_c.FPDFAnnot_GetRect(annotation, rect):
         return None
@@ -120,7 +120,7 @@ def _note(kind: str, annotation: Any, box: Box) -> Iterator[Note]:
         yield Note(kind, text, entry(b"T"), box)
 
 
-def _links(pdf: pdfium.PdfDocument, page: pdfium.PdfPage, frame: Frame) -> Iterator[Link]:
+def _links(pdf: pdfium.PdfDocument, page: pdfium.PdfPage, frame: PageSpace) -> Iterator[Link]:
     position, link = ctypes.c_int(0), pdfium_c.FPDF_LINK()
     rect = pdfium_c.FS_RECTF()
     while pdfium_c.FPDFLink_Enumerate(page, position, link):

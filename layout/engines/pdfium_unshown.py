@@ -12,14 +12,14 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from mm_megacontext.document import Box, clean_text
-from mm_megacontext.layout.engines.pdfium_graphics import WHOLE_DEPTH, Frame, walk_objects
+from mm_megacontext.layout.engines.pdfium_graphics import WHOLE_DEPTH, PageSpace, walk_objects
 from mm_megacontext.layout.engines.protocol import RawWord
 
 _KEY = b"ActualText"
 _LAYER = "OC"  # names a mark of optional content
 
 
-def take_actual_text(page: pdfium.PdfPage, frame: Frame) -> list[RawWord]:
+def take_actual_text(page: pdfium.PdfPage, frame: PageSpace) -> list[RawWord]:
     """The words of ActualText where they would stand; from then on the text of the page is that of its glyphs.
 
     Nothing is written: the marks are taken from the page as it is held in memory.
@@ -36,7 +36,7 @@ def take_actual_text(page: pdfium.PdfPage, frame: Frame) -> list[RawWord]:
     return words
 
 
-def find_layered_off(page: pdfium.PdfPage, frame: Frame) -> frozenset[int]:
+def find_layered_off(page: pdfium.PdfPage, frame: PageSpace) -> frozenset[int]:
     """Addresses of the texts in layers that paint nothing even where nothing else is painted.
 
     PDFium does not tell which layers are on, but it paints by them: the texts of each are painted alone. Those in forms
@@ -61,7 +61,7 @@ def address(item: Any) -> int:
 
 
 def _without_ink(
-    page: pdfium.PdfPage, frame: Frame, items: list[pdfium.PdfObject], chosen: list[pdfium.PdfObject]
+    page: pdfium.PdfPage, frame: PageSpace, items: list[pdfium.PdfObject], chosen: list[pdfium.PdfObject]
 ) -> frozenset[int]:
     """Those of the chosen objects that leave no ink when they alone are painted."""
     kept = {address(item.raw) for item in chosen}

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, FormField, HiddenReason, Layout, Link, Note, RegionKind, Script
+from mm_megacontext.document import Box, FormField, HiddenReason, LayoutMethod, Link, Note, RegionKind, Rgb, Script
 from mm_megacontext.errors import MissingExtra, UnknownName
 from mm_megacontext.registry import Registry
 
@@ -34,8 +34,6 @@ NO_MODEL = (
     "the neural layout needs the model of PyMuPDF 2, and the PyMuPDF that is installed has none: "
     "pip install 'pymupdf>=2.0', or use the geometric layout"
 )
-
-Rgb = tuple[int, int, int]
 
 Turn = Literal[0, 90, 180, 270]
 """By how many degrees, clockwise, something has to be turned to be read."""
@@ -80,6 +78,62 @@ class Painted(NamedTuple):
     box: Box
 
 
+CLOSE = 4
+"""Pixels a point where letters are looked at one by one: less does not tell one digit from another below it."""
+
+
+class Glyph(NamedTuple):
+    """A letter, or several that are painted as one, as it would look if it alone were painted, and in full.
+
+    ``left`` and ``top`` are the pixel of the page, ``CLOSE`` a point, where ``coverage`` (height, width) begins: how
+    much of each pixel it covers, 0 to 255.
+    """
+
+    text: str
+    left: int
+    top: int
+    coverage: npt.NDArray[np.uint8]
+
+
+class Patch(NamedTuple):
+    """A part of a page in colour (height, width, 3), ``CLOSE`` pixels a point, and the pixel where it begins."""
+
+    left: int
+    top: int
+    pixels: npt.NDArray[np.uint8]
+
+
+def occurrences(texts: list[str], wanted: str) -> list[tuple[int, int]]:
+    """Where a text is found in others that follow one another: the first and the last of them that have part in it.
+
+    >>> occurrences(["a", "", "b", "c", "ab"], "ab")
+    [(0, 2), (4, 4)]
+    """
+    whole = "".join(texts)
+    owners = [n for n, text in enumerate(texts) for _ in text]
+    found, at = [], whole.find(wanted)
+    while at >= 0:
+        found.append((owners[at], owners[at + len(wanted) - 1]))
+        at = whole.find(wanted, at + 1)
+    return found
+
+
+class PageLetters(Protocol):
+    """The letters of a page painted alone, whatever cuts, covers or hides them there, and the page around them."""
+
+    def coverage(self) -> npt.NDArray[np.uint8]:
+        """How much of each pixel, one a point, the letters cover, all together: (height, width), 0 to 255."""
+        ...
+
+    def glyphs(self, box: Box, text: str) -> list[Glyph] | None:
+        """The letters of a word, in the order of its text; None where they cannot be told."""
+        ...
+
+    def patch(self, box: Box, without_text: bool) -> Patch:
+        """The page in and around a box, as ``RawPage.colours`` has it."""
+        ...
+
+
 class ModelRegion(NamedTuple):
     """A region as a model sees it, without words; ``level`` is that of a heading, None where its size decides."""
 
@@ -113,8 +167,7 @@ class RawPage:
             the page is open. None where the engine cannot.
         colours: Renders the page in colour, annotations included, at one pixel a point: (height, width, 3); if it is
             told so, as if there were no text. Called while the page is open. None where the engine cannot.
-        has_unlisted: Whether something may lie on the page that is in none of these lists: patterns, annotations other
-            than links.
+        letters: The letters of the page painted alone; called while the page is open. None where the engine cannot.
         paint_order: What is painted, in order. None where the engine does not know.
         marks: Form fields, notes and links that can be seen.
         marks_error: Why these could not be read, or None.
@@ -130,7 +183,7 @@ class RawPage:
     drawings: list[Box]
     raster: Callable[[float], npt.NDArray[np.uint8]] | None = None
     colours: Callable[[bool], npt.NDArray[np.uint8]] | None = None
-    has_unlisted: bool = False
+    letters: PageLetters | None = None
     paint_order: Callable[[], list[Painted]] | None = None
     marks: Marks = NO_MARKS
     marks_error: Exception | None = None
@@ -186,7 +239,7 @@ def load_engine(name: str) -> PdfEngine:
     return engine
 
 
-def candidates(name: str, layout: Layout = "geometric") -> list[str]:
+def candidates(name: str, layout: LayoutMethod = "geometric") -> list[str]:
     """The engines to try in turn: the named one, or for ``auto`` PyMuPDF where installed and then PDFium.
 
     For the neural layout it is PyMuPDF with its model; the others are for pages that this cannot read. None of them is
@@ -196,8 +249,8 @@ def candidates(name: str, layout: Layout = "geometric") -> list[str]:
         ValueError: There is no engine ``name`` (UnknownName) or no ``layout``, or the engine does not have it.
         MissingExtra: It is PyMuPDF, which is not installed, or has no model.
     """
-    if layout not in get_args(Layout):
-        raise ValueError(f"unknown layout {layout!r}: use one of {', '.join(get_args(Layout))}")
+    if layout not in get_args(LayoutMethod):
+        raise ValueError(f"unknown layout {layout!r}: use one of {', '.join(get_args(LayoutMethod))}")
     has_pymupdf = find_spec("pymupdf") is not None
     if layout == "neural":
         others = _beside_neural(name)
@@ -216,7 +269,7 @@ def candidates(name: str, layout: Layout = "geometric") -> list[str]:
     return [name]
 
 
-def layout_of(engine: str) -> Layout:
+def layout_of(engine: str) -> LayoutMethod:
     """The layout of pages that an engine of that name has read."""
     return "neural" if engine == NEURAL else "geometric"
 

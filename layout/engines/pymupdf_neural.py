@@ -22,7 +22,8 @@ from typing import Any
 from mm_megacontext.document import RegionKind
 from mm_megacontext.errors import MissingExtra
 from mm_megacontext.layout.engines.protocol import NEURAL, NO_MODEL, ModelRegion, OpenPdf
-from mm_megacontext.layout.engines.pymupdf import Model, open_pdf, pymupdf
+from mm_megacontext.layout.engines.pymupdf import Model, open_pdf
+from mm_megacontext.layout.engines.pymupdf_library import pymupdf
 
 THREADS = "MMCTX_LAYOUT_THREADS"
 """Environment variable: threads of the model in each process that reads a PDF; 1 where it is not set."""

@@ -1,7 +1,7 @@
 """Superscripts and subscripts: smaller letters that stand above or below the line of what is beside them.
 
-Both are words of their own, so that the mark of a note is no digit of a number. What is below the line parts a word only
-after a digit, where it would change a number: H2O is one word, as it is read. Fractions and ordinals stay whole.
+Both are words of their own, so that the mark of a note is no digit of a number. What is below the line parts a word
+only after a digit, where it would change a number: H2O is one word, as it is read. Fractions and ordinals stay whole.
 """
 
 from __future__ import annotations
@@ -95,12 +95,11 @@ def _pieces(word: RawWord, parts: Sequence[Part]) -> Iterator[RawWord]:
             continue
         before, mark, rest = word.text[at:found], part.text, word.text[found + len(part.text) :]
         if before:
-            yield left._replace(text=before, **_until(left, part.box))
-        yield word._replace(
-            x0=part.box[0], y0=part.box[1], x1=part.box[2], y1=part.box[3], text=mark, size=part.size, script=part.script
-        )
+            yield _until(left, part.box)._replace(text=before)
+        x0, y0, x1, y1 = part.box
+        yield word._replace(x0=x0, y0=y0, x1=x1, y1=y1, text=mark, size=part.size, script=part.script)
         at = found + len(mark)
-        left = word._replace(text=rest, **_after(word, part.box))
+        left = _after(word, part.box)._replace(text=rest)
     if word.text[at:]:
         yield left._replace(text=word.text[at:])
 
@@ -111,8 +110,8 @@ def _place(word: RawWord, part: Part, start: int) -> int:
     first, last = (part.box[0], part.box[2]) if word.turn in (0, 180) else (part.box[1], part.box[3])
     along = ((first + last) / 2 - low) / max(high - low, 0.1)
     middle = len(word.text) * (along if word.turn in (0, 270) else 1 - along) - len(part.text) / 2
-    places = [match.start() for match in re.finditer(f"(?={re.escape(part.text)})", word.text) if match.start() >= start]
-    return min(places, key=lambda place: abs(place - middle), default=-1)
+    places = (match.start() for match in re.finditer(f"(?={re.escape(part.text)})", word.text))
+    return min((place for place in places if place >= start), key=lambda place: abs(place - middle), default=-1)
 
 
 def _holds(box: Box, other: Box) -> bool:
@@ -121,18 +120,30 @@ def _holds(box: Box, other: Box) -> bool:
     return box[0] - slack <= x <= box[2] + slack and box[1] - slack <= y <= box[3] + slack
 
 
-def _until(word: RawWord, mark: Box) -> dict[str, float]:
-    """The side of a word's box at which a mark ends it."""
-    if word.turn in (0, 180):
-        return {"x1": max(word.x0, mark[0])} if word.turn == 0 else {"x0": min(word.x1, mark[2])}
-    return {"y0": min(word.y1, mark[3])} if word.turn == 90 else {"y1": max(word.y0, mark[1])}
+def _until(word: RawWord, mark: Box) -> RawWord:
+    """A word as far as the mark that ends it."""
+    match word.turn:
+        case 0:
+            return word._replace(x1=max(word.x0, mark[0]))
+        case 180:
+            return word._replace(x0=min(word.x1, mark[2]))
+        case 90:
+            return word._replace(y0=min(word.y1, mark[3]))
+        case 270:
+            return word._replace(y1=max(word.y0, mark[1]))
 
 
-def _after(word: RawWord, mark: Box) -> dict[str, float]:
-    """The side of a word's box at which it goes on after a mark."""
-    if word.turn in (0, 180):
-        return {"x0": min(word.x1, mark[2])} if word.turn == 0 else {"x1": max(word.x0, mark[0])}
-    return {"y1": max(word.y0, mark[1])} if word.turn == 90 else {"y0": min(word.y1, mark[3])}
+def _after(word: RawWord, mark: Box) -> RawWord:
+    """A word from the mark on after which it goes on."""
+    match word.turn:
+        case 0:
+            return word._replace(x0=min(word.x1, mark[2]))
+        case 180:
+            return word._replace(x1=max(word.x0, mark[0]))
+        case 90:
+            return word._replace(y1=max(word.y0, mark[1]))
+        case 270:
+            return word._replace(y0=min(word.y1, mark[3]))
 
 
 def beside_others(words: Sequence[RawWord]) -> list[RawWord]:

@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.engines.protocol import RawPage
-from mm_megacontext.layout.engines.pymupdf import PyMuPdfFile, pymupdf
+from mm_megacontext.layout.engines.pymupdf import PyMuPdfFile
+from mm_megacontext.layout.engines.pymupdf_library import pymupdf
 from mm_megacontext.layout.flow.pagination import PAGE_HEIGHT, PAGE_WIDTH
 
 BookKind = Literal["xps", "fb2", "mobi"]

@@ -1,6 +1,6 @@
 """What documents without pages of their own are made of: paragraphs, tables and pictures, one after the other.
 
-Readers of HTML, EPUB and office files give these; ``galley`` sets them, and ``typeset_file`` makes pages of them.
+Readers of HTML, EPUB and office files give these; ``galley`` sets them, and ``typeset`` makes pages of them.
 """
 
 from __future__ import annotations

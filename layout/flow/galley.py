@@ -14,7 +14,8 @@ from itertools import groupby
 from typing import Any
 
 from mm_megacontext.document import Box, Link, Script, clean_text, union
-from mm_megacontext.layout.engines.pymupdf import WHITE_SPACE, pymupdf
+from mm_megacontext.layout.engines.pymupdf_library import pymupdf
+from mm_megacontext.layout.engines.pymupdf_words import WHITE_SPACE
 from mm_megacontext.layout.flow.flow import FlowTable, Paragraph, Run, Runs, Unseen
 from mm_megacontext.layout.flow.pictures import ReadyPicture
 from mm_megacontext.layout.flow.pieces import Piece, SetWord, pieces_of, set_words

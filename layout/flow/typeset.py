@@ -12,7 +12,8 @@ import numpy.typing as npt
 from mm_megacontext.document import Box, Cell, Line, Link, Page, Region, Table, Word, union
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.invisible_text import WHY, told_apart
-from mm_megacontext.layout.engines.pymupdf import PyMuPdfEngine, pymupdf
+from mm_megacontext.layout.engines.pymupdf import PyMuPdfEngine
+from mm_megacontext.layout.engines.pymupdf_library import pymupdf
 from mm_megacontext.layout.flow.flow import (
     Flow,
     FlowCell,

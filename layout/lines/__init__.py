@@ -1,0 +1,1 @@
+"""Words to lines: segments, and the direction in which they are read."""

@@ -1,0 +1,1 @@
+"""One page: what is seen of it, OCR, columns, regions, captions, figures."""

@@ -36,7 +36,15 @@ class Boxes:
             found += (self._touch(columns).sum(axis=1) >= at_least).tolist()
         return found
 
-    def _touch(self, box: Box | npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    def crowded(self) -> list[bool]:
+        """Of each of these boxes, whether it has some area in common with another one."""
+        columns = np.stack([self._x0, self._y0, self._x1, self._y1])
+        found: list[bool] = []
+        for start in range(0, len(self._x0), _CHUNK):
+            found += (self._touch(tuple(columns[:, start : start + _CHUNK, None])).sum(axis=1) >= 2).tolist()
+        return found
+
+    def _touch(self, box: Box | npt.NDArray[np.float64] | tuple[npt.NDArray[np.float64], ...]) -> npt.NDArray[np.bool_]:
         """(…, n) for a box whose edges are numbers or arrays (…, 1)."""
         found: npt.NDArray[np.bool_] = (self._x0 < box[2]) & (self._x1 > box[0])
         found &= self._y0 < box[3]

@@ -1,0 +1,1 @@
+"""Tables, by their rules or by columns of white."""

@@ -29,13 +29,13 @@ from mm_megacontext.vision.gists.union_net import UnionNet
 from mm_megacontext.vision.sources.source import Pixels
 
 FINDER_DIR = TINY_DIR / "finder"
-"""The finder inside the package; it knows the objects of ``training.scenes``."""
+"""The finder inside the package; it knows the objects of ``training.data.scenes``."""
 
 
 class Finder:
     """Satisfies ``reading.base.Base``; a native base embeds words, a patch encoder and a UnionNet see tiles.
 
-    What it was trained on is all that it finds: see ``training.scenes``.
+    What it was trained on is all that it finds: see ``training.data.scenes``.
 
     Args:
         words: Embeds the question.

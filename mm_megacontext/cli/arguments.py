@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict, get_args
 
 from mm_megacontext.cli.failure import UsageError
-from mm_megacontext.document import Layout
+from mm_megacontext.document import LayoutMethod
 from mm_megacontext.limits import IngestLimits
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".pdf")
@@ -82,7 +82,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--layout",
-        choices=get_args(Layout),
+        choices=get_args(LayoutMethod),
         default="geometric",
         help="how regions of PDF pages and their order are found: by geometry (default), or by the model of PyMuPDF 2, "
         "which is slower",
@@ -132,7 +132,7 @@ class ReadingOptions(TypedDict):
     """How files are read: keywords of ``layout.reader.read`` and ``MegaContext.ingest``."""
 
     engine: str
-    layout: Layout
+    layout: LayoutMethod
     password: str | None
     ocr: str
 
@@ -152,7 +152,7 @@ def reading_options(args: argparse.Namespace) -> ReadingOptions:
     return {"engine": args.engine, "layout": args.layout, "password": args.password, "ocr": args.ocr}
 
 
-def _check_engine(name: str, layout: Layout) -> None:
+def _check_engine(name: str, layout: LayoutMethod) -> None:
     if name == "auto" and layout == "geometric":
         return  # PDFium is always there
     from mm_megacontext.layout.engines.protocol import candidates

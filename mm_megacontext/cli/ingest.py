@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mm_megacontext.cli.arguments import ReadingOptions, Subparsers
-    from mm_megacontext.ingest import IngestReport, SourceSummary
+    from mm_megacontext.ingest_report import IngestReport, SourceSummary
     from mm_megacontext.memory import MegaContext
 
 
@@ -78,7 +78,7 @@ def exit_code(report: IngestReport) -> int:
 def _ingest_all(
     memory: MegaContext, paths: Sequence[Path], options: ReadingOptions, running_titles: bool
 ) -> IngestReport:
-    from mm_megacontext.ingest import IngestReport
+    from mm_megacontext.ingest_report import IngestReport
 
     total = IngestReport()
     with terminal.ProgressBar() as bar:
@@ -111,7 +111,7 @@ def _report_failures(report: IngestReport, paths: Sequence[Path]) -> None:
 
 def to_json(report: IngestReport, seconds: float) -> dict[str, Any]:
     """The documented JSON object of ``mmctx ingest``."""
-    from mm_megacontext.ingest import PageCounts
+    from mm_megacontext.ingest_report import PageCounts
 
     return {
         "ingested": [_summary(source) for source in report.ingested],

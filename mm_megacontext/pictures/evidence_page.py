@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from mm_megacontext.document import Box
+from mm_megacontext.document import Box, Rgb
 from mm_megacontext.pictures.lettering import (
     BACKGROUND_COLOR,
     EVIDENCE_COLOR,
     INK_COLOR,
     MUTED_COLOR,
     RULE_COLOR,
-    Rgb,
     font_of,
     one_line,
     write_label,

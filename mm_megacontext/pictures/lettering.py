@@ -7,9 +7,9 @@ from functools import cache
 
 from PIL import ImageDraw, ImageFont
 
+from mm_megacontext.document import Rgb
 from mm_megacontext.pictures.pixel_boxes import PixelBox, moved_inside, overlap
 
-Rgb = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 BACKGROUND_COLOR: Rgb = (255, 255, 255)

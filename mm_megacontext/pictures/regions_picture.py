@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image, ImageDraw, ImageFont
 
-from mm_megacontext.document import Page, Region, RegionKind, SourceKind
+from mm_megacontext.document import Page, Region, RegionKind, Rgb, SourceKind
 from mm_megacontext.layout.reader import read
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.vision.pages import PageImages, has_pixels
@@ -14,8 +14,6 @@ TEXT_SCALE = 2.0
 """Pixels per point when a page of plain text is drawn."""
 MAX_SIDE_PX = 2048
 """Larger pages are drawn at a coarser level."""
-
-Rgb = tuple[int, int, int]
 
 KIND_COLORS: dict[RegionKind, Rgb] = {
     "text": (47, 98, 173),

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from PIL import ImageDraw
 
+from mm_megacontext.document import Rgb
 from mm_megacontext.pictures.evidence_page import EvidenceBox
-from mm_megacontext.pictures.lettering import BACKGROUND_COLOR, INK_COLOR, Rgb, font_of, line_height, write_label
+from mm_megacontext.pictures.lettering import BACKGROUND_COLOR, INK_COLOR, font_of, line_height, write_label
 from mm_megacontext.pictures.pixel_boxes import PixelBox, grown, overlap
 
 PATH_COLORS: tuple[Rgb, ...] = ((37, 52, 148), (34, 110, 175), (65, 182, 196), (161, 218, 180), (255, 237, 110))

@@ -9,7 +9,7 @@ from itertools import compress
 import numpy as np
 from PIL import Image, ImageDraw
 
-from mm_megacontext.document import Box
+from mm_megacontext.document import Box, Rgb
 from mm_megacontext.pictures.evidence_page import EvidenceBox
 from mm_megacontext.pictures.lettering import (
     BACKGROUND_COLOR,
@@ -17,7 +17,6 @@ from mm_megacontext.pictures.lettering import (
     INK_COLOR,
     MUTED_COLOR,
     RULE_COLOR,
-    Rgb,
     font_of,
     one_line,
 )
@@ -80,7 +79,7 @@ def draw_zoom(
 
     Args:
         source: The image.
-        steps: What focus looked into, in level-0 pixels; see ``zoom.zoom_steps``.
+        steps: What focus looked into, in level-0 pixels; see ``zoom_path.zoom_steps``.
         evidence: Boxes in level-0 pixels, the strongest first: the path and the close-up lead to that one.
         title: The caption, cut to one line.
 

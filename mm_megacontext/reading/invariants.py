@@ -98,7 +98,7 @@ def check_positions(context: WorkingContext, *, deep: bool = False) -> None:
     """
     nodes = {entry.id: entry.node for entry in context.entries} | dict(context.opened)
     for node in context.opened.values():
-        _check_moments(node, [_moments(nodes[child]) for child in node.children if nodes[child].n_leaves])
+        _check_moments(node, [nodes[child].moments for child in node.children if nodes[child].n_leaves])
     for entry in context.entries:
         if entry.leaves is not None:
             _check_moments(entry.node, [Moments.of(entry.leaves.mu)])
@@ -112,7 +112,7 @@ def _check_one_level_below(context: WorkingContext, nodes: list[Node]) -> None:
     children = iter(context.reader.nodes([child for node in inner for child in node.children]))
     for node in inner:
         family = [next(children) for _ in node.children]
-        _check_moments(node, [_moments(child) for child in family if child.n_leaves])
+        _check_moments(node, [child.moments for child in family if child.n_leaves])
     for node, leaves in zip(blocks, context.reader.leaves([node.id for node in blocks]), strict=True):
         _check_moments(node, [Moments.of(leaves.mu)])
 
@@ -126,10 +126,6 @@ def _check_moments(node: Node, parts: list[Moments]) -> None:
     for what, got, expected in (("mean", node.mu, mean), ("spread", node.sigma, np.sqrt(variance))):
         if not np.allclose(got, expected, rtol=POSITION_RELATIVE_TOLERANCE, atol=POSITION_TOLERANCE):
             _broken("positions", f"the {what} of {_name(node.id)} is {got}, that of its leaves {expected}")
-
-
-def _moments(node: Node) -> Moments:
-    return Moments(node.n_leaves, node.mu, node.sigma**2)
 
 
 def _n_covered(entry: Entry) -> int:

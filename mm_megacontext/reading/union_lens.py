@@ -1,4 +1,4 @@
-"""UnionLensNet: scores entries whose gists are unions, see ``vision.union_net``.
+"""UnionLensNet: scores entries whose gists are unions, see ``vision.gists.union_net``.
 
 The question becomes one vector, all its words together: "a red star and a blue circle" has the same words as "a blue
 star and a red circle", and a union of parts would not tell them apart.

@@ -85,7 +85,7 @@ class Run:
 
     Attributes:
         span: Which.
-        records: Row by row, as ``store_rows`` packs them.
+        records: Row by row, as ``rows`` packs them.
         gists: (rows, slots, dim), with zeros where a gist has fewer slots.
         shape: How many slots a gist has.
         leaves: As packed; None above LOD 1.

@@ -129,7 +129,7 @@ class _SourceCheck:
         spans = [child.t_span for child in children]
         if node.t_span[0] > min(span[0] for span in spans) or node.t_span[1] < max(span[1] for span in spans):
             self._report(index, "its time does not cover its children's")
-        merged = Moments.merge([Moments(child.n_leaves, child.mu, child.sigma**2) for child in children])
+        merged = Moments.merge([child.moments for child in children])
         self._check_moments(node, merged)
 
     def _check_uniform(self, node: Node) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import Protocol
 
@@ -156,7 +156,7 @@ class CollectionTree:
         return [top.id for top in tops]
 
     def _collect(self, children: Sequence[Node]) -> Node:
-        moments = Moments.merge([Moments(c.n_leaves, c.mu, c.sigma**2) for c in children])
+        moments = Moments.merge([child.moments for child in children])
         modalities: set[Modality] = {c.modality for c in children}
         voices = [c for c in children if c.modality != "image"] or children
         weights = np.array([c.n_leaves for c in voices], dtype=np.float32)
@@ -185,14 +185,15 @@ class CollectionTree:
 
 
 _last = attrgetter("last")
-_fields = attrgetter(*Node.__slots__)
-_T_SPAN, _MU = map(Node.__slots__.index, ("t_span", "mu"))
+_NAMES = [field.name for field in fields(Node)]
+_fields = attrgetter(*_NAMES)
+_T_SPAN, _MU = map(_NAMES.index, ("t_span", "mu"))
 
 
 def _later(node: Node, begin: int) -> Node:
     """The node where its source begins at ``begin``; ``dataclasses.replace`` takes twice as long."""
-    fields = list(_fields(node))
-    fields[_T_SPAN] = (node.t_span[0] + begin, node.t_span[1] + begin)
-    fields[_MU] = node.mu.copy()
-    fields[_MU][0] += begin
-    return Node(*fields)
+    values = list(_fields(node))
+    values[_T_SPAN] = (node.t_span[0] + begin, node.t_span[1] + begin)
+    values[_MU] = node.mu.copy()
+    values[_MU][0] += begin
+    return Node(*values)

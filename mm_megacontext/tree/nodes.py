@@ -141,29 +141,22 @@ def _patch_layout(columns: int, rows: int, level: int) -> _PatchLayout:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Node:
-    """A member of the tree at LOD 1 or above.
-
-    A node above LOD 1 without children is ``UNIFORM``: below it lies nothing but one colour, which its gist says.
-    It stands for all its leaves and cannot be expanded.
+class Summary:
+    """What a node says of the leaves below it, wherever the node is numbered.
 
     Attributes:
-        first: First id of the subtree (its smallest in document order); ``last`` its last, the node itself unless
-            it is a collection node.
+        lod: Level of detail, from 1.
+        modality: Of the leaves.
+        kind: What it was made of: the kind of a region, "page", "tile" …
         page: First page it covers, from 1; ``last_page`` the last one.
         bbox: Box on the first page, in source units.
         t_span: Half-open range of the timeline, in timeline units.
-        mu: Mean (t, x, y) of the covered leaves, float64 (3,); x and y in patches.
+        n_leaves: How many there are.
+        mu: Mean (t, x, y) of the leaves, float64 (3,); x and y in patches.
         sigma: Standard deviation of the same, float64 (3,).
         gist: float16 (slots, dim).
-        text: Text of a text block, else empty.
-        child_slots: Slots of all children together; None where each has as many as the node itself.
     """
 
-    id: NodeId
-    first: NodeId
-    last: NodeId
-    children: tuple[NodeId, ...]
     lod: int
     modality: Modality
     kind: str
@@ -175,6 +168,31 @@ class Node:
     mu: npt.NDArray[np.float64]
     sigma: npt.NDArray[np.float64]
     gist: npt.NDArray[np.float16]
+
+    @property
+    def moments(self) -> Moments:
+        """Number, mean and variance of the leaves' positions."""
+        return Moments(self.n_leaves, self.mu, self.sigma**2)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node(Summary):
+    """A member of the tree at LOD 1 or above; its ``t_span`` is on the timeline of whoever reads it.
+
+    A node above LOD 1 without children is ``UNIFORM``: below it lies nothing but one colour, which its gist says.
+    It stands for all its leaves and cannot be expanded.
+
+    Attributes:
+        first: First id of the subtree (its smallest in document order); ``last`` its last, the node itself unless
+            it is a collection node.
+        text: Text of a text block, else empty.
+        child_slots: Slots of all children together; None where each has as many as the node itself.
+    """
+
+    id: NodeId
+    first: NodeId
+    last: NodeId
+    children: tuple[NodeId, ...]
     text: str = ""
     pixels: PixelRef | None = None
     links: tuple[NodeId, ...] = ()
@@ -213,16 +231,13 @@ class Leaves:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class NodeRow:
-    """A node as a source writes it: all numbers local to the source, leaves included.
+class NodeRow(Summary):
+    """A node as a source writes it, with its leaves: all numbers, and its ``t_span``, are the source's own.
 
     Attributes:
         index: Post-order index; rows are written in this order, without gaps, from 0.
         first: Smallest index of the subtree.
         children: Indexes of the children, ascending; empty at LOD 1.
-        t_span: Half-open range of the source's own timeline.
-        mu, sigma: float64 (3,), moments of the covered leaves.
-        gist: float16 (slots, dim).
         child_slots: Slots of all children together; None where each has as many as the node itself.
         context: Words from elsewhere that the block is also found by, as a table's header is for a row; not read.
         token_ids: int32 (n,), text leaves; empty otherwise.
@@ -235,17 +250,6 @@ class NodeRow:
     index: int
     first: int
     children: tuple[int, ...]
-    lod: int
-    modality: Modality
-    kind: str
-    page: int
-    last_page: int
-    bbox: Box
-    t_span: tuple[int, int]
-    n_leaves: int
-    mu: npt.NDArray[np.float64]
-    sigma: npt.NDArray[np.float64]
-    gist: npt.NDArray[np.float16]
     text: str = ""
     context: str = ""
     pixels: PixelRef | None = None
@@ -256,10 +260,6 @@ class NodeRow:
     leaf_boxes: npt.NDArray[np.float32]
     leaf_roles: npt.NDArray[np.uint8]
     grid: PatchGrid | None = None
-
-    @property
-    def moments(self) -> Moments:
-        return Moments(self.n_leaves, self.mu, self.sigma**2)
 
 
 class HasGist(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 from mm_megacontext.document import Box, Link, Page, Region, Table
 from mm_megacontext.limits import IngestLimits
-from mm_megacontext.workers.messages import Measured, Pixels, PixelsOpened, ReadImage, ReadPage, Request, asked_size
+from mm_megacontext.workers.messages import Measured, PixelRows, PixelsOpened, ReadImage, ReadPage, Request, asked_size
 from mm_megacontext.workers.wire import BadMessage
 
 _MAX_CELLS = 1_000_000  # of the tables of a page
@@ -27,7 +27,7 @@ def check_answer(answer: Any, request: Request, limits: IngestLimits) -> None:
         check_page(answer, 1, limits.max_pixels)
     elif isinstance(answer, PixelsOpened):
         _check_opened(answer, limits.max_pixels)
-    elif isinstance(answer, Pixels):
+    elif isinstance(answer, PixelRows):
         width, height = asked_size(request) or (0, 0)
         if len(answer.rgb) != 3 * width * height:
             raise BadMessage(f"{len(answer.rgb)} bytes are not {width} x {height} pixels")

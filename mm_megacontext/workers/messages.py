@@ -246,7 +246,7 @@ class PixelsOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
+class PixelRows:
     """RGB, row by row."""
 
     rgb: bytes

@@ -16,7 +16,7 @@ from mm_megacontext.workers.allowance import WorkerSettings
 from mm_megacontext.workers.messages import (
     ImageFile,
     OpenPixels,
-    Pixels,
+    PixelRows,
     PixelsOpened,
     ReadOverview,
     ReadPixels,
@@ -59,7 +59,7 @@ class ImagePixels(Protocol):
         """(height, width, 3) of a region (x, y, width, height) of ``level``."""
         ...
 
-    def answer(self, request: OpenPixels | ReadPixels | ReadOverview) -> PixelsOpened | Pixels:
+    def answer(self, request: OpenPixels | ReadPixels | ReadOverview) -> PixelsOpened | PixelRows:
         """What a request wants of them. Raises IngestError."""
         ...
 

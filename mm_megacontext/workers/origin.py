@@ -25,7 +25,8 @@ from mm_megacontext.workers.serve import run
 
 _MOST_BYTES = 1 << 16
 _POLL_SECONDS = 0.002
-_LIKELY_NEXT = Purpose("pdf pixels")
+_LIKELY_NEXT = Purpose("pdf pages", "pdfium")
+"""What reads a page that the first engine could not, and draws them all."""
 
 
 def main() -> None:

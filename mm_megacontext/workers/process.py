@@ -29,7 +29,7 @@ from mm_megacontext.workers.messages import (
     Measure,
     Measured,
     OpenPixels,
-    Pixels,
+    PixelRows,
     PixelsOpened,
     Purpose,
     ReadImage,
@@ -50,12 +50,12 @@ _ANSWERS: dict[type[Any], type[Any]] = {
     Count: Counted,
     ReadPage: Page,
     Measure: Measured,
-    Render: Pixels,
+    Render: PixelRows,
     Identify: Identified,
     ReadImage: Page,
     OpenPixels: PixelsOpened,
-    ReadPixels: Pixels,
-    ReadOverview: Pixels,
+    ReadPixels: PixelRows,
+    ReadOverview: PixelRows,
 }
 
 

@@ -24,7 +24,7 @@ from mm_megacontext.limits import IngestLimits
 from mm_megacontext.vision.sources.pdf import PdfPageSource, PdfRenderer
 from mm_megacontext.workers import process as worker_process
 from tests.layout import book_files as books
-from tests.layout.flow.test_html import png
+from tests.layout.flow.html.test_html import png
 from tests.layout.test_attacks import listener as listener
 from tests.workers.test_isolation import FLAT_MIB, rss_peak_mib
 
@@ -208,7 +208,7 @@ def test_truncated_and_mutated_books(tmp_path: Path) -> None:
 
 _TRIES_TO_OPEN = """
 import os, socket
-from mm_megacontext.layout.flow import open_document as document_file
+from mm_megacontext.layout import open_document as document_file
 document_file._close_the_door()
 for attempt in (lambda: os.open("/etc/passwd", os.O_RDONLY), socket.socket, os.pipe):
     try:

@@ -407,7 +407,7 @@ class TestVerify:
             ({"mu": np.array([0.0, 6.0, 4.5])}, "mu or sigma"),
             ({"sigma": np.array([0.0, 3.0, 2.0])}, "mu or sigma"),
             ({"pixels": None}, "neither children nor pixels"),
-            ({"kind": "tiles"}, "not its children"),
+            ({"kind": "tile_group"}, "not its children"),
             ({"pixels": PixelRef(1, 0, 0, 0, 193, 128)}, "its pixels are 104 patches"),
         ],
     )

@@ -24,7 +24,15 @@ from mm_megacontext.workers import pool as worker_pool
 from mm_megacontext.workers import start as worker_start
 from mm_megacontext.workers.answers import check_answer
 from mm_megacontext.workers.client import image_file
-from mm_megacontext.workers.messages import Identified, Identify, OpenPixels, Pixels, PixelsOpened, Purpose, ReadPixels
+from mm_megacontext.workers.messages import (
+    Identified,
+    Identify,
+    OpenPixels,
+    PixelRows,
+    PixelsOpened,
+    Purpose,
+    ReadPixels,
+)
 from mm_megacontext.workers.process import WorkerFailed, WorkerProcess
 from mm_megacontext.workers.wire import BadMessage
 
@@ -181,7 +189,7 @@ def test_answers_are_checked(png: Path) -> None:
         with pytest.raises(BadMessage):
             check_answer(opened, OpenPixels(file), limits)
     with pytest.raises(BadMessage, match="5 bytes are not 2 x 1 pixels"):
-        check_answer(Pixels(b"12345"), ReadPixels(file, (0, 0, 2, 1)), limits)
+        check_answer(PixelRows(b"12345"), ReadPixels(file, (0, 0, 2, 1)), limits)
 
 
 def test_a_worker_tells_what_a_file_is(png: Path) -> None:

@@ -25,9 +25,9 @@ from mm_megacontext.workers.process import WorkerProcess
 from tests.layout import attack_files
 from tests.layout.shim_engine import MISDEEDS, install_shim
 
-LIMITS = IngestLimits(page_seconds=60.0, page_cpu_seconds=1.0, worker_bytes=600 << 20)
+LIMITS = IngestLimits(page_seconds=60.0, page_cpu_seconds=2.0, worker_bytes=600 << 20)
 """Processor time, which a busy machine does not shorten, is what stops most."""
-SHORT = IngestLimits(page_seconds=3.0, page_cpu_seconds=1.0)
+SHORT = IngestLimits(page_seconds=4.0, page_cpu_seconds=2.0)
 """For what sleeps."""
 FLAT_MIB = 32
 """How much the parent may grow while a worker eats gigabytes."""
@@ -62,7 +62,7 @@ def good(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_process, "_GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(worker_process, "_GRACE_SECONDS", 2.0)
 
 
 def rss_peak_mib() -> float:
@@ -113,7 +113,7 @@ def test_what_one_engine_does_not_survive_the_next_one_reads(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_shim(monkeypatch, tmp_path / "plugin", at_page_3=MISDEEDS["aborts"])
-    monkeypatch.setattr("mm_megacontext.layout.pdf_reader.candidates", lambda name, layout: ["shim", "pdfium"])
+    monkeypatch.setattr("mm_megacontext.layout.document_reader.candidates", lambda name, layout: ["shim", "pdfium"])
     pages = list(read(good, limits=LIMITS).pages())
     assert [page.engine for page in pages] == ["shim", "shim", "pdfium", "shim", "shim"]
     assert pages[2].text == attack_files.good_text(3)
@@ -124,7 +124,7 @@ def test_where_one_engine_cannot_look_the_next_one_does(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_shim(monkeypatch, tmp_path / "plugin", at_page_3=MISDEEDS["cannot render"])
-    monkeypatch.setattr("mm_megacontext.layout.pdf_reader.candidates", lambda name, layout: ["shim", "pdfium"])
+    monkeypatch.setattr("mm_megacontext.layout.document_reader.candidates", lambda name, layout: ["shim", "pdfium"])
     page = list(read(good, limits=LIMITS).pages())[2]
     assert (page.engine, page.status) == ("pdfium", "ok")
 
@@ -133,7 +133,7 @@ def test_a_file_in_which_one_engine_finds_no_page_goes_to_the_next(
     good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install_shim(monkeypatch, tmp_path / "plugin", n_pages=0)
-    monkeypatch.setattr("mm_megacontext.layout.pdf_reader.candidates", lambda name, layout: ["shim", "pdfium"])
+    monkeypatch.setattr("mm_megacontext.layout.document_reader.candidates", lambda name, layout: ["shim", "pdfium"])
     assert [page.engine for page in read(good, limits=LIMITS).pages()] == ["pdfium"] * 5
 
 

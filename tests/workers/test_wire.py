@@ -16,7 +16,7 @@ from mm_megacontext.document import Box, Cell, FormField, Line, Link, Note, Page
 from mm_megacontext.workers import frames, wire
 from mm_megacontext.workers.answers import check_page
 from mm_megacontext.workers.client import pdf_pages
-from mm_megacontext.workers.messages import Counted, Failure, Pixels, ReadPage
+from mm_megacontext.workers.messages import Counted, Failure, PixelRows, ReadPage
 
 finite = st.floats(-1e6, 1e6, allow_nan=False)
 boxes = st.tuples(finite, finite, finite, finite).map(
@@ -78,19 +78,19 @@ BAD: dict[str, object] = {
     "more than one": msgpack.packb(["Counted", [1]]) + b"\x01",
     "another one": wire.pack(Counted(3)),
     "no name": msgpack.packb([3, [1]]),
-    "too many fields": msgpack.packb(["Pixels", [b"", b""]]),
-    "text for bytes": msgpack.packb(["Pixels", ["rgb"]]),
+    "too many fields": msgpack.packb(["PixelRows", [b"", b""]]),
+    "text for bytes": msgpack.packb(["PixelRows", ["rgb"]]),
     "deep": b"\x91" * 100_000,
     "long array": b"\xdd\xff\xff\xff\xff",
     "extension": msgpack.packb(msgpack.ExtType(1, b"x")),
-    "map": msgpack.packb({"Pixels": [b""]}),
+    "map": msgpack.packb({"PixelRows": [b""]}),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_what_is_no_answer_is_refused(name: str) -> None:
     with pytest.raises(wire.BadMessage) as caught:
-        wire.unpack(BAD[name], Pixels, Failure)  # type: ignore[arg-type]
+        wire.unpack(BAD[name], PixelRows, Failure)  # type: ignore[arg-type]
     assert len(str(caught.value)) < 300
 
 

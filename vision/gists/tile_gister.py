@@ -27,7 +27,7 @@ CACHED_GISTS = 8192
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tiles:
+class TileBatch:
     """Some tiles, ready to be encoded, and what tells each of them from others.
 
     Attributes:
@@ -134,8 +134,8 @@ class TileGister:
             gist changes; expanding the tile reads the pixels as they are. 0, the default, is off.
 
     Attributes:
-        n_tiles: Tiles asked for so far.
-        n_encoded: Tiles that had to be encoded.
+        n_tiles: TileBatch asked for so far.
+        n_encoded: TileBatch that had to be encoded.
     """
 
     def __init__(
@@ -164,7 +164,7 @@ class TileGister:
         """Names everything that the gists of tiles depend on."""
         return f"{self.encoder.name} {self.gister.id} near_blank={self.near_blank}"
 
-    def recognise(self, tiles: Sequence[Pixels]) -> Tiles:
+    def recognise(self, tiles: Sequence[Pixels]) -> TileBatch:
         """Make tiles ready; each holds its real pixels only, at most 128 x 128. May be called from any thread."""
         pixels = np.empty((len(tiles), TILE_PX, TILE_PX, 3), dtype=np.uint8)
         for whole, tile in zip(pixels, tiles, strict=True):
@@ -173,18 +173,18 @@ class TileGister:
             else:
                 whole[:] = repeat_edges(tile, width=TILE_PX, height=TILE_PX)
         sizes = [(tile.shape[1], tile.shape[0]) for tile in tiles]
-        return Tiles(pixels, sizes, [_digest(*pair) for pair in zip(pixels, sizes, strict=True)])
+        return TileBatch(pixels, sizes, [_digest(*pair) for pair in zip(pixels, sizes, strict=True)])
 
     def gists(self, tiles: Sequence[Pixels]) -> list[Gist]:
         """One gist per tile; each tile holds its real pixels only, at most 128 x 128."""
         return self.gists_of(self.recognise(tiles))
 
-    def gists_of(self, tiles: Tiles) -> list[Gist]:
+    def gists_of(self, tiles: TileBatch) -> list[Gist]:
         """One gist per tile."""
         with self._turn:
             return self._gists_of(tiles)
 
-    def _gists_of(self, tiles: Tiles) -> list[Gist]:
+    def _gists_of(self, tiles: TileBatch) -> list[Gist]:
         gists = {key: self._known[key] for key in tiles.keys if key in self._known}
         new = {key: i for i, key in enumerate(tiles.keys) if key not in gists}
         if new:
@@ -198,7 +198,7 @@ class TileGister:
         self.n_encoded += len(new)
         return [gists[key] for key in tiles.keys]
 
-    def _encode(self, tiles: Tiles, chosen: list[int]) -> list[Gist]:
+    def _encode(self, tiles: TileBatch, chosen: list[int]) -> list[Gist]:
         pixels = tiles.pixels if len(chosen) == len(tiles) else tiles.pixels[chosen]
         vectors = self.encoder.encode(pixels.transpose(0, 3, 1, 2))
         real = []

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mm_megacontext.vision.gists.tile_gister import TileGister, Tiles
+from mm_megacontext.vision.gists.tile_gister import TileBatch, TileGister
 from mm_megacontext.vision.quadtree.ahead import run_ahead
 from mm_megacontext.vision.quadtree.grid import GridNode, TileGrid
 from mm_megacontext.vision.sources.source import ImageSource, Pixels
@@ -36,13 +36,15 @@ class Batch(NamedTuple):
     """Neighbours in post-order, and the pixels of the tiles among them that nothing is known of."""
 
     nodes: list[GridNode]
-    tiles: Tiles
+    tiles: TileBatch
 
 
-def read_batches(source: ImageSource, grid: TileGrid, nodes: Iterable[GridNode], tiles: TileGister) -> Generator[Batch]:
+def read_batches(
+    source: ImageSource, grid: TileGrid, nodes: Iterable[GridNode], tile_gister: TileGister
+) -> Generator[Batch]:
     """All ``nodes``, which are in post-order, with the pixels of their tiles: read in one thread, hashed in another."""
     with closing(run_ahead(partial(_read, source, grid), plan_batches(nodes), READ_AHEAD)) as read:
-        yield from run_ahead(partial(_recognise, tiles), read, BATCHES_AHEAD)
+        yield from run_ahead(partial(_recognise, tile_gister), read, BATCHES_AHEAD)
 
 
 @dataclass(slots=True)
@@ -82,9 +84,9 @@ def _read(source: ImageSource, grid: TileGrid, plan: Plan) -> tuple[Plan, list[P
     return plan, [pixels for square in plan.squares if square for pixels in _read_square(source, grid, square)]
 
 
-def _recognise(tiles: TileGister, read: tuple[Plan, list[Pixels]]) -> Batch:
+def _recognise(tile_gister: TileGister, read: tuple[Plan, list[Pixels]]) -> Batch:
     plan, pixels = read
-    return Batch(plan.nodes, tiles.recognise(pixels))
+    return Batch(plan.nodes, tile_gister.recognise(pixels))
 
 
 def _read_square(source: ImageSource, grid: TileGrid, tiles: list[GridNode]) -> Iterator[Pixels]:

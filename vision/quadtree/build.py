@@ -38,7 +38,7 @@ _NO_BOXES = np.zeros((0, 4), dtype=np.float32)
 
 def build_image_nodes(
     source: ImageSource,
-    tiles: TileGister,
+    tile_gister: TileGister,
     *,
     page: int,
     frame: Frame,
@@ -50,7 +50,7 @@ def build_image_nodes(
 
     Args:
         source: The pixels. If there are many, they are read in another thread, never in two at a time.
-        tiles: Makes the gists; of many tiles in a third thread.
+        tile_gister: Makes the gists; of many tiles in a third thread.
         page: Page number the rows get, from 1.
         frame: Where the pixels lie on the page: see ``PageImages.region``.
         t: Timeline unit of all its patches.
@@ -59,21 +59,21 @@ def build_image_nodes(
             ``Written.tops``. The rows that come are those after the last of them.
 
     Yields:
-        Rows of kind "tile" (LOD 1), "tiles" (LOD 2 and above), and ``UNIFORM`` for parts of more than a tile that a
-        ``SparseSource`` says have one colour.
+        Rows of kind "tile" (LOD 1), "tile_group" (LOD 2 and above), and ``UNIFORM`` for parts of more than a tile that
+        a ``SparseSource`` says have one colour.
 
     Raises:
         ValueError: ``done`` is of another image.
     """
     grid = TileGrid(*source.size)
     place = _Place(source.size, page, frame, t)
-    assembler = _Assembler(grid, place, tiles, index_start)
+    assembler = _Assembler(grid, place, tile_gister, index_start)
     nodes = grid.postorder(_what_is_known(source, grid, place, done))
 
     def encode(batch: Batch) -> tuple[Batch, list[Gist]]:
-        return batch, tiles.gists_of(batch.tiles)
+        return batch, tile_gister.gists_of(batch.tiles)
 
-    with closing(read_batches(source, grid, nodes, tiles)) as batches:
+    with closing(read_batches(source, grid, nodes, tile_gister)) as batches:
         for batch, gists in run_ahead(encode, batches, 1):
             yield from assembler.rows(batch.nodes, gists)
 
@@ -102,7 +102,7 @@ def _what_is_known(
 
 
 def build_thumbnail_row(
-    source: ImageSource, tiles: TileGister, *, page: int, frame: Frame, t: int, index: int
+    source: ImageSource, tile_gister: TileGister, *, page: int, frame: Frame, t: int, index: int
 ) -> NodeRow:
     """A whole page as one tile: the finest mipmap level that fits 128 x 128 pixels, its patches with boxes on the page.
 
@@ -113,7 +113,7 @@ def build_thumbnail_row(
         raise ValueError(f"a thumbnail shows a whole page, got a part of it at {frame.origin_px}")
     level = thumbnail_level(source.size)
     rect = (0, 0, *level_size(source.size, level))
-    (gist,) = tiles.gists([source.read(rect, level)])
+    (gist,) = tile_gister.gists([source.read(rect, level)])
     return _row(_Place(source.size, page, frame, t), rect, index, gist, kind="thumbnail", level=level)
 
 
@@ -225,13 +225,13 @@ class _Assembler:
 
     grid: TileGrid
     place: _Place
-    tiles: TileGister
+    tile_gister: TileGister
     n_rows: int
     tops: list[NodeRow] = field(default_factory=list)
     uniform: UniformGists = field(init=False)
 
     def __post_init__(self) -> None:
-        self.uniform = UniformGists(self.tiles)
+        self.uniform = UniformGists(self.tile_gister)
 
     def rows(self, nodes: Sequence[GridNode], gists: Sequence[Gist]) -> Iterator[NodeRow]:
         """Rows of the next ``nodes``, with the gists of the tiles among them; none of those that were made before."""
@@ -256,5 +256,5 @@ class _Assembler:
         children = self.tops[-node.n_children :]
         del self.tops[-node.n_children :]
         gists = [child.gist.astype(np.float32) for child in children]
-        gist = self.tiles.gister.of_gists(gists, [child.n_leaves for child in children], self.grid.cells(node))
-        return _row(self.place, rect, self.n_rows, gist, kind="tiles", lod=node.level + 1, children=children)
+        gist = self.tile_gister.gister.of_gists(gists, [child.n_leaves for child in children], self.grid.cells(node))
+        return _row(self.place, rect, self.n_rows, gist, kind="tile_group", lod=node.level + 1, children=children)

@@ -26,8 +26,8 @@ class UniformGists:
     A part has at most four kinds of children, and so have they, so that few gists must be made however large it is.
     """
 
-    def __init__(self, tiles: TileGister) -> None:
-        self._tiles = tiles
+    def __init__(self, tile_gister: TileGister) -> None:
+        self._tile_gister = tile_gister
         self._known: dict[tuple[Uniform, int], Gist] = {}
         self._colour: Colour | None = None
 
@@ -44,7 +44,7 @@ class UniformGists:
         return self._known[part, level]
 
     def _of_tile(self, part: Uniform) -> Gist:
-        (gist,) = self._tiles.gists([np.full((part.height, part.width, 3), part.colour, dtype=np.uint8)])
+        (gist,) = self._tile_gister.gists([np.full((part.height, part.width, 3), part.colour, dtype=np.uint8)])
         return gist
 
     def _of_children(self, part: Uniform, level: int) -> Gist:
@@ -57,4 +57,4 @@ class UniformGists:
         }
         gists = [self._gist(child, level - 1).astype(np.float16).astype(np.float32) for child in parts.values()]
         n_leaves = [math.prod(count_patches(child.width, child.height)) for child in parts.values()]
-        return self._tiles.gister.of_gists(gists, n_leaves, list(parts))
+        return self._tile_gister.gister.of_gists(gists, n_leaves, list(parts))

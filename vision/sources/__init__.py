@@ -1,0 +1,5 @@
+"""Pixels by region and level: from image files, PDF pages, arrays and functions."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,13 +16,13 @@ from mm_megacontext.image_files.deep_zoom import DeepZoom, read_deep_zoom
 from mm_megacontext.image_files.header import DEEP_ZOOM, choose_reader, read_header
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.vision.sources.raster import PillowSource
-from mm_megacontext.vision.sources.source import Pixels, Rect, count_levels, level_size, read_padded
+from mm_megacontext.vision.sources.source import LevelSource, Pixels, Rect, level_size
 
 _CACHE_BYTES = 64 << 20
 _FEWEST_CACHED = 4
 
 
-class DeepZoomSource:
+class DeepZoomSource(LevelSource):
     """The image that a DZI descriptor stands for. Its tiles are decoded when they are read; the last ones are kept.
 
     Levels are computed from level 0; the descriptor's smaller copies are looked at for ``read_overview`` alone.
@@ -59,16 +59,9 @@ class DeepZoomSource:
         return self._zoom.size
 
     @property
-    def n_levels(self) -> int:
-        return count_levels(self.size)
-
-    @property
     def scale(self) -> None:
         """Deep Zoom does not say how large a pixel is."""
         return None
-
-    def read(self, region: Rect, level: int = 0) -> Pixels:
-        return read_padded(self._read_inside, self.size, region, level)
 
     def read_overview(self, level: int) -> Pixels:
         """The whole image at ``level``, quickly: for people to look at, not for gists.

@@ -14,7 +14,7 @@ import numpy as np
 
 from mm_megacontext.image_files.scale import PhysicalScale
 from mm_megacontext.limits import IngestLimits
-from mm_megacontext.vision.sources.source import Pixels, Rect, count_levels, level_size, read_padded
+from mm_megacontext.vision.sources.source import LevelSource, Pixels, Rect, level_size
 from mm_megacontext.workers.client import ask, image_file, let_go
 from mm_megacontext.workers.messages import OpenPixels, PixelsOpened, ReadOverview, ReadPixels
 
@@ -22,7 +22,7 @@ _PIECE_PX = 2048
 """Larger regions come in squares of this side: a message has a bounded length."""
 
 
-class IsolatedImage:
+class IsolatedImage(LevelSource):
     """An image file read by a worker; what it gives is what ``vision.sources.files.open_image`` gives.
 
     Several threads may read; they take turns. It holds nothing open; its worker does, until ``close`` or until others
@@ -52,16 +52,9 @@ class IsolatedImage:
         return self._size
 
     @property
-    def n_levels(self) -> int:
-        return count_levels(self._size)
-
-    @property
     def scale(self) -> PhysicalScale | None:
         """Micrometres per pixel, if the file says so."""
         return self._scale
-
-    def read(self, region: Rect, level: int = 0) -> Pixels:
-        return read_padded(self._read_inside, self._size, region, level)
 
     def read_overview(self, level: int) -> Pixels:
         """The whole image at ``level``, quickly: see ``vision.sources.files.read_overview``."""

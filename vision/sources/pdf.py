@@ -23,7 +23,7 @@ from mm_megacontext.errors import IngestError, LimitExceeded
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.tree.nodes import PATCH_PT, PATCH_PX
 from mm_megacontext.vision.sources.frame import SNAP_PX
-from mm_megacontext.vision.sources.source import Pixels, Rect, count_levels, read_padded
+from mm_megacontext.vision.sources.source import LevelSource, Pixels, Rect
 from mm_megacontext.workers.client import ask, drawn_document
 from mm_megacontext.workers.messages import Count, Measure, Render, Request
 from mm_megacontext.workers.process import WorkerFailed
@@ -102,7 +102,7 @@ class PdfRenderer:
             self._seconds_left -= time.monotonic() - begun
 
 
-class PdfPageSource:
+class PdfPageSource(LevelSource):
     """A page of a PDF as an image.
 
     Args:
@@ -132,13 +132,6 @@ class PdfPageSource:
     @property
     def size(self) -> tuple[int, int]:
         return self._size
-
-    @property
-    def n_levels(self) -> int:
-        return count_levels(self._size)
-
-    def read(self, region: Rect, level: int = 0) -> Pixels:
-        return read_padded(self._read_inside, self._size, region, level)
 
     def _read_inside(self, region: Rect) -> Pixels:
         """Put a region together from the cells it touches."""

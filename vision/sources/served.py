@@ -7,9 +7,8 @@ from pathlib import Path
 
 from mm_megacontext.errors import IngestError
 from mm_megacontext.vision.sources.files import open_image, open_to_look_at, read_overview
-from mm_megacontext.vision.sources.source import Pixels as Rgb
-from mm_megacontext.vision.sources.source import Rect
-from mm_megacontext.workers.messages import ImageFile, OpenPixels, Pixels, PixelsOpened, ReadOverview, ReadPixels
+from mm_megacontext.vision.sources.source import Pixels, Rect
+from mm_megacontext.workers.messages import ImageFile, OpenPixels, PixelRows, PixelsOpened, ReadOverview, ReadPixels
 
 
 class ServedPixels:
@@ -19,18 +18,18 @@ class ServedPixels:
         self._path = Path(os.fsdecode(file.path))
         self._source = (open_to_look_at if file.is_looked_at else open_image)(self._path, file.limits)
 
-    def read(self, region: Rect, level: int = 0) -> Rgb:
+    def read(self, region: Rect, level: int = 0) -> Pixels:
         """Pixels of a region, see ``ImageSource.read``."""
         return self._source.read(region, level)
 
-    def answer(self, request: OpenPixels | ReadPixels | ReadOverview) -> PixelsOpened | Pixels:
+    def answer(self, request: OpenPixels | ReadPixels | ReadOverview) -> PixelsOpened | PixelRows:
         """What a request wants of them. Raises IngestError."""
         if isinstance(request, OpenPixels):
             scale = self._source.scale
             return PixelsOpened(*self._source.size, None if scale is None else (scale.x, scale.y))
         if isinstance(request, ReadPixels):
-            return Pixels(self._source.read(request.rect).tobytes())
+            return PixelRows(self._source.read(request.rect).tobytes())
         overview = read_overview(self._source, request.level)
         if overview.shape[1::-1] != request.size:
             raise IngestError(f"level {request.level} is not of {request.size} pixels", source=str(self._path))
-        return Pixels(overview.tobytes())
+        return PixelRows(overview.tobytes())

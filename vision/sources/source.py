@@ -9,6 +9,7 @@ A region may reach past the edges of its level: there it repeats the nearest edg
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -166,7 +167,32 @@ def _sum_runs(values: npt.NDArray[np.unsignedinteger], length: int, dtype: type[
     return np.concatenate([whole, rest[None]])
 
 
-class ArraySource:
+class LevelSource(ABC):
+    """What our sources have in common: levels follow from level 0, and edges are repeated beyond it.
+
+    Who derives from it gives ``size`` and the pixels of level-0 regions inside the image.
+    """
+
+    @property
+    @abstractmethod
+    def size(self) -> tuple[int, int]:
+        """See ``ImageSource.size``."""
+
+    @property
+    def n_levels(self) -> int:
+        """See ``ImageSource.n_levels``."""
+        return count_levels(self.size)
+
+    def read(self, region: Rect, level: int = 0) -> Pixels:
+        """See ``ImageSource.read``."""
+        return read_padded(self._read_inside, self.size, region, level)
+
+    @abstractmethod
+    def _read_inside(self, region: Rect) -> Pixels:
+        """The pixels of a level-0 region inside the image."""
+
+
+class ArraySource(LevelSource):
     """An image that is already in memory.
 
     Args:
@@ -185,19 +211,12 @@ class ArraySource:
     def size(self) -> tuple[int, int]:
         return self._pixels.shape[1], self._pixels.shape[0]
 
-    @property
-    def n_levels(self) -> int:
-        return count_levels(self.size)
-
-    def read(self, region: Rect, level: int = 0) -> Pixels:
-        return read_padded(self._crop, self.size, region, level)
-
-    def _crop(self, region: Rect) -> Pixels:
+    def _read_inside(self, region: Rect) -> Pixels:
         x, y, width, height = region
         return self._pixels[y : y + height, x : x + width]
 
 
-class FunctionSource:
+class FunctionSource(LevelSource):
     """An image that a function computes: procedural canvases of any size.
 
     Args:
@@ -219,14 +238,7 @@ class FunctionSource:
     def size(self) -> tuple[int, int]:
         return self._size
 
-    @property
-    def n_levels(self) -> int:
-        return count_levels(self._size)
-
-    def read(self, region: Rect, level: int = 0) -> Pixels:
-        return read_padded(self._computed, self._size, region, level)
-
-    def _computed(self, region: Rect) -> Pixels:
+    def _read_inside(self, region: Rect) -> Pixels:
         pixels = self._compute(region)
         if pixels.dtype != np.uint8 or pixels.shape != (region[3], region[2], 3):
             raise ValueError(
@@ -236,7 +248,7 @@ class FunctionSource:
         return pixels
 
 
-class CropSource:
+class CropSource(LevelSource):
     """A rectangle of another source as an image of its own, with its own edges and its own levels.
 
     Args:
@@ -256,13 +268,6 @@ class CropSource:
     @property
     def size(self) -> tuple[int, int]:
         return self._size
-
-    @property
-    def n_levels(self) -> int:
-        return count_levels(self._size)
-
-    def read(self, region: Rect, level: int = 0) -> Pixels:
-        return read_padded(self._read_inside, self._size, region, level)
 
     def _read_inside(self, region: Rect) -> Pixels:
         x, y, width, height = region

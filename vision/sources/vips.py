@@ -23,13 +23,13 @@ from mm_megacontext.vision.sources.colour import (
     range_of,
     samples_to_srgb,
 )
-from mm_megacontext.vision.sources.source import Pixels, Rect, count_levels, level_size, read_padded
+from mm_megacontext.vision.sources.source import LevelSource, Pixels, Rect, level_size
 
 _RANGE_PX = 2048
 """The range of values is looked for in squares of this side."""
 
 
-class VipsSource:
+class VipsSource(LevelSource):
     """An image file that is never in memory whole; what is read is what ``PillowSource`` reads.
 
     Levels are computed from level 0, whatever reduced copies the file holds: those were made by its writer's filter.
@@ -89,16 +89,9 @@ class VipsSource:
         return self._file.size
 
     @property
-    def n_levels(self) -> int:
-        return count_levels(self.size)
-
-    @property
     def scale(self) -> PhysicalScale | None:
         """Micrometres per pixel, if the file says so."""
         return self._file.scale(self._header.scale)
-
-    def read(self, region: Rect, level: int = 0) -> Pixels:
-        return read_padded(self._read_inside, self.size, region, level)
 
     def read_overview(self, level: int) -> Pixels:
         """The whole image at about ``level``, quickly: for people to look at, not for gists.

@@ -1,0 +1,1 @@
+"""What models are trained on: facts, pages, scenes, and the cuts of trees that are made of them."""

@@ -1,6 +1,6 @@
 """Abstract pages: facts laid out as forms, tables and sentences, with a box for every word.
 
-A page is made once, as ``layout.document`` objects, and rendered three ways: straight into blocks (training), to
+A page is made once, as ``document`` objects, and rendered three ways: straight into blocks (training), to
 pixels and to real PDF files (end-to-end tests).
 """
 

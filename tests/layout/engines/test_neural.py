@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mm_megacontext.cli.main import main
-from mm_megacontext.document import Box, Layout, Page, Region, union
+from mm_megacontext.document import Box, LayoutMethod, Page, Region, union
 from mm_megacontext.errors import LimitExceeded, MissingExtra
-from mm_megacontext.layout import pdf_reader
+from mm_megacontext.layout import document_reader
 from mm_megacontext.layout.engines import protocol as engines
 from mm_megacontext.layout.engines.protocol import NEURAL, ModelRegion, RawPage, RawWord, candidates, layout_of
 from mm_megacontext.layout.page import from_pdf as pdf_page
@@ -200,7 +200,7 @@ def test_a_page_on_which_the_model_fails_is_laid_out_by_geometry() -> None:
 def test_a_page_that_another_engine_had_to_read_says_so() -> None:
     failed = Page(3, (0.0, 0.0), (), NEURAL, problem="it crashed", code="engine_crash")
     region = Region("figure", (0, 0, 9, 9))
-    again = pdf_reader._without_model(Page(3, (9.0, 9.0), (region,), "pymupdf"), failed)
+    again = document_reader._without_model(Page(3, (9.0, 9.0), (region,), "pymupdf"), failed)
     assert (again.status, again.code, again.engine) == ("degraded", "layout_model_failed", "pymupdf")
     assert again.problem is not None
     assert "it crashed" in again.problem
@@ -284,7 +284,7 @@ def test_the_model_counts_as_memory_of_its_process(write_pdf: WritePdf) -> None:
 def test_another_layout_is_a_change(write_pdf: WritePdf, tmp_path: Path) -> None:
     path = write_pdf(two_columns())
 
-    def ingest(layout: Layout) -> tuple[int, int, str]:
+    def ingest(layout: LayoutMethod) -> tuple[int, int, str]:
         with MegaContext.open(tmp_path / "memory", limits=LIMITS) as memory:
             report = memory.ingest(path, layout=layout)
             (source,) = memory.sources

@@ -15,7 +15,7 @@ from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.reader import read
 from mm_megacontext.vision.sources.pdf import PdfPageSource, PdfRenderer
 from tests.layout import book_files as books
-from tests.layout.flow.test_html import png
+from tests.layout.flow.html.test_html import png
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
 
@@ -151,7 +151,7 @@ def test_html_is_told_by_its_content_or_its_name(tmp_path: Path) -> None:
 
 
 def test_without_pymupdf_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mm_megacontext.layout.pdf_reader.can_set_pages", lambda: False)
+    monkeypatch.setattr("mm_megacontext.layout.document_reader.can_set_pages", lambda: False)
     with pytest.raises(IngestError, match=r"pip install 'mm-megacontext\[pymupdf\]'") as caught:
         opened(tmp_path, "a.html", "<p>x")
     assert caught.value.code == "missing_extra"

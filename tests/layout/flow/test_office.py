@@ -27,10 +27,10 @@ import pptx.util
 
 from mm_megacontext.document import Page
 from mm_megacontext.errors import IngestError
-from mm_megacontext.layout.flow.number_format import shown
+from mm_megacontext.layout.flow.office.number_format import shown
 from mm_megacontext.layout.reader import read
 from mm_megacontext.tree.blocks import WIDE_GAP
-from tests.layout.flow.test_html import png
+from tests.layout.flow.html.test_html import png
 from tests.layout.test_attacks import listener as listener
 
 Found = list[tuple[str, int | None, str, str | None]]
@@ -218,7 +218,7 @@ def test_without_the_extra_the_error_says_what_to_install(tmp_path: Path) -> Non
 import importlib, sys
 from pathlib import Path
 sys.modules["mammoth"] = None
-from mm_megacontext.layout.flow.open_document import open_document
+from mm_megacontext.layout.open_document import open_document
 try:
     open_document(Path({str(path)!r}), "zip", 10**8)
 except OSError as e:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from mm_megacontext.document import Box, HiddenReason, Page
 from mm_megacontext.layout.engines.protocol import PdfEngine, RawPage, RawWord, candidates, load_engine
 from mm_megacontext.layout.page import from_pdf as pdf_page
-from mm_megacontext.layout.page.visibility import MIN_CONTRAST, find_hidden, split_hidden
+from mm_megacontext.layout.page.ink import MIN_CONTRAST
+from mm_megacontext.layout.page.visibility import find_hidden, split_hidden
 from mm_megacontext.layout.reader import read
 from mm_megacontext.memory import MegaContext
 from tests.conftest import WritePdf

@@ -53,7 +53,7 @@ def test_rows_are_a_post_order_tree(size: tuple[int, int], frame: Frame, start: 
         del tops[len(tops) - len(row.children) :]
         assert row.children == tuple(child.index for child in children)
         assert row.first == (children[0].first if children else row.index)
-        assert (row.kind, row.lod == 1) == (("tiles", False) if children else ("tile", True))
+        assert (row.kind, row.lod == 1) == (("tile_group", False) if children else ("tile", True))
         assert all(child.lod == row.lod - 1 for child in children)
         assert row.n_leaves == (sum(child.n_leaves for child in children) if children else len(row.leaf_mu))
         assert (row.page, row.last_page, row.modality, row.t_span) == (3, 3, "image", (0, 1))

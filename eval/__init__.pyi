@@ -1,0 +1,13 @@
+from .metrics import METRICS as METRICS
+from .metrics import Metric as Metric
+from .metrics import exact_match as exact_match
+from .metrics import wilson_interval as wilson_interval
+from .systems import SYSTEMS as SYSTEMS
+from .systems import Asked as Asked
+from .systems import System as System
+from .systems import answers as answers
+from .task import TASKS as TASKS
+from .task import EvidenceBox as EvidenceBox
+from .task import Prediction as Prediction
+from .task import Sample as Sample
+from .task import Task as Task

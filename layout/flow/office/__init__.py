@@ -1,0 +1,1 @@
+"""What office files have in common: elements, colours, number formats, equations, charts."""

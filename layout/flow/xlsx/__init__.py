@@ -1,0 +1,1 @@
+"""Workbooks as flows: cells as they are shown."""

@@ -1,0 +1,10 @@
+from .deep_zoom import DeepZoom as DeepZoom
+from .deep_zoom import read_deep_zoom as read_deep_zoom
+from .header import ImageHeader as ImageHeader
+from .header import choose_reader as choose_reader
+from .header import image_format as image_format
+from .header import read_header as read_header
+from .scale import PhysicalScale as PhysicalScale
+from .tiff_pages import TiffPage as TiffPage
+from .tiff_pages import read_tiff_pages as read_tiff_pages
+from .vips_file import VipsFile as VipsFile

@@ -1,0 +1,2 @@
+from .run import Recipe as Recipe
+from .run import TrainOptions as TrainOptions

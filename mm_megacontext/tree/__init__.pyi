@@ -1,0 +1,15 @@
+from .blocks import Block as Block
+from .blocks import cut_region as cut_region
+from .build import TreeBuilder as TreeBuilder
+from .collection import CollectionTree as CollectionTree
+from .in_memory import InMemoryTree as InMemoryTree
+from .nodes import Leaves as Leaves
+from .nodes import Moments as Moments
+from .nodes import Node as Node
+from .nodes import NodeId as NodeId
+from .nodes import NodeRow as NodeRow
+from .nodes import PatchGrid as PatchGrid
+from .nodes import TreeReader as TreeReader
+from .text_gists import TEXT_GISTERS as TEXT_GISTERS
+from .text_gists import MeanTextGister as MeanTextGister
+from .text_gists import TextGister as TextGister

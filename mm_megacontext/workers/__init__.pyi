@@ -1,0 +1,10 @@
+from .client import ask as ask
+from .client import drawn_document as drawn_document
+from .client import flow_file as flow_file
+from .client import image_file as image_file
+from .client import pdf_pages as pdf_pages
+from .openers import OPENERS as OPENERS
+from .openers import Opener as Opener
+from .openers import OpenFile as OpenFile
+from .process import WorkerFailed as WorkerFailed
+from .process import WorkerProcess as WorkerProcess

@@ -1,0 +1,13 @@
+from .gistnet import GistModule as GistModule
+from .gistnet import GistNet as GistNet
+from .gistnet import GistNetConfig as GistNetConfig
+from .net_gister import NetGister as NetGister
+from .net_gister import UnionGister as UnionGister
+from .registry import VISUAL_GISTERS as VISUAL_GISTERS
+from .registry import create_gister as create_gister
+from .tile_gister import MaxPool as MaxPool
+from .tile_gister import MeanPool as MeanPool
+from .tile_gister import TileGister as TileGister
+from .tile_gister import VisualGister as VisualGister
+from .union_net import UnionNet as UnionNet
+from .union_net import UnionNetConfig as UnionNetConfig

@@ -1,0 +1,12 @@
+from .files import open_image as open_image
+from .frame import IMAGE_FRAME as IMAGE_FRAME
+from .frame import PDF_FRAME as PDF_FRAME
+from .frame import Frame as Frame
+from .isolated import IsolatedImage as IsolatedImage
+from .pdf import PdfPageSource as PdfPageSource
+from .pdf import PdfRenderer as PdfRenderer
+from .source import ArraySource as ArraySource
+from .source import FunctionSource as FunctionSource
+from .source import ImageSource as ImageSource
+from .source import SparseSource as SparseSource
+from .vips import VipsSource as VipsSource
