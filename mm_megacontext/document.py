@@ -278,10 +278,10 @@ def format_of_kind(kind: SourceKind) -> FileFormat:
 
 
 _NEAR = 0.12  # of a word's height: the white between two words that are one
-_SCRIPT_NEAR = 0.4  # and between one and what stands above or below it
+_SCRIPT_NEAR = 0.16  # and between one and what stands above or below it
 _SCRIPT_SIGNS: dict[Script, str] = {"": "", "sup": "^", "sub": "~"}
 _NOTE = re.compile(r"\d{1,3}(?:[,;\u2013-]\d{1,3})*|[^\W\d_](?:[,;][^\W\d_])*|[*\u2020\u2021\u00a7#\u2016\u00b6]+")
-_POWER_BASE = re.compile(r"(?:^|[^\d.,])(?:10|2|e)$")  # of the numbers that have powers
+_POWER_BASE = re.compile(r"(?:^|[^\d.,])(?:10|2)$")  # of the numbers that have powers
 _UNIT = re.compile(r"(?:^|[\W\d_])(?:[^\W\d_]{1,2}|[a-z\u00b5\u03bc]{3})$")  # of the letters that have
 
 
@@ -309,7 +309,9 @@ def _is_attached(word: Word, other: Word) -> bool:
     if not (word.script or other.script):
         return False
     height = max(word.bbox[3] - word.bbox[1], other.bbox[3] - other.bbox[1])
-    white = max(other.bbox[0] - word.bbox[2], word.bbox[0] - other.bbox[2])
+    white = max(
+        *(other.bbox[i] - word.bbox[i + 2] for i in (0, 1)), *(word.bbox[i] - other.bbox[i + 2] for i in (0, 1))
+    )
     return white < (_SCRIPT_NEAR if other.script and not word.script else _NEAR) * height
 
 

@@ -18,6 +18,11 @@ _HYPHENS = "-\u2010\u00ad"
 _DIVIDED = re.compile(rf"[\w.)/][{_HYPHENS}]$")
 _EDGES = re.compile(r"^\W+|\W+$")
 _MOST_WORDS = 200_000  # that are kept of the pages before
+_FIRST_OF_TWO = frozenset("all cross ex full half high long low mid multi non self semi short single well wide".split())
+"""What begins compounds that are written with a hyphen, before a word of its own: not before "ness" or "ing"."""
+_ENDING = re.compile(r"ish|ness|less|ing|ism")
+_MIN_SECOND = 5  # letters of such a word
+_VOWEL = re.compile(r"[aeiouy\u00e0-\u00ff\u0153]|[^\u0000-\u017f]", re.IGNORECASE)
 _MIN_HALF, _MIN_LONGER = 4, 6  # letters of two words of a compound: "there-fore" and "some-times" are none
 _CAPITALS = 3  # letters of each half of a word in capitals; less is a code
 _NEXT_OF_SEVERAL = {"and", "or", "to", "und", "oder", "bis", "sowie", "bzw.", "et", "ou", "en", "of"}
@@ -114,9 +119,18 @@ def _is_compound(first: str, second: str, known: set[str]) -> bool:
     head = re.split(r"[^\w.]", second)[0]
     if not first.isalpha() or not head.isalpha():
         return True
+    if not (_is_syllable(first) and _is_syllable(head)):
+        return True
     if head.islower() and (first.islower() or (first.istitle() and len(first) > 1)):
+        if first.casefold() in _FIRST_OF_TWO and len(head) >= _MIN_SECOND and not _ENDING.match(head):
+            return True
         halves = len(first), len(head)
         are_words = first.casefold() in known and head in known
         return are_words and min(halves) >= _MIN_HALF and max(halves) >= _MIN_LONGER
     is_of_capitals = first.isupper() and head.isupper() and min(len(first), len(head)) >= _CAPITALS
     return not is_of_capitals and not (first.isupper() is False and head.islower())
+
+
+def _is_syllable(half: str) -> bool:
+    """Whether a word may be divided so that this is half of it: two letters at least, one of them a vowel."""
+    return len(half) > 1 and _VOWEL.search(half) is not None

@@ -13,7 +13,7 @@ from pathlib import Path
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from mm_megacontext.document import Box, HiddenReason, Rgb, clean_text, union
+from mm_megacontext.document import Box, HiddenReason, Rgb, union
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.engines.corrections import corrected_copy
 from mm_megacontext.layout.engines.passwords import wrong_password
@@ -22,7 +22,16 @@ from mm_megacontext.layout.engines.pdfium_graphics import PageSpace, paint_order
 from mm_megacontext.layout.engines.pdfium_ink import PdfiumInk
 from mm_megacontext.layout.engines.pdfium_marks import read_marks
 from mm_megacontext.layout.engines.pdfium_unshown import address, find_layered_off, take_actual_text
-from mm_megacontext.layout.engines.protocol import NO_MARKS, OpenPdf, RawPage, RawWord, Turn, is_outside, turn_of
+from mm_megacontext.layout.engines.protocol import (
+    NO_MARKS,
+    OpenPdf,
+    RawPage,
+    RawWord,
+    Turn,
+    drawn_text,
+    is_outside,
+    turn_of,
+)
 from mm_megacontext.layout.engines.scripts import Part, scripted, with_scripts
 from mm_megacontext.layout.engines.unshown import not_shown
 
@@ -179,7 +188,7 @@ def _word(
     ``end`` is where its characters end, if these are not all of one height and on one line.
     """
     raw = b"".join(unit.to_bytes(2, "little") if unit < 0x10000 else b"" for unit in units)
-    text = clean_text(raw.decode("utf-16-le", errors="ignore")).strip()
+    text = drawn_text(raw.decode("utf-16-le", errors="ignore"))
     whole = frame.whole_box(*bounds)
     if not text or not all(map(math.isfinite, whole)):
         return
@@ -207,8 +216,8 @@ def _parts(text_page: pdfium.PdfTextPage, first: int, end: int, frame: PageSpace
         known = pdfium_c.FPDFText_GetMatrix(text_page, i, matrix)
         size = pdfium_c.FPDFText_GetFontSize(text_page, i) * (math.hypot(matrix.c, matrix.d) if known else 1.0)
         angle = pdfium_c.FPDFText_GetCharAngle(text_page, i)
-        dx, dy = math.cos(angle), math.sin(angle)
-        baseline, start = x.value * dy - y.value * dx, x.value * dx + y.value * dy
+        dx, dy = math.cos(angle), math.sin(angle)  # the angle is clockwise, y goes up
+        baseline, start = -y.value * dx - x.value * dy, x.value * dx - y.value * dy
         box = frame.whole_box(rect.left, rect.bottom, rect.right, rect.top)
         width = (rect.right - rect.left) * abs(dx) + (rect.top - rect.bottom) * abs(dy)
         text = chr(pdfium_c.FPDFText_GetUnicode(text_page, i))

@@ -16,7 +16,18 @@ from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, FormField, HiddenReason, LayoutMethod, Link, Note, RegionKind, Rgb, Script
+from mm_megacontext.document import (
+    Box,
+    FormField,
+    HiddenReason,
+    LayoutMethod,
+    Link,
+    Note,
+    RegionKind,
+    Rgb,
+    Script,
+    clean_text,
+)
 from mm_megacontext.errors import MissingExtra, UnknownName
 from mm_megacontext.registry import Registry
 
@@ -328,3 +339,13 @@ def turn_of(dx: float, dy: float) -> Turn:
     if abs(dy) > _STRAIGHT:
         return 90 if dy < 0 else 270
     return 180 if dx < -_STRAIGHT else 0
+
+
+def drawn_text(text: str) -> str:
+    r"""Cleaned text of a word of a PDF, in which a soft hyphen at the end of a line is drawn like any other.
+
+    >>> drawn_text("infor\u00ad"), drawn_text("in\u00adfor"), drawn_text("\u00ad")
+    ('infor-', 'infor', '')
+    """
+    is_divided = text[-1:] == "\u00ad" and text[-2:-1].isalnum()
+    return clean_text(text).strip() + "-" * is_divided

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from mm_megacontext.document import Box, HiddenReason, Rgb, clean_text
-from mm_megacontext.layout.engines.protocol import RawWord, Turn, clip_box, is_outside, turn_of
+from mm_megacontext.document import Box, HiddenReason, Rgb
+from mm_megacontext.layout.engines.protocol import RawWord, Turn, clip_box, drawn_text, is_outside, turn_of
 from mm_megacontext.layout.engines.pymupdf_frame import PageFrame
 from mm_megacontext.layout.engines.pymupdf_library import pymupdf
 from mm_megacontext.layout.engines.scripts import Part, scripted, with_scripts
@@ -139,7 +139,7 @@ def _words(found: list[FoundWord], looks: _Looks, frame: PageFrame) -> list[RawW
                 box = clip_box(box, frame.size) or box
             x0, y0, x1, y1 = box
         if not (text.isascii() and text.isprintable()):
-            text = clean_text(text).strip()
+            text = drawn_text(text)
             if not text:
                 continue
         line = block_no << 16 | line_no

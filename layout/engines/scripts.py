@@ -76,14 +76,23 @@ def _is_near(part: Part, other: Part) -> bool:
 def with_scripts(word: RawWord, parts: Sequence[Part]) -> Iterator[RawWord]:
     """A word, parted where one of the ``parts`` of its line begins or ends."""
     pieces = list(_pieces(word, parts))
-    if _FRACTION.fullmatch(word.text) or (len(pieces) == 2 and _is_ordinal(word.text, pieces)):
+    if _is_fraction(word.text, pieces) or _is_ordinal(word.text, pieces):
         yield word
         return
     yield from pieces
 
 
+def _is_fraction(text: str, pieces: Sequence[RawWord]) -> bool:
+    return pieces[0].script == "sup" and _FRACTION.fullmatch(text) is not None
+
+
 def _is_ordinal(text: str, pieces: Sequence[RawWord]) -> bool:
-    return pieces[1].script == "sup" and pieces[1].text.isalpha() and _ORDINAL.search(text) is not None
+    return (
+        len(pieces) == 2
+        and pieces[1].script == "sup"
+        and pieces[1].text.isalpha()
+        and _ORDINAL.search(text) is not None
+    )
 
 
 def _pieces(word: RawWord, parts: Sequence[Part]) -> Iterator[RawWord]:
@@ -146,8 +155,24 @@ def _after(word: RawWord, mark: Box) -> RawWord:
             return word._replace(y0=min(word.y1, mark[3]))
 
 
+_RAISED_DIGITS = str.maketrans("\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079", "0123456789")
+_RAISED_NUMBER = re.compile(r"(.*\d[%)]?)([\u2070\u00b9\u00b2\u00b3\u2074-\u2079]+)")
+
+
+def without_raised_digits(word: RawWord) -> Iterator[RawWord]:
+    """A number with its note apart, if the digits of this are raised by their own form and not by their place."""
+    match = _RAISED_NUMBER.fullmatch(word.text) if not word.text.isascii() else None
+    if match is None or match[1] in ("10", "2"):  # powers
+        yield word
+        return
+    at = word.x0 + (word.x1 - word.x0) * len(match[1]) / len(word.text)
+    yield word._replace(x1=at, text=match[1])
+    yield word._replace(x0=at, text=match[2].translate(_RAISED_DIGITS), script="sup")
+
+
 def beside_others(words: Sequence[RawWord]) -> list[RawWord]:
     """The words, with those told as scripts that stand alone beside a larger one on another baseline."""
+    words = [part for word in words for part in without_raised_digits(word)]
     told = list(words)
     for at, word in enumerate(words):
         if word.script or len(word.text) > _MAX_LETTERS or not word.upright:
