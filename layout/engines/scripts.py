@@ -103,6 +103,8 @@ def _pieces(word: RawWord, parts: Sequence[Part]) -> Iterator[RawWord]:
         if found < 0 or (part.script == "sub" and not word.text[:found][-1:].isdigit()):
             continue
         before, mark, rest = word.text[at:found], part.text, word.text[found + len(part.text) :]
+        if mark.isalpha() and mark.isupper() and before[-1:].isalpha() and rest[:1].isalpha():
+            continue  # a letter in the middle of a name, as in that of LaTeX
         if before:
             yield _until(left, part.box)._replace(text=before)
         x0, y0, x1, y1 = part.box
@@ -178,13 +180,24 @@ def beside_others(words: Sequence[RawWord]) -> list[RawWord]:
         if word.script or len(word.text) > _MAX_LETTERS or not word.upright:
             continue
         around = [words[other] for other in (at - 1, at + 1) if 0 <= other < len(words)]
-        for other in around:
-            if other.upright and not other.script and word.size <= _SMALLER * other.size:
-                script = script_of(_part(word), _part(other)) if _is_near_word(word, other) else ""
-                if script == "sup" or (script and other.text[-1:].isdigit() and other.x0 < word.x0):
-                    told[at] = word._replace(script=script)
-                    break
+        larger = [other for other in around if _is_larger(other, word)]
+        if not larger or any(_goes_on(word, other) for other in around):
+            continue
+        scripts = ((script_of(_part(word), _part(other)), other) for other in larger if _is_near_word(word, other))
+        for script, other in scripts:
+            if script == "sup" or (script and other.text[-1:].isdigit() and other.x0 < word.x0):
+                told[at] = word._replace(script=script)
+                break
     return told
+
+
+def _is_larger(word: RawWord, other: RawWord) -> bool:
+    return word.upright and not word.script and other.size <= _SMALLER * word.size
+
+
+def _goes_on(word: RawWord, other: RawWord) -> bool:
+    """Whether a word is one of several, of one size on one line: small print, no script."""
+    return abs(word.size - other.size) < 0.1 and abs(word.y1 - other.y1) < 0.1 and _is_near_word(word, other)
 
 
 _DESCENT_EM = 0.21  # usual

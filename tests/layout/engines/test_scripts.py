@@ -55,7 +55,8 @@ def test_what_is_read_as_one_word_stays_one(write_pdf: WritePdf, engine: PdfEngi
     page = PdfPage()
     _draw(page, 72, 100, "the 1^st^ and 2^nd^ of May")
     _draw(page, 72, 140, "H~2~O and CO~2~ are gases")
-    assert _lines(write_pdf(page), engine) == ["the 1st and 2nd of May", "H2O and CO2 are gases"]
+    _draw(page, 72, 180, "set by L^A^TEX of old")
+    assert _lines(write_pdf(page), engine) == ["the 1st and 2nd of May", "H2O and CO2 are gases", "set by LATEX of old"]
 
 
 def _table(page: Page) -> Table:
