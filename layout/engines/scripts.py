@@ -13,7 +13,7 @@ from typing import NamedTuple
 from mm_megacontext.document import Box, Script
 from mm_megacontext.layout.engines.protocol import RawWord
 
-_SMALLER = 0.86  # times the size of what it stands beside
+_SMALLEST, _SMALLER = 0.35, 0.86  # times the size of what it stands beside
 _RAISED_EM, _LOWERED_EM = 0.15, 0.08  # of that: how far off the line
 _HIGH_EM = 0.28  # for what is as large
 _NEAR_EM = 0.4
@@ -58,7 +58,7 @@ def scripted(parts: Sequence[Part]) -> tuple[Part, ...]:
 
 def script_of(part: Part, base: Part) -> Script:
     """Whether a part stands above or below another one that is beside it."""
-    if len(part.text.strip()) > _MAX_LETTERS:
+    if len(part.text.strip()) > _MAX_LETTERS or part.size < _SMALLEST * base.size:
         return ""
     raised = base.baseline - part.baseline
     is_small = part.size <= _SMALLER * base.size
