@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, Line, Region, Word, text_of, union, with_notes
+from mm_megacontext.document import Box, Cell, Line, Region, Word, text_of, union, with_notes
 from mm_megacontext.tree.nodes import BLOCK_TOKENS
 
 ROLES = (
@@ -190,15 +190,41 @@ def _table_words(region: Region) -> Iterator[PlacedWord]:
     """Row by row; only where a row ends may a block end, if it can."""
     assert region.table is not None
     rows: dict[int, list[PlacedWord]] = {}
-    for cell in region.table.cells:
+    for cell, titles in _with_titles(region.table.cells):
         role = ROLE_INDEX[_CELL_ROLE[cell.role]]
-        for line in cell.lines:
-            is_header = cell.role == "column_header"
-            placed = [PlacedWord(word, role, i == 0, Ending.WORD, is_header) for i, word in enumerate(line.words)]
+        is_header = cell.role == "column_header"
+        for i, words in enumerate([titles] * bool(titles) + [line.words for line in cell.lines]):
+            starts = i == 0 or not titles
+            placed = [PlacedWord(word, role, starts and n == 0, Ending.WORD, is_header) for n, word in enumerate(words)]
             rows.setdefault(cell.row, []).extend(placed)
     for row in sorted(rows):
         yield from rows[row][:-1]
         yield replace(rows[row][-1], end=Ending.LINE)
+
+
+def _with_titles(cells: Sequence[Cell]) -> Iterator[tuple[Cell, tuple[Word, ...]]]:
+    """The cells of a table, and the words of the titles above each name of a column.
+
+    Where titles stand above several columns each, the names below them are read with them, "2023 Output", "2023 Scrap",
+    "2024 Output", and not "2023", "2024", and then "Output" and "Scrap" twice.
+    """
+    names = [cell for cell in cells if cell.role == "column_header"]
+    if not any(cell.column_span > 1 and cell.lines for cell in names):
+        yield from ((cell, ()) for cell in cells)
+        return
+    last = max(cell.row + cell.row_span for cell in names) - 1
+    lowest = {id(cell) for cell in names if cell.row + cell.row_span > last}
+    named = {column for cell in names if id(cell) in lowest for column in _columns(cell)}
+    for cell in cells:
+        if cell.role == "column_header" and id(cell) not in lowest and named.issuperset(_columns(cell)):
+            continue
+        above = [other for other in names if other.row < cell.row and set(_columns(cell)) <= set(_columns(other))]
+        titles = above if id(cell) in lowest else []
+        yield cell, tuple(word for title in titles for line in title.lines for word in line.words)
+
+
+def _columns(cell: Cell) -> range:
+    return range(cell.column, cell.column + cell.column_span)
 
 
 def _pack(words: Sequence[tuple[list[_Token], Ending]]) -> Iterator[list[_Token]]:
