@@ -34,7 +34,21 @@ from mm_megacontext.memory import MegaContext
 NAME = "focus_real"
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(mm_megacontext.__file__).parent
-NOT_INGEST = ("answer.py", "cli", "doctor.py", "eval", "evidence.py", "memory.py", "pictures", "reading", "training")
+NOT_INGEST = (
+    *(
+        "answer.py",
+        "asking.py",
+        "cli",
+        "doctor.py",
+        "eval",
+        "evidence.py",
+        "memory.py",
+        "passages",
+        "pictures",
+        "reading",
+    ),
+    "training",
+)
 """Parts of the package that a memory does not depend on."""
 LEAST_OPEN = {
     ("file", 512): 0.80,

@@ -37,6 +37,7 @@ class MostWords:
     dim = 64
     gist_slots = 1
     modalities: tuple[Modality, ...] = ("text",)
+    is_calibrated = False  # a share of words is no probability
 
     def __init__(self) -> None:
         self.tokenizer = load_tokenizer(TINY_DIR)

@@ -8,17 +8,25 @@ from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from mm_megacontext.document import Box, Unit
 from mm_megacontext.errors import IngestError
+from mm_megacontext.passages.context import Context
+from mm_megacontext.passages.parts import Passage
 from mm_megacontext.reading.trace import Trace
+from mm_megacontext.reading.why_not import Reason, explain
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _SHOWN = 3
 """Pieces of evidence that the ``repr`` of an answer names."""
+
+
+Basis = Literal["leaves", "words", "passage", "node"]
+"""What evidence rests on: leaves that the answer was copied from; words of it found in a passage that was cited; a
+passage as a whole; a node that was read as a gist."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -29,9 +37,10 @@ class Evidence:
         source: Uri.
         page: From 1.
         bbox: (x0, y0, x1, y1) in ``unit``, origin top-left.
-        text: The quoted words; empty for patches of an image.
-        lod: Level of detail it was read at; quotations are always leaves.
+        text: The quoted words; empty for patches of an image and for nodes.
+        lod: Level of detail it was read at: 0 for leaves, 1 or more for a node that was read as a gist.
         score: Higher is stronger, in [0, 1].
+        basis: What it rests on.
     """
 
     source: str
@@ -41,6 +50,15 @@ class Evidence:
     text: str
     lod: int
     score: float
+    basis: Basis = "leaves"
+
+    @classmethod
+    def of_passage(cls, passage: Passage) -> Evidence:
+        """All of a passage."""
+        return cls(
+            *(passage.source, passage.page, passage.bbox, passage.unit, passage.text),
+            *(passage.lod, passage.score, "passage"),
+        )
 
     def __repr__(self) -> str:
         quoted = f"{self.text!r} in " if self.text else ""
@@ -61,6 +79,7 @@ class Evidence:
             "text": self.text,
             "lod": self.lod,
             "score": round(self.score, 4),
+            "basis": self.basis,
         }
 
 
@@ -69,12 +88,13 @@ class Usage:
     """What an answer cost.
 
     Attributes:
-        budget: Embeddings allowed before the model starts to answer.
-        cost: Embeddings used: the working context and the question.
+        budget: What may stand before the model when it starts to answer, in ``unit``.
+        cost: What stood there: the working context and the question.
         entries: Entries of the working context.
         leaves: Leaves they stand for.
         steps: Rounds of refocusing.
         seconds: From the question to the answer.
+        unit: "embeddings", or what the budget of a text reader counts, as "tokens".
     """
 
     budget: int
@@ -83,10 +103,11 @@ class Usage:
     leaves: int
     steps: int
     seconds: float
+    unit: str = "embeddings"
 
     @property
     def compression(self) -> float:
-        """Leaves in scope per embedding used."""
+        """Leaves in scope for each embedding or token used."""
         return self.leaves / self.cost
 
     def to_json(self) -> dict[str, Any]:
@@ -98,17 +119,21 @@ class Usage:
             "compression": round(self.compression, 3),
             "steps": self.steps,
             "seconds": round(self.seconds, 4),
+            "unit": self.unit,
         }
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Answer:
-    """An answer; without evidence in the memory, ``found`` is false and ``text`` is "not found".
+    """An answer; where the reader finds none, ``found`` is false and ``text`` is "not found".
 
     Attributes:
-        evidence: Strongest first.
+        evidence: Strongest first. An answer without any is not ``grounded``: nothing says that the memory holds it.
         trace: Every step of the reading.
-        model: Id of the base that answered.
+        model: Id of the reader that answered.
+        context: What stood before the reader, as passages.
+        reason: Why nothing was found; None if something was.
+        candidates: The passages before the reader that fit the question best, the best first, whatever it made of them.
     """
 
     question: str
@@ -118,7 +143,20 @@ class Answer:
     usage: Usage
     trace: Trace
     model: str
+    context: Context = field(repr=False)
+    reason: Reason | None
+    candidates: tuple[Evidence, ...]
     draw: Callable[[Answer], Image.Image] = field(compare=False)
+
+    @property
+    def grounded(self) -> bool:
+        """Whether there is evidence for it."""
+        return bool(self.evidence)
+
+    @property
+    def explanation(self) -> str:
+        """Why nothing was found, for people; empty if something was."""
+        return "" if self.reason is None else explain(self.reason, self.model)
 
     def __repr__(self) -> str:
         places = "; ".join(evidence.place for evidence in self.evidence[:_SHOWN])
@@ -165,7 +203,11 @@ class Answer:
         return {
             "answer": self.text,
             "found": self.found,
+            "grounded": self.grounded,
             "evidence": [e.to_json() for e in self.evidence],
+            "reason": self.reason,
+            "explanation": self.explanation,
+            "candidates": [e.to_json() for e in self.candidates],
             "usage": self.usage.to_json(),
             "model": self.model,
         }

@@ -44,7 +44,8 @@ REQUIRED = {
 EXTRAS = {
     "pymupdf": ("pymupdf",),
     "office": ("mammoth", "pymupdf"),
-    "hf": ("peft", "transformers"),
+    "api": ("httpx",),
+    "hf": ("jinja2", "peft", "transformers"),
     "vision": ("open_clip_torch", "timm"),
     "vips": ("pyvips",),
     "gpu": ("xformers",),
@@ -53,6 +54,7 @@ EXTRAS = {
 
 REGISTRIES = {
     "models": "mm_megacontext.models:MODELS",
+    "model_kinds": "mm_megacontext.models:MODEL_KINDS",
     "readers": "mm_megacontext.models:READERS",
     "lenses": "mm_megacontext.reading.lens:LENS_NETS",
     "text_gisters": "mm_megacontext.tree.text_gists:TEXT_GISTERS",

@@ -118,6 +118,40 @@ class BrokenInvariant(MegaContextError, AssertionError):
         self.invariant = invariant
 
 
+ReaderErrorCode = Literal[
+    "unreachable",
+    "timeout",
+    "broken_off",
+    "unauthorised",
+    "unknown_model",
+    "too_long",
+    "rate_limited",
+    "refused",
+    "server_error",
+    "cut_off",
+    "bad_reply",
+]
+"""In which way a reader failed, for programs. See docs/readers.md."""
+
+READER_ERROR_CODES: tuple[ReaderErrorCode, ...] = get_args(ReaderErrorCode)
+
+
+class ReaderFailed(MegaContextError, OSError):
+    """A reader could not be asked, or its reply cannot be used; ``code`` is for programs."""
+
+    def __init__(self, message: str, *, code: ReaderErrorCode) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class InvalidReader(MegaContextError, ValueError):
+    """A reader cannot be made as it was asked for; the message says what is missing or does not fit."""
+
+
+class EmptyQuestion(MegaContextError, ValueError):
+    """Nothing was asked."""
+
+
 class UnsupportedModel(MegaContextError, ValueError):
     """A model of another library is not built as an adapter needs it; the message names its class."""
 

@@ -1,4 +1,8 @@
-"""From the leaves an answer was read from to evidence: whole words, or places in an image; boxes, source and page."""
+"""From what an answer was read from to evidence: boxes, source and page.
+
+An embedding reader points at leaves, which become whole words or places in an image, or names entries that it read as
+gists. A text reader names passages, in which the words of its answer are looked for.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.answer import Evidence
-from mm_megacontext.document import Unit
-from mm_megacontext.reading.base import BaseTokenizer, Pointed
+from mm_megacontext.document import Unit, union
+from mm_megacontext.passages.context import Context
+from mm_megacontext.passages.parts import Gap, Passage
+from mm_megacontext.passages.quoting import Span, bare, lines_of, longest_run, nearest, occurrences
+from mm_megacontext.reading.base import BaseTokenizer, Citation, Pointed, Reading
+from mm_megacontext.reading.question_words import FUNCTION_WORDS
 from mm_megacontext.reading.working_context import Entry, WorkingContext
 from mm_megacontext.store.catalogue import SourceRecord
 from mm_megacontext.tree.blocks import LINE_START
@@ -72,6 +80,83 @@ def collect_evidence(
         score = place.mass * (1 + float(np.clip(by_entry[entry.id], -1, 1))) / 2
         out.append(Evidence(record.uri, entry.node.page, bbox, unit, text, entry.lod, score))
     return tuple(sorted(out, key=lambda e: -e.score))
+
+
+def node_evidence(
+    reading: Reading, context: WorkingContext, scores: npt.NDArray[np.float64], records: Mapping[int, SourceRecord]
+) -> tuple[Evidence, ...]:
+    """The entries that an embedding reader says it read as gists, the strongest first.
+
+    Args:
+        reading: Its ``nodes`` are entries of the context; those above whole sources have no place.
+        context: The working context that was read.
+        scores: (entries,) of the context's entries.
+        records: Sources by number.
+    """
+    by_entry = {entry.id: float(score) for entry, score in zip(context, scores, strict=True)}
+    found = []
+    for entry in (context.by_id[id] for id in reading.nodes if id.source in records):
+        node, record = entry.node, records[entry.id.source]
+        score = reading.confidence * (1 + float(np.clip(by_entry[entry.id], -1, 1))) / 2
+        found.append(Evidence(record.uri, node.page, node.bbox, record.unit, "", entry.lod, score, "node"))
+    return tuple(sorted(found, key=lambda e: -e.score))
+
+
+def cited_evidence(reading: Reading, context: Context) -> tuple[Evidence, ...]:
+    """Evidence for an answer that was written: of each part that it cites, the words that say it, else all of the part.
+
+    Of an answer that cites nothing, the passage that holds all of it is evidence if there is just one.
+
+    Args:
+        reading: Cites parts of the context; ids of others count for nothing.
+        context: What was shown.
+    """
+    parts = {part.id: part for part in context.parts}
+    cited = [(citation, parts[citation.part]) for citation in reading.cited if citation.part in parts]
+    asked = frozenset(map(bare, context.question.split()))
+    found: list[Evidence] = []
+    for citation, part in cited:
+        if isinstance(part, Gap):
+            found += _gap_evidence(part)
+        else:
+            found += _quoted(part, _said_in(part, citation, reading.text, asked)) or [Evidence.of_passage(part)]
+    if not cited:
+        found += _uncited(reading.text, context, asked)
+    return tuple(sorted(dict.fromkeys(found), key=lambda e: -e.score))
+
+
+def _said_in(passage: Passage, citation: Citation, answer: str, asked: frozenset[str]) -> Span | None:
+    """The words of a passage that say the answer: in the quotation, if there is one and it is there."""
+    words = passage.words
+    quoted = occurrences(words, citation.quote)
+    within = nearest(quoted, words, asked) if quoted else None
+    if exact := occurrences(words, answer, within):
+        return nearest(exact, words, asked)
+    return within or longest_run(words, answer, asked, FUNCTION_WORDS)
+
+
+def _quoted(passage: Passage, span: Span | None) -> list[Evidence]:
+    lines = [] if span is None else lines_of(passage.words, span)
+    place = (passage.source, passage.page)
+    return [Evidence(*place, line.bbox, passage.unit, line.text, 0, passage.score, "words") for line in lines]
+
+
+def _uncited(answer: str, context: Context, asked: frozenset[str]) -> list[Evidence]:
+    holding = [(passage, spans) for passage in context.passages if (spans := occurrences(passage.words, answer))]
+    if len(holding) != 1:
+        return []
+    ((passage, spans),) = holding
+    return _quoted(passage, nearest(spans, passage.words, asked))
+
+
+def _gap_evidence(gap: Gap) -> list[Evidence]:
+    """One piece for a gap: what it covers on its first page."""
+    first = gap.nodes[0]
+    boxes = [n.bbox for n in gap.nodes if n.bbox is not None and (n.source, n.page) == (first.source, first.page)]
+    if not boxes:
+        return []
+    lod = max(node.lod for node in gap.nodes)
+    return [Evidence(first.source, first.page, union(boxes), first.unit, "", lod, 0.0, "node")]
 
 
 def _whole_word(pointed: Pointed, entry: Entry, tokenizer: BaseTokenizer) -> _Quotation:

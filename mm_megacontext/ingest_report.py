@@ -56,6 +56,14 @@ class SourceSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class MovedSource:
+    """A source whose file was found elsewhere; it was not read again."""
+
+    uri: str
+    was: str
+
+
+@dataclass(frozen=True, slots=True)
 class IngestFailure:
     """A file that could not be read; the memory is as before."""
 
@@ -70,6 +78,8 @@ class IngestReport:
 
     ingested: list[SourceSummary] = field(default_factory=list)
     unchanged: list[str] = field(default_factory=list)
+    moved: list[MovedSource] = field(default_factory=list)
+    pruned: list[str] = field(default_factory=list)
     failed: list[IngestFailure] = field(default_factory=list)
 
 

@@ -72,7 +72,8 @@ def document_told_apart(document: Document) -> Document:
     """A document whose pages say what is seen, see ``page_told_apart``."""
 
     def pages() -> Iterator[Page]:
-        return map(page_told_apart, document.pages())
+        for page in document.pages():  # one that is closed lets go of the document
+            yield page_told_apart(page)
 
     return replace(document, open_pages=pages)
 

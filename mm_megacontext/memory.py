@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,23 +9,26 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from mm_megacontext.answer import Answer as Answer
-from mm_megacontext.answer import Usage
+from mm_megacontext.asking import NOT_FOUND as NOT_FOUND
+from mm_megacontext.asking import Asking, Scope
 from mm_megacontext.document import LayoutMethod, Page
-from mm_megacontext.errors import BudgetTooSmall, IngestError, StoreError
-from mm_megacontext.evidence import collect_evidence
-from mm_megacontext.ingest_report import IngestFailure, IngestReport, ProgressEvent
+from mm_megacontext.errors import EmptyQuestion, IngestError, StoreError
+from mm_megacontext.ingest_report import IngestFailure, IngestReport, MovedSource, ProgressEvent
 from mm_megacontext.layout.engines.protocol import layout_of
 from mm_megacontext.limits import IngestLimits
-from mm_megacontext.models import DEFAULT, Model, assemble
-from mm_megacontext.reading.base import Base
+from mm_megacontext.models import DEFAULT, Model, assemble, open_reader
+from mm_megacontext.passages.context import Context as Context
+from mm_megacontext.reading.base import Base, Reader, TextReader
+from mm_megacontext.reading.function_reader import ReadFunction
 from mm_megacontext.reading.lens import Lens
-from mm_megacontext.reading.runtime import ReadContext, ReadingConfig, Runtime
-from mm_megacontext.source_file import SourceFile, UnchangedFiles, locate, look_at
+from mm_megacontext.reading.runtime import ReadingConfig
+from mm_megacontext.source_file import SourceFile, UnchangedFiles, locate, look_at, names_of
 from mm_megacontext.store.catalogue import SourceRecord
 from mm_megacontext.store.inspection import inspect_store
 from mm_megacontext.store.store import Identity, Store
 from mm_megacontext.tile_pixels import StoredPixels
 from mm_megacontext.tree.collection import CollectionTree
+from mm_megacontext.tree.nodes import Modality
 from mm_megacontext.tree.text_gists import TextGister
 from mm_megacontext.vision.encoders import PatchEncoder
 from mm_megacontext.vision.gists.tile_gister import TileGister, VisualGister
@@ -36,16 +38,21 @@ if TYPE_CHECKING:
 
     from mm_megacontext.reading.working_context import WorkingContext
 
-NOT_FOUND = "not found"
 OnProgress = Callable[[ProgressEvent], None]
 
 
 class MegaContext:
     """A memory directory, opened with the model that reads it.
 
+    A handle is for one thread at a time, and not for a forked process: open one in each. Any number of handles, of any
+    number of processes, may read a memory; one may write it, and holds its lock from the first change to ``close``.
+    A question sees what others had committed when it was asked.
+
     Args:
         directory: The memory; need not exist before the first file was ingested.
-        model: Reads and answers: the model itself, its name, or the directory that it was trained into.
+        model: Makes the gists, and reads and answers: the model itself, its name, or the directory it was trained into.
+        reader: Reads and answers in the model's place: a text reader, its name as in ``api:MODEL``, or a function from
+            a ``Context`` to an answer. The model leads it to what it reads; any memory can be read so.
         base, lens, text_gister, gister, encoder: Parts to take in the place of the model's: see ``models.assemble``.
             ``gister`` makes the gists of images.
         config: How questions are read.
@@ -67,6 +74,7 @@ class MegaContext:
         directory: str | Path,
         model: Model | str | Path = DEFAULT,
         *,
+        reader: TextReader | ReadFunction | str | None = None,
         base: Base | None = None,
         lens: Lens | None = None,
         text_gister: TextGister | None = None,
@@ -78,7 +86,7 @@ class MegaContext:
         self.directory = Path(directory)
         self.model = assemble(model, base=base, lens=lens, text_gister=text_gister, gister=gister, encoder=encoder)
         self._tile_gister = TileGister(self.model.encoder, self.model.visual_gister)
-        self._runtime = Runtime(self.model.reader, self.model.lens, config)
+        self._asking = Asking(self.model, None if reader is None else open_reader(reader), config)
         self._store: Store | None = None
         self._is_writing = self._is_new = False
         self._tree: tuple[list[int], CollectionTree] | None = None
@@ -93,6 +101,7 @@ class MegaContext:
         model: Model | str | Path = DEFAULT,
         *,
         create: bool = True,
+        reader: TextReader | ReadFunction | str | None = None,
         base: Base | None = None,
         lens: Lens | None = None,
         text_gister: TextGister | None = None,
@@ -111,6 +120,7 @@ class MegaContext:
         memory = cls(
             directory,
             model,
+            reader=reader,
             base=base,
             lens=lens,
             text_gister=text_gister,
@@ -128,7 +138,7 @@ class MegaContext:
     def __repr__(self) -> str:
         n = len(self.sources)
         held = "not made yet, or closed" if self._store is None else f"{n} source{'' if n == 1 else 's'}"
-        return f"<MegaContext {str(self.directory)!r}: {held}, read by {self.base.id}>"
+        return f"<MegaContext {str(self.directory)!r}: {held}, read by {self.reader.id}>"
 
     def __enter__(self) -> MegaContext:
         return self
@@ -151,8 +161,13 @@ class MegaContext:
 
     @property
     def base(self) -> Base:
-        """What reads and answers."""
+        """The model's own reader: its tokens are the leaves of the memory."""
         return self.model.reader
+
+    @property
+    def reader(self) -> Reader:
+        """What reads and answers."""
+        return self._asking.reader
 
     @property
     def sources(self) -> list[SourceRecord]:
@@ -173,7 +188,8 @@ class MegaContext:
         """Take up a file, or every supported file below a directory.
 
         A file whose content the memory holds already is left alone, a PDF if it was read with the same layout; a
-        changed one replaces its old self. A file that cannot be read is reported, and the next one goes on.
+        changed one replaces its old self. One that was moved, so that nothing is left in its old place, keeps its
+        tree and gets its new name. A file that cannot be read is reported, and the next one goes on.
 
         Args:
             path: A file or directory.
@@ -216,6 +232,9 @@ class MegaContext:
                 if self._is_known(file, layout):
                     report.unchanged.append(str(file.path))
                     continue
+                if (moved := self._moved(file, layout)) is not None:
+                    report.moved.append(moved)
+                    continue
                 document = ingester.open(file, engine=engine, layout=layout, password=password, ocr=ocr)
                 note = _progress(on_progress, document.uri, number, len(files), document.n_pages)
                 report.ingested.append(ingester.add(document, password, note))
@@ -234,9 +253,19 @@ class MegaContext:
     def _is_known(self, file: SourceFile, layout: LayoutMethod) -> bool:
         """Whether the memory holds a file as it is, told by its bytes and layout alone."""
         known = None if self._store is None else self._store.find(str(file.path))
-        if known is None or (known.kind == "pdf" and layout_of(known.engine) != layout):
-            return False
-        return known.content_hash == file.content_hash
+        return known is not None and _is_that(known, file, layout)
+
+    def _moved(self, file: SourceFile, layout: LayoutMethod) -> MovedSource | None:
+        """Give a source the uri of a file that has its name's suffix and its bytes, if its own file is gone."""
+        if self._store is None or self._store.find(str(file.path)) is not None or not file.is_whole:
+            return None
+        for record in self._store.sources():
+            was = Path(record.uri)
+            if was.suffix.lower() == file.suffix and _is_that(record, file, layout) and not was.exists():
+                self._writable().move(record.uri, str(file.path))
+                self._tree = None
+                return MovedSource(str(file.path), record.uri)
+        return None
 
     def _writable(self) -> Store:
         if self._store is not None and self._is_writing:
@@ -248,49 +277,73 @@ class MegaContext:
         self._store, self._is_writing, self._is_new = store, True, not exists
         return store
 
-    def ask(self, question: str, *, budget: int = 512, source: str | None = None) -> Answer:
+    def ask(self, question: str, *, budget: int | None = None, source: str | Path | None = None) -> Answer:
         """Answer a question from the whole memory, or from one source of it.
 
         Args:
-            question: Any text.
-            budget: The most embeddings that may stand before the model when it starts to answer, question included.
-            source: Uri of the only source to read, or None for all.
+            question: Any text but an empty one.
+            budget: The most that may stand before the reader when it starts to answer, question included: embeddings,
+                512 if None; of a text reader tokens, 4096 if None.
+            source: The only source to read, by its uri or any path that leads to it; None for all.
 
         Raises:
+            EmptyQuestion: Nothing is asked.
             BudgetTooSmall: Not even the roots of the tree and the question fit.
-            StoreError: The memory is empty or cannot be read.
+            StoreError: The memory is empty or cannot be read, or has no such source.
+            ReaderFailed: The text reader cannot be reached, or says nothing that can be used.
         """
-        begun = time.perf_counter()
-        question = _encodable(question)
+        return self._asking.ask(self._scope(question, source), budget)
+
+    def context(
+        self,
+        question: str,
+        *,
+        budget: int | None = None,
+        source: str | Path | None = None,
+        modalities: Sequence[Modality] | None = None,
+    ) -> Context:
+        """What a question opens, as passages: for a reader of your own, or to look at. Nothing answers.
+
+        Args:
+            question, budget, source: As for ``ask``, with the same errors; with a text reader, in its units.
+            modalities: What is opened; by default what the reader reads. With "image", pictures come as crops.
+        """
+        return self._asking.context(self._scope(question, source), budget, modalities)
+
+    def prompt_cost(self, question: str, budget: int | None = None) -> int:
+        """What the question alone costs an embedding reader.
+
+        Raises:
+            EmptyQuestion: Nothing is asked.
+            BudgetTooSmall: Nothing of ``budget`` would be left for the memory.
+        """
+        return self._asking.prompt_cost(_asked(question), budget)
+
+    def _scope(self, question: str, source: str | Path | None) -> Scope:
+        """What a question is asked of."""
+        question = _asked(question)
+        self.refresh()
         store = self._store
         if store is None or not store.sources():
             raise StoreError(f"{self.directory} holds no source yet; ingest a file first")
-        prompt = self.prompt_cost(question, budget)
-        within = None if source is None else [self._number(source)]
-        tree = self._tree_of(within)
-        read = self._runtime.read(tree, store, question, budget - prompt, within)
-        return self._answer(question, read, tree, budget, prompt, begun)
+        within = None if source is None else [self._find(source).number]
+        records = {r.number: r for r in store.sources()}
+        return Scope(question, store, self._tree_of(within), within, records, partial(self._draw, records))
 
-    def prompt_cost(self, question: str, budget: int) -> int:
-        """What the question alone costs.
+    def _draw(self, records: Mapping[int, SourceRecord], answer: Answer, cut: WorkingContext) -> Image.Image:
+        """The sources are those that were asked: the memory may be closed by now."""
+        from mm_megacontext.pictures.answer_picture import draw_answer  # what draws is not for those who only read
 
-        Raises:
-            BudgetTooSmall: Nothing of ``budget`` would be left for the memory.
-        """
-        cost = self.base.prompt_cost(_encodable(question))
-        if budget <= cost:
-            raise BudgetTooSmall(
-                f"the budget is {budget}, the question alone takes {cost} and the roots of the tree at least 1; "
-                f"give a budget of {cost + 1} or more"
-            )
-        return cost
+        return draw_answer(answer, cut, records, self._passwords, self._limits, self._files)
 
-    def _number(self, uri: str) -> int:
+    def _find(self, source: str | Path) -> SourceRecord:
+        """A source by its uri, or by a path that leads to it."""
         assert self._store is not None
-        record = self._store.find(uri)
+        found = filter(None, map(self._store.find, names_of(source)))
+        record = next(found, None)
         if record is None:
-            raise StoreError(f"{self.directory} holds no source {uri}; ingest it first")
-        return record.number
+            raise StoreError(f"{self.directory} holds no source {source}; ingest it first")
+        return record
 
     def _tree_of(self, within: Sequence[int] | None) -> CollectionTree:
         """The tree of the sources in scope; that of the last question if nothing changed."""
@@ -302,35 +355,38 @@ class MegaContext:
             self._tree = (numbers, CollectionTree(self._store, records, pixels))
         return self._tree[1]
 
-    def _answer(
-        self, question: str, read: ReadContext, tree: CollectionTree, budget: int, prompt: int, begun: float
-    ) -> Answer:
-        context, reading = read.focused.context, read.reading
-        records = {r.number: r for r in self.sources}
-        evidence = collect_evidence(reading.pointed, context, read.focused.scores, self.base.tokenizer, records)
-        is_found = reading.found and bool(evidence)  # what quotes nothing is invented
-        usage = Usage(
-            budget=budget,
-            cost=context.cost + prompt,
-            entries=len(context),
-            leaves=tree.n_leaves,
-            steps=read.steps,
-            seconds=time.perf_counter() - begun,
-        )
-        return Answer(
-            question=question,
-            text=reading.text if is_found else NOT_FOUND,
-            found=is_found,
-            evidence=evidence,
-            usage=usage,
-            trace=read.trace,
-            model=self.base.id,
-            draw=partial(_drawn, context, records, self._passwords, self._limits, self._files),
-        )
+    def forget(self, source: str | Path) -> bool:
+        """Remove a source from sight at once; says whether it was there. ``vacuum`` gives its space back.
 
-    def forget(self, source: str) -> bool:
-        """Remove a source from sight at once; says whether it was there. ``vacuum`` gives its space back."""
-        return self._store is not None and self._writable().forget(source)
+        Args:
+            source: Its uri, or any path that leads to it; the file need not be there any more.
+        """
+        if self._store is None:
+            return False
+        store = self._writable()
+        return any(map(store.forget, names_of(source)))
+
+    def prune(self, path: str | Path) -> list[str]:
+        """Forget the sources below ``path`` whose files are gone, and say which.
+
+        Raises:
+            IngestError: ``path`` itself is gone: a disk that is not there must not empty a memory.
+        """
+        folder = locate(path)
+        if not folder.exists():
+            raise IngestError("no such file or directory", source=str(path), code="not_found")
+        below = [Path(record.uri) for record in self.sources if Path(record.uri).is_relative_to(folder)]
+        gone = [str(file) for file in below if not file.exists() and not file.is_symlink()]
+        for uri in gone:
+            self._writable().forget(uri)
+        return gone
+
+    def refresh(self) -> None:
+        """See what other processes have committed since; ``ask`` and ``context`` do so themselves."""
+        if self._store is not None:
+            self._store.refresh()
+        elif Store.exists(self.directory):
+            self._store = Store.open(self.directory, self.identity)
 
     def vacuum(self) -> None:
         """Give back the space of forgotten and replaced sources."""
@@ -345,8 +401,16 @@ class MegaContext:
         return [] if self._store is None else self._store.verify()
 
 
-def _encodable(question: str) -> str:
+def _is_that(record: SourceRecord, file: SourceFile, layout: LayoutMethod) -> bool:
+    """Whether a source was made of these bytes, and a PDF with this layout."""
+    has_layout = record.kind != "pdf" or layout_of(record.engine) == layout
+    return has_layout and record.content_hash == file.content_hash
+
+
+def _asked(question: str) -> str:
     """``question`` with "?" for lone surrogates, which stand for bytes of a command line that are no UTF-8."""
+    if not question.strip():
+        raise EmptyQuestion("the question is empty; ask something")
     return question.encode("utf-8", "replace").decode()
 
 
@@ -358,16 +422,3 @@ def _progress(
             on_progress(ProgressEvent(uri, file, n_files, page.number, n_pages))
 
     return note
-
-
-def _drawn(
-    context: WorkingContext,
-    records: Mapping[int, SourceRecord],
-    passwords: Mapping[str, str],
-    limits: IngestLimits,
-    files: UnchangedFiles,
-    answer: Answer,
-) -> Image.Image:
-    from mm_megacontext.pictures.answer_picture import draw_answer  # what draws is not for those who only read
-
-    return draw_answer(answer, context, records, passwords, limits, files)

@@ -2,6 +2,8 @@
 
 ``open_model`` finds a model by the name that it is registered under, or in the directory that ``mmctx train`` wrote it
 to. ``assemble`` puts single parts in the place of its own. Parts that do not belong together are refused.
+
+``open_reader`` finds a text reader by its name, as in ``api:MODEL``; it reads the memory of any model.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import TINY_DIR
 from mm_megacontext.digests import digest
-from mm_megacontext.errors import IncompatibleGists, UnknownName
-from mm_megacontext.reading.base import Base, ReadsOwnGists, TakesEncoders
+from mm_megacontext.errors import IncompatibleGists, InvalidReader, UnknownName
+from mm_megacontext.reading.base import Base, ReadsOwnGists, TakesEncoders, TextReader
+from mm_megacontext.reading.function_reader import FunctionReader, ReadFunction
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.registry import Registry
 from mm_megacontext.store.identity import Identity
@@ -29,7 +33,7 @@ DEFAULT = "mmctx-tiny"
 """The model that reads where none is named."""
 
 MODEL_FILE = "model.json"
-"""In the directory of a model: ``{"reader": NAME}``, its name in ``READERS``. What ``mmctx train`` wrote needs none."""
+"""In the directory of a model: ``{"reader": NAME}``, a name in ``MODEL_KINDS``. What ``mmctx train`` wrote has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,12 +197,51 @@ MODELS = Registry[Callable[[], Model]](
     families=["or a directory that `mmctx train` wrote"],
 )
 
-READERS = Registry[Callable[[Path], Model]](
-    "kind of reader",
-    group="mm_megacontext.readers",
+MODEL_KINDS = Registry[Callable[[Path], Model]](
+    "kind of model",
+    group="mm_megacontext.model_kinds",
     built_in={"native": f"{__name__}:open_native", "finder": f"{__name__}:open_finder"},
 )
 """Called with the directory of a model: see ``MODEL_FILE``."""
+
+READERS = Registry[Callable[..., TextReader]](
+    "reader",
+    group="mm_megacontext.readers",
+    built_in={"api": "mm_megacontext.bases.api.reader:ApiReader", "hf": "mm_megacontext.bases.hf.reader:HfReader"},
+)
+"""Kinds of text readers. The reader ``KIND:WHAT`` is made by calling the entry with ``WHAT``, or with nothing if there
+is no colon, and with options by name."""
+
+
+def open_reader(name: str | TextReader | ReadFunction, **options: Any) -> TextReader:
+    """The text reader of that name, as ``api:MODEL``; or one made of a function; or the one given.
+
+    Args:
+        name: ``KIND:WHAT`` with a kind of ``READERS``, a function from a ``Context`` to an answer, or a reader.
+        options: For the kind, by name: see ``bases.api.reader.ApiReader`` and ``bases.hf.reader.HfReader``.
+
+    Raises:
+        UnknownName: There is no such kind; the message lists those that there are.
+        MissingExtra: The kind needs a library that is not installed.
+        InvalidReader: An option does not fit.
+
+    Example:
+        >>> open_reader(lambda context: "42 [p1]").budget_unit
+        'estimated tokens'
+    """
+    if not isinstance(name, str):
+        if options:
+            raise InvalidReader(f"options go with the name of a reader, got {', '.join(options)} with {name!r}")
+        return _as_reader(name)
+    kind, colon, what = name.partition(":")
+    make = READERS.get(kind)
+    return make(what, **options) if colon else make(**options)
+
+
+def _as_reader(given: TextReader | ReadFunction) -> TextReader:
+    if isinstance(given, TextReader):
+        return given
+    return FunctionReader(given)
 
 
 def open_model(name: str | Path) -> Model:
@@ -213,7 +256,7 @@ def open_model(name: str | Path) -> Model:
     directory = Path(name)
     if not directory.is_dir():
         raise MODELS.unknown(str(name))
-    return READERS.get(_kind_of(directory))(directory)
+    return MODEL_KINDS.get(_kind_of(directory))(directory)
 
 
 def assemble(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,6 +35,11 @@ class SourceFile:
     def suffix(self) -> str:
         """Of its name, in lower case, with the dot."""
         return self.path.suffix.lower()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether its bytes are all there is of it; Deep Zoom images have their tiles in other files."""
+        return self.suffix != ".dzi"
 
     def check_size(self, limits: IngestLimits) -> None:
         """Raises LimitExceeded where it is longer than files may be that are read whole."""
@@ -85,6 +91,14 @@ def locate(path: str | Path) -> Path:
     except (OSError, RuntimeError) as e:
         raise IngestError("is a loop of symbolic links", source=str(path), code="not_found") from e
     return found
+
+
+def names_of(source: str | Path) -> list[str]:
+    """What a source that is called so may be known by: that very name, or where a path leads, be nothing there."""
+    names = [str(source)]
+    with suppress(IngestError, RuntimeError, ValueError):  # no path, or one that leads nowhere
+        names.append(str(locate(Path(source).expanduser())))
+    return names
 
 
 def look_at(path: str | Path) -> SourceFile:

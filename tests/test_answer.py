@@ -12,7 +12,10 @@ from PIL import Image
 from mm_megacontext.answer import Answer, Evidence, Usage
 from mm_megacontext.errors import IngestError
 from mm_megacontext.reading.trace import Trace
+from mm_megacontext.reading.why_not import REASONS, explain
+from tests.passages.made import context, passage
 
+CONTEXT = context(passage("p1", "Rent $1,200.00", score=0.75))
 EVIDENCE = Evidence("/a/lease.pdf", 3, (72.004, 90.0, 144.5678, 101.25), "pt", "$1,200.00", 0, 0.912345)
 USAGE = Usage(budget=512, cost=400, entries=120, leaves=30_000, steps=4, seconds=0.123456)
 
@@ -26,6 +29,9 @@ def answer(*, found: bool = True) -> Answer:
         usage=USAGE,
         trace=Trace(),
         model="mmctx-tiny-0123456789ab",
+        context=CONTEXT,
+        reason=None if found else "not_in_document",
+        candidates=tuple(map(Evidence.of_passage, CONTEXT.best(3))),
         draw=lambda asked: Image.new("RGB", (len(asked.text), 1)),
     )
 
@@ -34,6 +40,7 @@ def test_json_is_what_is_documented() -> None:
     assert answer().to_json() == {
         "answer": "$1,200.00",
         "found": True,
+        "grounded": True,
         "evidence": [
             {
                 "source": "/a/lease.pdf",
@@ -43,6 +50,21 @@ def test_json_is_what_is_documented() -> None:
                 "text": "$1,200.00",
                 "lod": 0,
                 "score": 0.9123,
+                "basis": "leaves",
+            }
+        ],
+        "reason": None,
+        "explanation": "",
+        "candidates": [
+            {
+                "source": "/d/a.pdf",
+                "page": 1,
+                "bbox": [0.0, 0.0, 84.0, 10.0],
+                "unit": "pt",
+                "text": "Rent $1,200.00",
+                "lod": 0,
+                "score": 0.75,
+                "basis": "passage",
             }
         ],
         "usage": {
@@ -53,6 +75,7 @@ def test_json_is_what_is_documented() -> None:
             "compression": 75.0,
             "steps": 4,
             "seconds": 0.1235,
+            "unit": "embeddings",
         },
         "model": "mmctx-tiny-0123456789ab",
     }
@@ -60,9 +83,19 @@ def test_json_is_what_is_documented() -> None:
 
 def test_keys_come_in_the_documented_order() -> None:
     data = answer().to_json()
-    assert list(data) == ["answer", "found", "evidence", "usage", "model"]
-    assert list(data["evidence"][0]) == ["source", "page", "bbox", "unit", "text", "lod", "score"]
-    assert list(data["usage"]) == ["budget", "cost", "entries", "leaves", "compression", "steps", "seconds"]
+    assert list(data) == [
+        "answer", "found", "grounded", "evidence", "reason", "explanation", "candidates", "usage", "model"
+    ]  # fmt: skip
+    assert list(data["evidence"][0]) == ["source", "page", "bbox", "unit", "text", "lod", "score", "basis"]
+    assert list(data["usage"]) == ["budget", "cost", "entries", "leaves", "compression", "steps", "seconds", "unit"]
+
+
+def test_what_was_not_found_says_why() -> None:
+    lost = answer(found=False)
+    assert (lost.reason, lost.grounded) == ("not_in_document", False)
+    assert lost.explanation == "mmctx-tiny-0123456789ab has read all of it and finds no answer there"
+    for reason in REASONS:
+        assert "{" not in explain(reason, "m")
 
 
 def test_json_is_json() -> None:

@@ -67,7 +67,7 @@ def test_an_unknown_model_is_answered_with_the_known_ones(tmp_path: Path) -> Non
     with pytest.raises(UnknownName, match="no base with a lens is there"):
         open_model(tmp_path)
     (tmp_path / "model.json").write_text(json.dumps({"reader": "psychic"}))
-    with pytest.raises(UnknownName, match="no kind of reader is named 'psychic'; known: finder, native"):
+    with pytest.raises(UnknownName, match="no kind of model is named 'psychic'; known: finder, native"):
         open_model(tmp_path)
 
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from mm_megacontext.cli.main import build_parser
+from mm_megacontext.eval.chat_double import Asked, ChatDouble
+from tests.bases.hf.tiny import save_llama
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
@@ -25,6 +27,7 @@ PAGES = (
     "docs/errors.md",
     "docs/formats.md",
     "docs/models.md",
+    "docs/readers.md",
     "docs/vision-encoders.md",
     "docs/benchmarks.md",
     "docs/results/README.md",
@@ -52,25 +55,42 @@ def test_python_example_runs(
 
 
 def test_console_commands_run(tmp_path: Path) -> None:
-    """Every ``mmctx`` line of the README, typed as it stands, in a folder that has the examples."""
+    """Every ``mmctx`` line of the README, typed as it stands, in a folder that has the examples.
+
+    A server that it names is one of ours, in the place of a model that reads; a model of transformers is a tiny one.
+    """
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     commands = re.findall(r"^\$ (mmctx .+)$", read("README.md"), re.MULTILINE)
-    assert len(commands) >= 2
-    for command in commands:
-        _, *words = shlex.split(command)
-        done = subprocess.run(
-            [sys.executable, "-m", "mm_megacontext", *words],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, (command, done.stderr)
-        answer = done.stdout.splitlines()[0]
-        assert answer not in ("", "not found"), command
-        if "--show" in words:
-            assert (tmp_path / words[words.index("--show") + 1]).stat().st_size > 0
+    assert len(commands) >= 4
+    local = f"hf:{save_llama(tmp_path / 'model')}"
+    with ChatDouble(names_the_rent) as double:
+        for command in commands:
+            words = [double.base_url if word.startswith("http") else word for word in shlex.split(command)[1:]]
+            words = [local if word.startswith("hf:") else word for word in words]
+            done = subprocess.run(
+                [sys.executable, "-m", "mm_megacontext", *words],
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(tmp_path / "cache")},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, (command, done.stderr)
+            answer, *evidence = done.stdout.splitlines()
+            if local in words:
+                continue  # it says what a few thousand random numbers say
+            assert answer not in ("", "not found"), command
+            if "--reader" in words:
+                assert "1,480.00 EUR" in evidence[0]
+            if "--show" in words:
+                assert (tmp_path / words[words.index("--show") + 1]).stat().st_size > 0
+
+
+def names_the_rent(asked: Asked) -> str:
+    """A model that reads: finds the amount behind the words, in the passage that holds them."""
+    passage, amount = re.findall(r"^\[(p\d+)\] (?:.*\n> )*?.*Monthly rent +([\d.,]+ EUR)", asked.text, re.MULTILINE)[0]
+    cited = [{"passage": passage, "quote": f"Monthly rent {amount}"}]
+    return json.dumps({"found": True, "answer": amount, "citations": cited})
 
 
 def test_the_tree_is_what_the_modules_say() -> None:
@@ -130,7 +150,7 @@ def test_documented_commands_parse() -> None:
     for command, options in documented.items():
         declared = options_of(parser, command.split())
         assert options == declared, command
-    assert len(documented) == 11
+    assert len(documented) == 14
 
 
 def options_of(parser: object, words: list[str]) -> set[str]:

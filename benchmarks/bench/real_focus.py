@@ -58,8 +58,8 @@ class Watched:
 
     @classmethod
     def of(cls, memory: MegaContext) -> Watched:
-        recorder = Recorder(memory._runtime)
-        memory._runtime = recorder  # type: ignore[assignment]
+        recorder = Recorder(Runtime(memory.base, memory.model.lens))
+        memory._asking._runtime = lambda modalities: recorder  # type: ignore[assignment, method-assign, return-value]
         return cls(memory, recorder)
 
     @property

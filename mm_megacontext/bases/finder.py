@@ -46,6 +46,7 @@ class Finder:
 
     modalities: tuple[Modality, ...] = ("image",)
     gist_slots = 1
+    is_calibrated = True  # its lens was trained as a probability of a match
 
     def __init__(self, words: NativeBase, encoder: PatchEncoder, net: UnionNet, lens: UnionLensNet) -> None:
         self._words, self._encoder, self._net, self._lens = words, encoder, net.eval(), lens.eval()

@@ -37,6 +37,7 @@ class Decoding:
         seed: Of the draws of one answer: the same question to the same context gets the same answer.
         max_tokens: The longest answer.
         stop: An answer ends before any of these texts.
+        quotes_only: Whether an answer of which no token was copied from a leaf is none: a small model invents it.
     """
 
     temperature: float = 0.0
@@ -44,6 +45,7 @@ class Decoding:
     seed: int = 0
     max_tokens: int = 32
     stop: tuple[str, ...] = ()
+    quotes_only: bool = True
 
     def __post_init__(self) -> None:
         if not (self.temperature >= 0 and 0 < self.top_p <= 1 and self.max_tokens >= 1 and all(self.stop)):

@@ -49,6 +49,8 @@ class NativeBase:
 
     modalities: tuple[Modality, ...] = ("text",)
     """``mmctx-tiny`` was trained on text alone; what it was not trained to read it is not shown."""
+    is_calibrated = True
+    """Its bars were chosen on the dev split."""
 
     def __init__(
         self,
@@ -131,7 +133,8 @@ class NativeBase:
         """
         reading = self._read_views(entries, question, t_end)
         missing = missing_words(question, _words(_on_quoted_pages(entries, reading.pointed)))
-        if reading.confidence < (SURE if missing else LEAST_SURE):
+        is_invented = self.decoding.quotes_only and not reading.pointed
+        if is_invented or reading.confidence < (SURE if missing else LEAST_SURE):
             return Reading("", False, (), reading.confidence)
         return reading
 

@@ -39,6 +39,7 @@ def add_parser(subparsers: Subparsers) -> None:
         action="store_true",
         help="take up headers and footers that come back on page after page, too",
     )
+    parser.add_argument("--prune", action="store_true", help="forget what lay below these paths and is gone")
     add_models(parser)
     add_json(parser)
     parser.set_defaults(run=run)
@@ -56,6 +57,8 @@ def run(args: argparse.Namespace) -> int:
     started = time.monotonic()
     with MegaContext.open(args.memory, model, limits=ingest_limits(args)) as memory:
         report = _ingest_all(memory, args.paths, options, args.running_titles)
+        if args.prune:
+            report.pruned = [uri for path in args.paths for uri in memory.prune(path)]
     result = to_json(report, time.monotonic() - started)
 
     warn_of_pages(report.ingested)
@@ -70,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 def exit_code(report: IngestReport) -> int:
     """0 if every page of every file was read whole, else whether anything was."""
-    if not report.ingested and not report.unchanged:
+    if not (report.ingested or report.unchanged or report.moved or report.pruned):
         return UNUSABLE
     return PARTIAL if report.failed or any(source.problems for source in report.ingested) else 0
 
@@ -86,6 +89,7 @@ def _ingest_all(
             report = memory.ingest(path, **options, running_titles=running_titles, on_progress=bar.update)
             total.ingested += report.ingested
             total.unchanged += report.unchanged
+            total.moved += report.moved
             total.failed += report.failed
     return total
 
@@ -116,6 +120,8 @@ def to_json(report: IngestReport, seconds: float) -> dict[str, Any]:
     return {
         "ingested": [_summary(source) for source in report.ingested],
         "unchanged": report.unchanged,
+        "moved": [asdict(moved) for moved in report.moved],
+        "pruned": report.pruned,
         "failed": [asdict(failed) for failed in report.failed],
         "summary": asdict(sum((source.statuses for source in report.ingested), PageCounts())),
         "seconds": round(seconds, 3),
@@ -139,6 +145,10 @@ def render(result: dict[str, Any]) -> str:
         f"{terminal.printable(source['uri'])}: {source['kind']}, {source['pages']} pages, {source['nodes']} nodes"
         for source in result["ingested"]
     ]
+    lines += [
+        f"{terminal.printable(moved['was'])} is now {terminal.printable(moved['uri'])}" for moved in result["moved"]
+    ]
+    lines += [f"forgotten: {terminal.printable(uri)}" for uri in result["pruned"]]
     pages = result["summary"]
     lines.append(f"pages: {pages['ok']} ok, {pages['degraded']} degraded, {pages['failed']} failed")
     lines.append(

@@ -16,19 +16,22 @@ from typing import Any, NoReturn
 import mm_megacontext
 from mm_megacontext.cli import (
     ask,
+    context,
     doctor,
     encoders,
     evaluate,
     failure,
+    forget,
     ingest,
     inspect,
     layout,
     terminal,
     train,
+    vacuum,
     verify,
 )
 
-COMMANDS = (ask, ingest, inspect, verify, layout, train, evaluate, encoders, doctor)
+COMMANDS = (ask, context, ingest, inspect, forget, vacuum, verify, layout, train, evaluate, encoders, doctor)
 
 
 class Parser(argparse.ArgumentParser):

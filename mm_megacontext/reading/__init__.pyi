@@ -3,11 +3,15 @@ from .allocator import Focused as Focused
 from .allocator import focus as focus
 from .base import Base as Base
 from .base import BaseTokenizer as BaseTokenizer
+from .base import Citation as Citation
 from .base import Judging as Judging
 from .base import Pointed as Pointed
+from .base import Reader as Reader
 from .base import Reading as Reading
 from .base import ReadsOwnGists as ReadsOwnGists
 from .base import TakesEncoders as TakesEncoders
+from .base import TextReader as TextReader
+from .function_reader import FunctionReader as FunctionReader
 from .hints import HintConfig as HintConfig
 from .hints import Hints as Hints
 from .hints import HintSearch as HintSearch

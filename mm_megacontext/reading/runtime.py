@@ -14,10 +14,10 @@ from mm_megacontext.reading.hints import HintConfig, Hints, HintSearch, Index
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.trace import Trace, TraceEvent
 from mm_megacontext.reading.working_context import WorkingContext
-from mm_megacontext.tree.nodes import TreeReader
+from mm_megacontext.tree.nodes import Modality, TreeReader
 
 UNREADABLE = -1.0
-"""Score of what the base cannot read any closer."""
+"""Score of what is not read any closer."""
 _ABOVE = 1.0
 """By how much what a base has seen and wants to keep is worth more than the strongest hint."""
 
@@ -41,6 +41,14 @@ class ReadingConfig:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Looked:
+    """Where focus ended, and every step on the way."""
+
+    focused: Focused
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ReadContext:
     """Where focus ended, what the base read there, and every step on the way."""
 
@@ -51,22 +59,30 @@ class ReadContext:
     @property
     def steps(self) -> int:
         """How often actions were applied."""
-        return sum(1 for event in self.trace if event.actions)
+        return self.trace.steps
 
 
 class Runtime:
     """Focuses and reads with one base and one lens; keeps no state between questions.
 
     Args:
-        base: Reads and answers.
+        base: Made the gists; reads and answers, unless only ``look`` is asked for.
         lens: Scores entries; of the same base.
         config: How.
+        modalities: What is opened; by default what the base reads.
     """
 
-    def __init__(self, base: Base, lens: Lens, config: ReadingConfig | None = None) -> None:
+    def __init__(
+        self,
+        base: Base,
+        lens: Lens,
+        config: ReadingConfig | None = None,
+        modalities: Sequence[Modality] | None = None,
+    ) -> None:
         self.base = base
         self.lens = lens
         self.config = config or ReadingConfig()
+        self.modalities: tuple[Modality, ...] = base.modalities if modalities is None else tuple(modalities)
 
     def read(
         self, tree: TreeReader, index: Index, question: str, capacity: int, within: Sequence[int] | None = None
@@ -83,19 +99,48 @@ class Runtime:
         Raises:
             BudgetTooSmall: The roots cost more than ``capacity``.
         """
-        context = WorkingContext.start(tree, capacity)
-        t_end = max(root.t_span[1] for root in context.roots)
         events: list[TraceEvent] = []
+        reading: Reading | None = None
+        for focused in self._foci(tree, index, question, capacity, within, events):
+            reading = None
+            if self.base.is_calibrated:
+                reading = self._answer(focused, question)
+                if reading.found and reading.confidence >= self.config.sure:
+                    break
+        return ReadContext(focused, reading or self._answer(focused, question), Trace(tuple(events)))
+
+    def look(
+        self, tree: TreeReader, index: Index, question: str, capacity: int, within: Sequence[int] | None = None
+    ) -> Looked:
+        """Cut a working context for a reader that is asked once, at the end. Arguments and errors as for ``read``."""
+        events: list[TraceEvent] = []
+        *_, focused = self._foci(tree, index, question, capacity, within, events)
+        return Looked(focused, Trace(tuple(events)))
+
+    def _foci(
+        self,
+        tree: TreeReader,
+        index: Index,
+        question: str,
+        capacity: int,
+        within: Sequence[int] | None,
+        events: list[TraceEvent],
+    ) -> Iterator[Focused]:
+        """Where each pass ends, until the steps run out; what is done on the way is added to ``events``."""
+        context = WorkingContext.start(tree, capacity)
         left = self.config.focus.max_steps
         for score in self._passes(context, tree, index, question, within):
             config = replace(self.config.focus, max_steps=left)
             focused = focus(context, score, config, lambda e: events.append(replace(e, step=len(events))))
-            reading = self.base.read(focused.context.entries, question, t_end)
+            yield focused
             left -= focused.steps
-            if left == 0 or (reading.found and reading.confidence >= self.config.sure):
-                break
+            if left == 0:
+                return
             context = focused.context
-        return ReadContext(focused, reading, Trace(tuple(events)))
+
+    def _answer(self, focused: Focused, question: str) -> Reading:
+        t_end = max(root.t_span[1] for root in focused.context.roots)
+        return self.base.read(focused.context.entries, question, t_end)
 
     def _passes(
         self, start: WorkingContext, tree: TreeReader, index: Index, question: str, within: Sequence[int] | None
@@ -104,13 +149,13 @@ class Runtime:
         if sum(root.n_leaves for root in start.roots) <= start.capacity:
             yield self._read_everything
             return
-        search = HintSearch(index, tree, question, self.config.hints, within, self.base.modalities)
+        search = HintSearch(index, tree, question, self.config.hints, within, self.modalities)
         lead = search.lead()
         if lead is not None:
             yield lambda context: self._mask(context, self._lift(context, lead))
         words = self.base.embed_tokens(np.array(self.base.tokenizer.encode(question), dtype=np.int64))
         hints = search.all(self.lens.query_vector(words) if len(words) else None)
-        if isinstance(self.base, Judging):
+        if isinstance(self.base, Judging) and self.modalities == self.base.modalities:
             yield from self._judged(self.base.judge(question), hints, words)
             return
 
@@ -147,7 +192,7 @@ class Runtime:
         return self.config.hint_weight * hints.of(context.entries)
 
     def _mask(self, context: WorkingContext, scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        modalities = {*self.base.modalities, "mixed"}
+        modalities = {*self.modalities, "mixed"}
         readable = [entry.node.modality in modalities for entry in context]
         return np.where(readable, scores, UNREADABLE)
 

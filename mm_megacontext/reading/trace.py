@@ -90,6 +90,11 @@ class Trace:
         return tuple(action for event in self.events for action in event.actions)
 
     @property
+    def steps(self) -> int:
+        """How often actions were applied."""
+        return sum(1 for event in self.events if event.actions)
+
+    @property
     def seconds(self) -> float:
         """Time all steps took."""
         return sum(event.seconds for event in self.events)

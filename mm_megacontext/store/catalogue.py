@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, get_args
 
 import numpy as np
@@ -141,6 +141,19 @@ def source_row(info: SourceInfo, root: Node, shape: GistShape, *, n_bytes: int, 
         "sigma": root.sigma,
         "bytes": n_bytes,
         "row_start": row_start,
+    }
+
+
+def moved_row(record: SourceRecord, uri: str) -> dict[str, Any]:
+    """The catalogue row of a stored source under another uri."""
+    told = {field.name: getattr(record, field.name) for field in fields(record)} | {"uri": uri}
+    pages, problems = zip(*told.pop("problems"), strict=True) if record.problems else ((), ())
+    return {
+        **told,
+        "page_sizes": record.page_sizes.reshape(-1),
+        "problem_pages": pages,
+        "problems": problems,
+        "gist": record.gist.reshape(-1),
     }
 
 

@@ -178,8 +178,8 @@ class Store:
         return True
 
     def refresh(self) -> None:
-        """See what has been written since."""
-        if self._writer is None:
+        """See what others have written since; costs the listing of two directories if that is nothing."""
+        if self._writer is None and self._is_outdated:
             self._snapshot = self._take()
 
     def sources(self) -> list[SourceRecord]:
@@ -271,6 +271,15 @@ class Store:
         """
         return self._writing().add(info, batches, fingerprint)
 
+    def move(self, uri: str, new_uri: str) -> SourceRecord:
+        """Give a source another uri, in one commit that is durable when this returns; its nodes stay as they are.
+
+        Raises:
+            ValueError: There is no source ``uri``, or one that is called ``new_uri`` already.
+            StoreError: The disk refuses; nothing has changed.
+        """
+        return self._writing().move(uri, new_uri)
+
     def forget(self, uri: str) -> bool:
         """Remove a source: at once from sight, from disk at the next ``vacuum``. Returns whether there was one."""
         return self._writing().forget(uri)
@@ -299,13 +308,17 @@ class Store:
         try:
             return read(self._current)
         except StoreError:
-            snapshot = self._current
-            newest = [table_versions(self.path / table)[:1] for table in (NODES, SOURCES)]
-            used = [[snapshot.nodes_table.version], [snapshot.sources_table.version]]
-            if newest == used or self._writer is not None:
+            if self._writer is not None or not self._is_outdated:
                 raise
             self.refresh()
             return read(self._current)
+
+    @property
+    def _is_outdated(self) -> bool:
+        """Whether there is a newer version than the one that is read."""
+        snapshot = self._current
+        newest = [table_versions(self.path / table)[:1] for table in (NODES, SOURCES)]
+        return newest != [[snapshot.nodes_table.version], [snapshot.sources_table.version]]
 
 
 def _remove_leftovers(path: Path) -> None:

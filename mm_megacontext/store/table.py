@@ -84,6 +84,17 @@ class WritableTable:
 
     def delete(self, predicate: str) -> None:
         """Delete rows, with the deletion files durable before the commit; ``LanceDataset.delete`` would do both."""
+        changed, emptied = self._without(predicate)
+        if changed or emptied:
+            self.commit(lance.LanceOperation.Delete(changed, emptied, predicate))
+
+    def replace(self, predicate: str, rows: pa.Table) -> None:
+        """Put ``rows`` in the place of those that ``predicate`` names: all of it at once, or nothing."""
+        changed, emptied = self._without(predicate)
+        self.commit(lance.LanceOperation.Update(emptied, changed, write_fragments(rows, self.path)))
+
+    def _without(self, predicate: str) -> tuple[list[Any], list[int]]:
+        """What remains of fragments that hold such rows, written but not committed; and those of which nothing does."""
         dataset = self.open()
         hits = dataset.scanner(columns=[], filter=predicate, with_row_address=True).to_table()
         touched = np.unique(hits.column("_rowaddr").to_numpy() >> np.uint64(32)).tolist()
@@ -96,8 +107,7 @@ class WritableTable:
                 emptied.append(fragment_id)
             else:
                 changed.append(remains)
-        if touched:
-            self.commit(lance.LanceOperation.Delete(changed, emptied, predicate))
+        return changed, emptied
 
     def compact(self, *, all: bool = False) -> bool:
         """Merge small fragments if there are many; if ``all``, also drop every deleted row.

@@ -26,6 +26,7 @@ from mm_megacontext.store.catalogue import (
     SourceInfo,
     SourceRecord,
     counter_row,
+    moved_row,
     rows_table,
     source_row,
     sources_schema,
@@ -157,6 +158,17 @@ class Writer:
         with contextlib.suppress(StoreError):
             self._tidy()
         return self.snapshot.records[number]
+
+    def move(self, uri: str, new_uri: str) -> SourceRecord:
+        """Give a source another uri; see ``Store.move``."""
+        record = self.snapshot.find(uri)
+        if record is None or new_uri == COUNTER_URI or self.snapshot.find(new_uri) is not None:
+            raise ValueError(f"{uri} is no source that could become {new_uri}")
+        row = rows_table([moved_row(record, new_uri)], sources_schema(self._shape))
+        with self._undone_on_error(), translated(f"cannot rename {uri} in {self._path}"):
+            self._sources.replace(f"number = {record.number} AND {_NOT_COUNTER}", row)
+        self._refresh()
+        return self.snapshot.records[record.number]
 
     def forget(self, uri: str) -> bool:
         """Remove one source; see ``Store.forget``."""

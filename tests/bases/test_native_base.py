@@ -269,12 +269,23 @@ def test_what_the_model_doubts_is_not_said(
     assert said.confidence == pytest.approx(probability)
 
 
+def test_what_quotes_nothing_is_invented(monkeypatch: pytest.MonkeyPatch) -> None:
+    base = random_base(8)
+    ids = [tokenizer().encode_word("one")[0], END]
+    assert answer_with(base, monkeypatch, ids).found
+    assert not answer_with(base, monkeypatch, ids, decoding=Decoding()).found
+
+
+MAY_INVENT = Decoding(quotes_only=False)
+
+
 def answer_with(  # type: ignore[no-untyped-def]
     base: NativeBase,
     monkeypatch: pytest.MonkeyPatch,
     ids: Sequence[int],
     question: str = "What is it?",
     first_probability: float = 1.0,
+    decoding: Decoding = MAY_INVENT,
 ):
     """What the base says when these are the likeliest tokens, one after the other."""
     left, likely = iter(ids), iter([first_probability])
@@ -285,6 +296,7 @@ def answer_with(  # type: ignore[no-untyped-def]
         return probabilities, torch.zeros_like(copyable, dtype=torch.float32)
 
     own = document(base, n_pages=1)
+    base.decoding = decoding
     with monkeypatch.context() as patched:
         patched.setattr(Generator, "_next", scripted)
         return base.read(entries_of(own, open_evidence(own, 1, 200)), question, own.rows[-1].t_span[1])

@@ -64,7 +64,8 @@ def test_json_has_nothing_that_a_terminal_obeys_or_cannot_show(capsys: pytest.Ca
 def test_sigterm_says_what_ctrl_c_says(number: signal.Signals, code: int) -> None:
     """A command that waits: it says that it runs, and sleeps."""
     command = (
-        "import sys, time\n"
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # who runs the tests may ignore it
         "from mm_megacontext.cli import main as module\n"
         "def wait(argv):\n"
         "    print('ready', flush=True)\n"

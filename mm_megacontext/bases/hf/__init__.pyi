@@ -1,0 +1,3 @@
+from .reader import HfReader as HfReader
+
+__all__: list[str]
