@@ -104,8 +104,8 @@ class _Row:
         return {_bare(w) for part in self.parts for w in part} - {""}
 
 
-class Reader:
-    """Takes entries apart into words.
+class Views:
+    """What to read of entries for a question, which it takes apart into words.
 
     Args:
         spell: The text of token ids.
@@ -115,7 +115,7 @@ class Reader:
     def __init__(self, spell: Spell, starts_word: Callable[[int], bool]) -> None:
         self._spell, self._starts_word = spell, starts_word
 
-    def views(self, entries: Sequence[Entry], question: str) -> list[View]:
+    def of(self, entries: Sequence[Entry], question: str) -> list[View]:
         """What to read for a question, the least first; all last, unless that could only mislead."""
         texts = [entry for entry in entries if entry.leaves is not None and entry.leaves.pixels is None]
         asked = {_strip(word) for word in question.split() if not is_function_word(word)} - {""}

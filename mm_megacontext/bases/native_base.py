@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mm_megacontext.bases.beside import ALL, Reader, View
+from mm_megacontext.bases.beside import ALL, View, Views
 from mm_megacontext.bases.generation import Decoding, Generated, Generator
 from mm_megacontext.bases.native import NativeModel
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer, save_model
@@ -149,7 +149,7 @@ class NativeBase:
     def _read_views(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
         """Read without what the question tells apart from its answer; if that finds nothing sure, more of it."""
         readings: list[Reading] = []
-        for view in Reader(self.tokenizer.decode, self.tokenizer.starts_word).views(entries, question):
+        for view in Views(self.tokenizer.decode, self.tokenizer.starts_word).of(entries, question):
             readings.append(self._read_spellings(entries, question, self.pack(entries, t_end, view)))
             if readings[-1].found and readings[-1].confidence >= SURE_VIEW:
                 break

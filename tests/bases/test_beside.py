@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.bases.beside import Reader, View
+from mm_megacontext.bases.beside import View, Views
 from mm_megacontext.document import Cell, CellRole, Document, Line, Page, Region, Table, Word
 from mm_megacontext.reading.working_context import Entry
 from mm_megacontext.tree.build import TreeBuilder
@@ -52,7 +52,7 @@ def _entries(region: Region) -> list[Entry]:
 def _views(region: Region, question: str) -> tuple[list[str], list[View]]:
     """What each view leaves to read."""
     entries = _entries(region)
-    views = Reader(tokenizer().decode, tokenizer().starts_word).views(entries, question)
+    views = Views(tokenizer().decode, tokenizer().starts_word).of(entries, question)
     texts = []
     for view in views:
         left = [
