@@ -49,6 +49,9 @@ EXTRAS = {
     "hf": ("jinja2", "peft", "transformers"),
     "vision": ("open_clip_torch", "timm"),
     "vips": ("pyvips",),
+    "langchain": ("langchain-core",),
+    "llamaindex": ("llama-index-core",),
+    "haystack": ("haystack-ai",),
     "gpu": ("xformers",),
 }
 """Extras for users, and the distributions of each."""

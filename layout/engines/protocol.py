@@ -16,7 +16,18 @@ from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, FormField, HiddenReason, LayoutMethod, Link, Note, RegionKind, Rgb
+from mm_megacontext.document import (
+    Box,
+    FormField,
+    HiddenReason,
+    LayoutMethod,
+    Link,
+    Note,
+    RegionKind,
+    Rgb,
+    Script,
+    clean_text,
+)
 from mm_megacontext.errors import MissingExtra, UnknownName
 from mm_megacontext.registry import Registry
 
@@ -44,6 +55,7 @@ class RawWord(NamedTuple):
     colour that its letters are filled with, 0 to 255, where that is one and known; ``apart`` are words that a renderer
     paints by other means than as text: cut out of something, or drawn letter by letter. ``turn`` are the quarter turns
     clockwise by which its line is turned, 0 for one that stands upright or askew.
+    ``script`` is of what stands above or below the line that it is on.
     """
 
     x0: float
@@ -60,6 +72,7 @@ class RawWord(NamedTuple):
     ink: Rgb | None = None
     apart: bool = False
     turn: int = 0
+    script: Script = ""
 
     @property
     def box(self) -> Box:
@@ -325,3 +338,13 @@ def place_vector(box: Box, is_rectangle: bool, rules: list[Box], drawings: list[
     drawings.append(box)
     if is_rectangle:
         rules += [(x0, y0, x1, y0), (x0, y1, x1, y1), (x0, y0, x0, y1), (x1, y0, x1, y1)]
+
+
+def drawn_text(text: str) -> str:
+    r"""Cleaned text of a word of a PDF, in which a soft hyphen at the end of a line is drawn like any other.
+
+    >>> drawn_text("infor\u00ad"), drawn_text("in\u00adfor"), drawn_text("\u00ad")
+    ('infor-', 'infor', '')
+    """
+    is_divided = text[-1:] == "\u00ad" and text[-2:-1].isalnum()
+    return clean_text(text).strip() + "-" * is_divided

@@ -11,7 +11,9 @@ from mm_megacontext.document import Box, Page, Region
 from mm_megacontext.errors import ErrorCode, IngestError, first_words
 from mm_megacontext.layout.engines.form_values import with_values
 from mm_megacontext.layout.engines.protocol import ModelRegion, OpenPdf, RawPage, RawWord, without_model
+from mm_megacontext.layout.engines.scripts import beside_others
 from mm_megacontext.layout.page.disagreement import MAX_SCORE, disagreement, is_doubtful, is_sure
+from mm_megacontext.layout.page.drawn_boxes import with_ticks
 from mm_megacontext.layout.page.leaders import without_leaders
 from mm_megacontext.layout.page.legibility import is_illegible
 from mm_megacontext.layout.page.neural_regions import fill_regions
@@ -75,7 +77,7 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None, max_pixel
         seen, hidden = raw, ()
     laid_out = _LaidOut(())
     try:
-        laid_out = _lay_out(with_values(_without_leaders(seen), raw.words), ocr)
+        laid_out = _lay_out(with_values(with_ticks(_prepared(seen)), raw.words), ocr)
     except Exception as e:
         problem, code = _told(e), _code(e, "layout_failed")
     if problem is None and laid_out.failure is not None:
@@ -111,8 +113,9 @@ def _doubt(page: RawPage, ocr: Ocr | None) -> tuple[float | None, str | None, Er
     return score, problem, "text_layer_disagrees"
 
 
-def _without_leaders(page: RawPage) -> RawPage:
-    return replace(page, words=without_leaders(page.words))
+def _prepared(page: RawPage) -> RawPage:
+    """The page without dot leaders, and with what stands above or below its lines told."""
+    return replace(page, words=beside_others(without_leaders(page.words)))
 
 
 def _check_size(page: RawPage, max_pixels: int) -> None:

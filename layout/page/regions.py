@@ -20,6 +20,7 @@ from mm_megacontext.layout.page.captions import bind_captions
 from mm_megacontext.layout.page.columns import find_zones
 from mm_megacontext.layout.page.figures import find_figures
 from mm_megacontext.layout.page.turned import Piece, split_turned
+from mm_megacontext.layout.page.watermarks import split_watermarks
 from mm_megacontext.layout.tables.cells import FoundTable
 from mm_megacontext.layout.tables.plain import find_plain_tables
 from mm_megacontext.layout.tables.ruled import find_ruled_tables
@@ -50,7 +51,17 @@ _NUMBER = re.compile(r"\(?(?:\d+(?:\.\d+)*|[A-Z]|[IVXLC]+)[.):]?$")  # of a sect
 
 
 def find_regions(page: RawPage) -> tuple[Region, ...]:
-    """The regions of a page in reading order, of pieces that are turned in that of their own frame."""
+    """The regions of a page in reading order, of pieces that are turned in that of their own frame; watermarks last."""
+    if not page.words:
+        return _regions_but_watermarks(page)
+    words, marks = split_watermarks(page.words, page.rules, body_size(page.words))
+    if not marks:
+        return _regions_but_watermarks(page)
+    rows = [_region([_Row.of(row)], 0.0) for row in find_rows(find_segments(marks))]
+    return (*_regions_but_watermarks(replace(page, words=words)), *(replace(r, kind="text", level=None) for r in rows))
+
+
+def _regions_but_watermarks(page: RawPage) -> tuple[Region, ...]:
     ruled = find_ruled_tables(page.rules, page.words) if page.rules else []
     upright, pieces = split_turned(page, [table.bbox for table in ruled])
     inner = [_piece_regions(piece) for piece in pieces]

@@ -1,4 +1,4 @@
-"""The picture of an answer: its page with every entry's footprint and the quoted words boxed; of an image, the zoom."""
+"""Which picture an answer gets: the evidence page of a document, or the zoom into an image; finds what they need."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ A block never crosses a region. It ends where a sentence, a line or a table row 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Protocol
@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, Line, Region, Word, union
+from mm_megacontext.document import Box, Cell, Line, Region, Word, text_of, union, with_notes
 from mm_megacontext.tree.nodes import BLOCK_TOKENS
 from mm_megacontext.turned_frame import MapBox
 
@@ -67,13 +67,14 @@ class Tokenizer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class PlacedWord:
-    """A word with what its leaves will say about it."""
+    """A word with what its leaves will say about it; ``parts`` are its own, where it stands in several places."""
 
     word: Word
     role: int
     starts_line: bool
     end: Ending
     is_header: bool
+    parts: tuple[Word, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +107,7 @@ class Block:
 
 def cut_region(region: Region, tokenizer: Tokenizer) -> list[Block]:
     """The blocks of a region, in reading order; none if it holds no text."""
-    placed = _table_words(region) if region.table is not None else _line_words(region)
+    placed = _whole_words(_table_words(region) if region.table is not None else _line_words(region))
     return [_block(tokens) for tokens in _pack([(_tokens(p, tokenizer), p.end) for p in placed])]
 
 
@@ -123,6 +124,45 @@ def _line_words(region: Region) -> Iterator[PlacedWord]:
         for i, (word, is_start) in enumerate(zip(line.words, starts_here, strict=True)):
             end = Ending.SENTENCE if word.text.endswith(_SENTENCE_ENDS) else Ending.LINE if i == last else Ending.WORD
             yield PlacedWord(word, role, is_start, end, is_grid and number == 0)
+
+
+def _whole_words(placed: Iterable[PlacedWord]) -> Iterator[PlacedWord]:
+    """The words with those made one that are read as one: over the end of a line, and with what stands above it.
+
+    Marks of notes are no leaves: they would be taken for part of the value that they stand beside.
+    """
+    open_word: PlacedWord | None = None
+    for next_word in placed:
+        word = next_word
+        if open_word is None:
+            open_word = word
+            continue
+        last = (open_word.parts or (open_word.word,))[-1]
+        (_, _), (_, is_note) = with_notes([last, word.word])
+        if last.hyphen or (not is_note and _is_one([last, word.word])):
+            open_word = _one(open_word, word)
+        elif is_note:
+            open_word = replace(open_word, end=max(open_word.end, word.end))
+        else:
+            yield open_word
+            open_word = word
+    if open_word is not None:
+        yield open_word
+
+
+def _is_one(pair: Sequence[Word]) -> bool:
+    return any(word.script for word in pair) and " " not in text_of(pair)
+
+
+def _one(word: PlacedWord, other: PlacedWord) -> PlacedWord:
+    """A word and the one that it goes on with."""
+    *first, last = word.parts or (word.word,)
+    if last.hyphen == "dropped":
+        last = replace(last, text=last.text[:-1])
+    signed = text_of([last]) if not word.parts else last.text
+    parts = (*first, replace(last, text=signed, script=last.script), replace(other.word, text=text_of([other.word])))
+    whole = Word("".join(part.text for part in parts), union([part.bbox for part in parts]), None, word.word.confidence)
+    return replace(word, word=whole, end=max(word.end, other.end), parts=parts)
 
 
 def _are_rows(starts: Sequence[Sequence[bool]]) -> bool:
@@ -151,15 +191,41 @@ def _table_words(region: Region) -> Iterator[PlacedWord]:
     """Row by row; only where a row ends may a block end, if it can."""
     assert region.table is not None
     rows: dict[int, list[PlacedWord]] = {}
-    for cell in region.table.cells:
+    for cell, titles in _with_titles(region.table.cells):
         role = ROLE_INDEX[_CELL_ROLE[cell.role]]
-        for line in cell.lines:
-            is_header = cell.role == "column_header"
-            placed = [PlacedWord(word, role, i == 0, Ending.WORD, is_header) for i, word in enumerate(line.words)]
+        is_header = cell.role == "column_header"
+        for i, words in enumerate([titles] * bool(titles) + [line.words for line in cell.lines]):
+            starts = i == 0 or not titles
+            placed = [PlacedWord(word, role, starts and n == 0, Ending.WORD, is_header) for n, word in enumerate(words)]
             rows.setdefault(cell.row, []).extend(placed)
     for row in sorted(rows):
         yield from rows[row][:-1]
         yield replace(rows[row][-1], end=Ending.LINE)
+
+
+def _with_titles(cells: Sequence[Cell]) -> Iterator[tuple[Cell, tuple[Word, ...]]]:
+    """The cells of a table, and the words of the titles above each name of a column.
+
+    Where titles stand above several columns each, the names below them are read with them, "2023 Output", "2023 Scrap",
+    "2024 Output", and not "2023", "2024", and then "Output" and "Scrap" twice.
+    """
+    names = [cell for cell in cells if cell.role == "column_header"]
+    if not any(cell.column_span > 1 and cell.lines for cell in names):
+        yield from ((cell, ()) for cell in cells)
+        return
+    last = max(cell.row + cell.row_span for cell in names) - 1
+    lowest = {id(cell) for cell in names if cell.row + cell.row_span > last}
+    named = {column for cell in names if id(cell) in lowest for column in _columns(cell)}
+    for cell in cells:
+        if cell.role == "column_header" and id(cell) not in lowest and named.issuperset(_columns(cell)):
+            continue
+        above = [other for other in names if other.row < cell.row and set(_columns(cell)) <= set(_columns(other))]
+        titles = above if id(cell) in lowest else []
+        yield cell, tuple(word for title in titles for line in title.lines for word in line.words)
+
+
+def _columns(cell: Cell) -> range:
+    return range(cell.column, cell.column + cell.column_span)
 
 
 def _pack(words: Sequence[tuple[list[_Token], Ending]]) -> Iterator[list[_Token]]:
@@ -216,7 +282,7 @@ def _block(tokens: Sequence[_Token]) -> Block:
             previous = placed
         word_of_token.append(len(words) - 1)
         roles.append(placed.role | (LINE_START if starts else 0))
-        boxes.append(_share(placed.word, start, stop))
+        boxes.append(_place(placed, start, stop))
     return Block(
         np.array([i for _, i, _ in tokens], dtype=np.int64),
         np.array(boxes, dtype=np.float32),
@@ -225,6 +291,17 @@ def _block(tokens: Sequence[_Token]) -> Block:
         np.array(word_of_token, dtype=np.int64),
         " ".join(header),
     )
+
+
+def _place(placed: PlacedWord, start: int, stop: int) -> Box:
+    """Where characters ``start:stop`` of a word stand: in the part of it where they begin."""
+    first = 0
+    for part in placed.parts:
+        last = first + len(part.text)
+        if start < last:
+            return _share(part, start - first, min(stop, last) - first)
+        first = last
+    return _share(placed.word, start, stop)
 
 
 def _share(word: Word, start: int, stop: int) -> Box:

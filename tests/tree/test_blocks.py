@@ -292,3 +292,19 @@ def test_a_long_word_continues_without_starting_a_line() -> None:
 def test_roles_leave_room_for_the_line_start_bit() -> None:
     assert len(ROLES) < LINE_START
     assert len(set(ROLES)) == len(ROLES)
+
+
+def test_titles_of_several_columns_are_read_with_the_names_below_them() -> None:
+    def cell(row: int, column: int, text: str, span: int = 1, height: int = 1) -> Cell:
+        box = (60.0 * column, 12.0 * row, 60.0 * column + 30, 12.0 * row + 10)
+        role: CellRole = "column_header" if row < 2 else "body" if column else "row_header"
+        return Cell(row, column, box, (Line((Word(text, box),)),), role, height, span)
+
+    cells = (
+        cell(0, 0, "Plant", height=2), cell(0, 1, "2023", span=2), cell(0, 3, "2024", span=2),
+        cell(1, 1, "Output"), cell(1, 2, "Scrap"), cell(1, 3, "Output"), cell(1, 4, "Scrap"),
+        *(cell(2, i, text) for i, text in enumerate(["Arden", "510", "12", "560", "9"])),
+    )  # fmt: skip
+    (block,) = cut_region(Region("table", (0.0, 0.0, 300.0, 40.0), table=Table(cells, 3, 5)), tokenizer())
+    header = "Plant 2023 Output 2023 Scrap 2024 Output 2024 Scrap"
+    assert (block.header, block.text) == (header, f"{header} Arden 510 12 560 9")
