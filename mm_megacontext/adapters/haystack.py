@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from haystack import Document, component, default_from_dict, default_to_dict
+from mm_megacontext.adapters.retrieval import Retrieval
+from mm_megacontext.errors import MissingExtra
+from mm_megacontext.tree.nodes import Modality
 
-from mm_megacontext.adapters.retrieval import Retrieval, key, metadata
+try:
+    from haystack import Document, component, default_from_dict, default_to_dict
+except ModuleNotFoundError as e:
+    raise MissingExtra("adapters.haystack needs haystack-ai: pip install 'mm-megacontext[haystack]'") from e
 
 
 @component
@@ -20,22 +27,35 @@ class MegaContextRetriever:
 
     Args:
         memory: The memory, or the directory of one.
-        budget, source, top_k: See ``Retrieval``.
+        budget, source, top_k, modalities, words: See ``Retrieval``, where ``top_k`` is ``k``.
 
     Example:
         >>> MegaContextRetriever("memory", top_k=5).run(query="What is the rent?")["documents"]   # doctest: +SKIP
     """
 
     def __init__(
-        self, memory: Any, *, budget: int | None = None, source: str | None = None, top_k: int | None = None
+        self,
+        memory: Any,
+        *,
+        budget: int | None = None,
+        source: str | Path | None = None,
+        top_k: int | None = None,
+        modalities: Sequence[Modality] | None = None,
+        words: bool = False,
     ) -> None:
-        self._retrieval = Retrieval(memory, budget=budget, source=source, k=top_k)
+        self._retrieval = Retrieval(memory, budget=budget, source=source, k=top_k, modalities=modalities, words=words)
 
     def to_dict(self) -> dict[str, Any]:
         """As Haystack writes it down."""
         asked = self._retrieval
         return default_to_dict(
-            self, memory=str(asked.directory), budget=asked.budget, source=asked.source, top_k=asked.k
+            self,
+            memory=str(asked.directory),
+            budget=asked.budget,
+            source=None if asked.source is None else str(asked.source),
+            top_k=asked.k,
+            modalities=None if asked.modalities is None else list(asked.modalities),
+            words=asked.words,
         )
 
     @classmethod
@@ -49,8 +69,8 @@ class MegaContextRetriever:
         """Passages for a query."""
         return {
             "documents": [
-                Document(id=key(passage), content=passage.text, meta=metadata(passage), score=passage.score)
-                for passage in self._retrieval.passages(query)
+                Document(id=found.key, content=found.text, meta=found.metadata, score=found.score)
+                for found in self._retrieval.records(query)
             ]
         }
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from langchain_core.callbacks import CallbackManagerForRetrieverRun
-from langchain_core.documents import Document
-from langchain_core.retrievers import BaseRetriever
+from mm_megacontext.adapters.retrieval import Retrieval
+from mm_megacontext.errors import MissingExtra
 
-from mm_megacontext.adapters.retrieval import Retrieval, key, metadata
+try:
+    from langchain_core.callbacks import CallbackManagerForRetrieverRun
+    from langchain_core.documents import Document
+    from langchain_core.retrievers import BaseRetriever
+except ModuleNotFoundError as e:
+    raise MissingExtra("adapters.langchain needs langchain-core: pip install 'mm-megacontext[langchain]'") from e
 
 
 class MegaContextRetriever(BaseRetriever):
@@ -32,6 +36,6 @@ class MegaContextRetriever(BaseRetriever):
 
     def _get_relevant_documents(self, query: str, *, run_manager: CallbackManagerForRetrieverRun) -> list[Document]:
         return [
-            Document(id=key(passage), page_content=passage.text, metadata=metadata(passage))
-            for passage in self.retrieval.passages(query)
+            Document(id=found.key, page_content=found.text, metadata=found.metadata)
+            for found in self.retrieval.records(query)
         ]

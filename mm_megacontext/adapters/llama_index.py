@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from llama_index.core.retrievers import BaseRetriever
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+from mm_megacontext.adapters.retrieval import FOR_PEOPLE, Retrieval
+from mm_megacontext.errors import MissingExtra
 
-from mm_megacontext.adapters.retrieval import Retrieval, key, metadata
-
-_FOR_PEOPLE = ("id", "bbox", "unit", "lod", "score")
-"""Metadata that a language model is not shown beside the text."""
+try:
+    from llama_index.core.retrievers import BaseRetriever
+    from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+except ModuleNotFoundError as e:
+    raise MissingExtra("adapters.llama_index needs llama-index-core: pip install 'mm-megacontext[llamaindex]'") from e
 
 
 class MegaContextRetriever(BaseRetriever):
@@ -33,15 +34,15 @@ class MegaContextRetriever(BaseRetriever):
         return [
             NodeWithScore(
                 node=TextNode(
-                    id_=key(passage),
-                    text=passage.text,
-                    metadata=metadata(passage),
-                    excluded_llm_metadata_keys=list(_FOR_PEOPLE),
-                    excluded_embed_metadata_keys=list(_FOR_PEOPLE),
+                    id_=found.key,
+                    text=found.text,
+                    metadata=found.metadata,
+                    excluded_llm_metadata_keys=list(FOR_PEOPLE),
+                    excluded_embed_metadata_keys=list(FOR_PEOPLE),
                 ),
-                score=passage.score,
+                score=found.score,
             )
-            for passage in self._retrieval.passages(query_bundle.query_str)
+            for found in self._retrieval.records(query_bundle.query_str)
         ]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
