@@ -16,7 +16,7 @@ from mm_megacontext.bases.native import NativeModel
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer, save_model
 from mm_megacontext.bases.packing import Packed, pack
 from mm_megacontext.bases.tokenizer import ANSWER, QUESTION, WordTokenizer
-from mm_megacontext.bases.wording import spellings
+from mm_megacontext.bases.wording import room, spellings
 from mm_megacontext.digests import digest
 from mm_megacontext.errors import IncompatibleGists, WeightsUnavailable
 from mm_megacontext.reading.base import Pointed, Reading
@@ -128,7 +128,8 @@ class NativeBase:
         return embedded
 
     def prompt_cost(self, question: str) -> int:
-        return len(self._prompt(question))
+        """With room for the letter case in which the document may have the words of the question."""
+        return len(self._prompt("")) + sum(room(word, self._n_tokens) for word in question.split())
 
     def read(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
         """Generate as ``decoding`` says; refuse what rests on too little.
@@ -142,6 +143,9 @@ class NativeBase:
         if is_invented or reading.confidence < (SURE if missing else LEAST_SURE):
             return Reading("", False, (), reading.confidence)
         return reading
+
+    def _n_tokens(self, word: str) -> int:
+        return len(self.tokenizer.encode_word(word))
 
     def _prompt(self, question: str) -> list[int]:
         return [QUESTION, *self.tokenizer.encode(question), ANSWER]
@@ -163,7 +167,7 @@ class NativeBase:
     def _read_spellings(self, entries: Sequence[Entry], question: str, packed: Packed) -> Reading:
         """Read with the question as the leaves spell it; if that finds nothing, as they spell it elsewhere."""
         generator = Generator(self.model, packed, self.tokenizer.decode, self.decoding)
-        for spelled in spellings(question, _words(entries), lambda word: len(self.tokenizer.encode_word(word))):
+        for spelled in spellings(question, _words(entries), self._n_tokens):
             generated = generator.answer(self._prompt(spelled))
             if generated.said:
                 break
