@@ -15,6 +15,7 @@ from mm_megacontext.bases.generation import Decoding, Generated, Generator
 from mm_megacontext.bases.native import NativeModel
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer, save_model
 from mm_megacontext.bases.packing import Packed, pack
+from mm_megacontext.bases.row_keys import is_of_other_row
 from mm_megacontext.bases.tokenizer import ANSWER, QUESTION, WordTokenizer
 from mm_megacontext.bases.wording import room, spellings
 from mm_megacontext.digests import digest
@@ -135,12 +136,14 @@ class NativeBase:
         """Generate as ``decoding`` says; refuse what rests on too little.
 
         If a word of the question stands nowhere in what was read of the page that is quoted, only an answer that the
-        model is sure of counts: it may be a synonym, but mostly the document does not hold what was asked for.
+        model is sure of counts: it may be a synonym, but mostly the document does not hold what was asked for. Nothing
+        counts that is quoted from another row of a table than the one that a code in the question names.
         """
         reading = self._read_views(entries, question, t_end)
         missing = missing_words(question, _words(_on_quoted_pages(entries, reading.pointed)))
         is_invented = self.decoding.quotes_only and not reading.pointed
-        if is_invented or reading.confidence < (SURE if missing else LEAST_SURE):
+        is_doubtful = reading.confidence < (SURE if missing else LEAST_SURE)
+        if is_invented or is_doubtful or is_of_other_row(question, entries, reading.pointed, self.tokenizer):
             return Reading("", False, (), reading.confidence)
         return reading
 

@@ -1,6 +1,7 @@
 """Regions cut into text blocks of at most 32 tokens, each token with its share of its word's box.
 
-A block never crosses a region. It ends where a sentence, a line or a table row ends, if there is such a place.
+A block never crosses a region. It ends where a sentence or a line ends, if there is such a place. In a table it ends
+where a row ends: a longer row is a block of its own, and only one of more than 128 tokens is cut.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, Cell, Line, Region, Word, text_of, union, with_notes
-from mm_megacontext.tree.nodes import BLOCK_TOKENS
+from mm_megacontext.document import Box, Cell, Line, Region, Table, Word, text_of, union, with_notes
+from mm_megacontext.tree.nodes import BLOCK_TOKENS, ROW_TOKENS
 from mm_megacontext.turned_frame import MapBox
 
 ROLES = (
@@ -42,6 +43,9 @@ WIDE_GAP = 0.8
 BULLETS = frozenset("•◦▪‣●○■□·–—-*+")
 """Marks of the items of lists. They are no leaves: where an item begins is said by the start of its line, which with
 such a mark before it no name has (of 44 facts in items with bullets none was found). Numbers of items are text."""
+
+NAME_WORDS = 8
+"""Words of a row's first cell that what is cut off the row is also found by."""
 
 _CELL_ROLE = {"body": "cell", "column_header": "column_header", "row_header": "row_header"}
 
@@ -79,7 +83,7 @@ class PlacedWord:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Block:
-    """At most 32 consecutive tokens of one region.
+    """At most 32 consecutive tokens of one region, or a row of its table.
 
     Attributes:
         words: The words, whole or in part; a word longer than a block continues in the next one.
@@ -87,6 +91,7 @@ class Block:
         boxes: (n, 4) float32, source units.
         roles: (n,) uint8, index into ``ROLES`` with ``LINE_START``.
         header: Words in it that name columns: of a table's header row, or of the first of several lines in segments.
+        row_name: First words of the row that it goes on with, if a row was cut.
     """
 
     token_ids: npt.NDArray[np.int64]
@@ -95,6 +100,7 @@ class Block:
     words: tuple[Word, ...]
     word_of_token: npt.NDArray[np.int64]
     header: str
+    row_name: str = ""
 
     @property
     def bbox(self) -> Box:
@@ -107,11 +113,38 @@ class Block:
 
 def cut_region(region: Region, tokenizer: Tokenizer) -> list[Block]:
     """The blocks of a region, in reading order; none if it holds no text."""
-    placed = _whole_words(_table_words(region) if region.table is not None else _line_words(region))
-    return [_block(tokens) for tokens in _pack([(_tokens(p, tokenizer), p.end) for p in placed])]
+    if region.table is None:
+        placed = _whole_words(_line_words(region))
+        return [_block(tokens) for tokens in _pack([(_tokens(p, tokenizer), p.end) for p in placed])]
+    rows = [[(_tokens(p, tokenizer), p.end) for p in _whole_words(row)] for row in _table_rows(region.table)]
+    return list(_cut_rows(rows))
 
 
 _Token = tuple[PlacedWord, int, tuple[int, int]]  # word, token id, characters of the word
+_Piece = tuple[list[_Token], Ending]  # what is not cut if it fits a block: a word, or a row of a table
+
+
+def _cut_rows(rows: Sequence[Sequence[_Piece]]) -> Iterator[Block]:
+    """Blocks of rows that are whole, as many as fit; of a row that is too long, blocks that know its name."""
+    short: list[_Piece] = []
+    for row in rows:
+        whole = [token for tokens, _ in row for token in tokens]
+        if len(whole) <= ROW_TOKENS:
+            short.append((whole, Ending.LINE))
+            continue
+        yield from map(_block, _pack(short, ROW_TOKENS))
+        short = []
+        first, *others = _pack(row)
+        yield _block(first)
+        yield from (replace(_block(tokens), row_name=_row_name(row)) for tokens in others)
+    yield from map(_block, _pack(short, ROW_TOKENS))
+
+
+def _row_name(row: Sequence[_Piece]) -> str:
+    """The first words of a row, up to where its second cell or line begins."""
+    words = [tokens[0][0] for tokens, _ in row]
+    n = next((i for i, word in enumerate(words) if i and word.starts_line), len(words))
+    return " ".join(word.word.text for word in words[: min(n, NAME_WORDS)])
 
 
 def _line_words(region: Region) -> Iterator[PlacedWord]:
@@ -187,20 +220,18 @@ def _gap(box: Box, other: Box) -> float:
     return max(other[0] - box[2], box[0] - other[2])
 
 
-def _table_words(region: Region) -> Iterator[PlacedWord]:
-    """Row by row; only where a row ends may a block end, if it can."""
-    assert region.table is not None
+def _table_rows(table: Table) -> list[list[PlacedWord]]:
+    """The words of each row that has any."""
     rows: dict[int, list[PlacedWord]] = {}
-    for cell, titles in _with_titles(region.table.cells):
+    for cell, titles in _with_titles(table.cells):
         role = ROLE_INDEX[_CELL_ROLE[cell.role]]
         is_header = cell.role == "column_header"
         for i, words in enumerate([titles] * bool(titles) + [line.words for line in cell.lines]):
             starts = i == 0 or not titles
             placed = [PlacedWord(word, role, starts and n == 0, Ending.WORD, is_header) for n, word in enumerate(words)]
+            placed[-1] = replace(placed[-1], end=Ending.LINE)
             rows.setdefault(cell.row, []).extend(placed)
-    for row in sorted(rows):
-        yield from rows[row][:-1]
-        yield replace(rows[row][-1], end=Ending.LINE)
+    return [rows[row] for row in sorted(rows)]
 
 
 def _with_titles(cells: Sequence[Cell]) -> Iterator[tuple[Cell, tuple[Word, ...]]]:
@@ -228,24 +259,24 @@ def _columns(cell: Cell) -> range:
     return range(cell.column, cell.column + cell.column_span)
 
 
-def _pack(words: Sequence[tuple[list[_Token], Ending]]) -> Iterator[list[_Token]]:
-    """As many words as fit, back to the last good place to stop; a word larger than a block is cut inside."""
+def _pack(pieces: Sequence[_Piece], most: int = BLOCK_TOKENS) -> Iterator[list[_Token]]:
+    """As many pieces as fit, back to the last good place to stop; of one that is larger, ``most`` tokens at a time."""
     start = 0
-    while start < len(words):
-        stop = _overflow(words, start)
+    while start < len(pieces):
+        stop = _overflow(pieces, start)
         if stop == start:
-            tokens = words[start][0]
-            yield from (tokens[i : i + BLOCK_TOKENS] for i in range(0, len(tokens), BLOCK_TOKENS))
+            tokens = pieces[start][0]
+            yield from (tokens[i : i + most] for i in range(0, len(tokens), most))
             start += 1
             continue
-        if stop < len(words):
-            stop = _best_stop(words, start, stop)
-        yield [token for tokens, _ in words[start:stop] for token in tokens]
+        if stop < len(pieces):
+            stop = _best_stop(pieces, start, stop)
+        yield [token for tokens, _ in pieces[start:stop] for token in tokens]
         start = stop
 
 
-def _overflow(words: Sequence[tuple[list[_Token], Ending]], start: int) -> int:
-    """The first word from ``start`` that does not fit one block with those before it."""
+def _overflow(words: Sequence[_Piece], start: int) -> int:
+    """The first piece from ``start`` that does not fit one block with those before it."""
     n = 0
     for stop in range(start, len(words)):
         n += len(words[stop][0])
@@ -254,7 +285,7 @@ def _overflow(words: Sequence[tuple[list[_Token], Ending]], start: int) -> int:
     return len(words)
 
 
-def _best_stop(words: Sequence[tuple[list[_Token], Ending]], start: int, stop: int) -> int:
+def _best_stop(words: Sequence[_Piece], start: int, stop: int) -> int:
     """The last stop at the strongest ending that leaves the block a third full, else the last of all."""
     best, n = (Ending.WORD, stop), 0
     for i in range(start, stop):

@@ -323,7 +323,7 @@ class TreeBuilder:
             sigma=np.sqrt(moments.variance),
             gist=gist.astype(np.float16),
             text=block.text,
-            context=header.text,
+            context=f"{header.text} {block.row_name}".strip(),
             links=header.blocks,
             token_ids=block.token_ids.astype(np.int32),
             leaf_mu=mu,
