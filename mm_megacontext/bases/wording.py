@@ -14,8 +14,8 @@ from mm_megacontext.reading.question_words import EDGES, is_function_word
 def spellings(question: str, words: Iterable[str], n_tokens: Callable[[str], int]) -> list[str]:
     """The question in the letter cases that ``words`` hold: the one nearest to what was typed, then the next.
 
-    Function words stay, but for such as are in capitals, and so do words that no other case of is held, or only one that takes more than the ``room``
-    for it.
+    Function words stay, but for those in capitals. So do words of which the document holds no other case, or only one
+    that takes more than the ``room`` for it.
 
     Args:
         question: Any text.
