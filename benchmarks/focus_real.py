@@ -1,5 +1,8 @@
 """Questions on real documents: is the block that holds the answer open, is it quoted, is the answer right.
 
+"open" is what a reader of text is shown (``memory.context``, the budget in leaves), "open_in_embeddings" what a reader
+of embeddings is given (the budget pays for gists, too), "open_when_asked" what the model had open when it answered.
+
 Every document is asked in a memory of its own (scope "file") and in one memory with all documents ("whole"), beside the
 blocks that full-text search ranks highest, alone and with the block before and after each, at the same cost.
 
@@ -59,7 +62,17 @@ LEAST_OPEN = {
     ("whole", 8192): 0.93,
 }
 """Targets: share of the answerable questions whose gold words are all open."""
-SHARES = ("open", "answer_open", "quoted", "exact", "holds", "bm25", "bm25_near")
+SHARES = (
+    "open",
+    "open_in_embeddings",
+    "open_when_asked",
+    "answer_open",
+    "quoted",
+    "exact",
+    "holds",
+    "bm25",
+    "bm25_near",
+)
 
 
 def main() -> None:
@@ -205,18 +218,27 @@ def summary(scope: str, budget: int, kind: str, rows: Sequence[dict[str, Any]]) 
         "n": len(rows),
         "kept": round(sum(kept) / len(kept), 4) if kept else None,
         **shares,
+        "mean_leaves": mean(rows, "leaves"),
+        "mean_look_ms": mean(rows, "look_seconds", 1000),
         "mean_cost": round(sum(row["cost"] for row in rows) / max(len(rows), 1), 1),
         "mean_ms": round(1000 * sum(row["seconds"] for row in rows) / max(len(rows), 1), 1),
     }
 
 
+def mean(rows: Sequence[dict[str, Any]], name: str, scale: float = 1) -> float | None:
+    """Of those that have it; absent questions have none."""
+    values = [row[name] for row in rows if name in row]
+    return round(scale * sum(values) / len(values), 1) if values else None
+
+
 def targets(rows: Sequence[dict[str, Any]]) -> list[record.Target]:
     return [
         record.Target(
-            name=f"gold open, {row['scope']}, budget {row['budget']}",
-            value=row["open"],
+            name=f"gold {name.replace('_', ' ')}, {row['scope']}, budget {row['budget']}",
+            value=row[name],
             at_least=LEAST_OPEN[row["scope"], row["budget"]],
         )
+        for name in ("open", "open_in_embeddings")
         for row in rows
         if row["kind"] == "answerable" and (row["scope"], row["budget"]) in LEAST_OPEN
     ]

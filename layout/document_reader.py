@@ -6,6 +6,7 @@ a failed page that says why; the pages after it go on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from pathlib import Path
 from mm_megacontext.document import Document, FileFormat, LayoutMethod, Page
 from mm_megacontext.errors import IngestError, LimitExceeded, MissingExtra
 from mm_megacontext.layout.across_pages.continued_tables import join_tables, name_tables
+from mm_megacontext.layout.across_pages.hyphens import join_hyphens
 from mm_megacontext.layout.across_pages.pages_ahead import PagesAhead
 from mm_megacontext.layout.across_pages.running_titles import settle_running_titles
 from mm_megacontext.layout.engines.protocol import candidates, layout_of
@@ -52,7 +54,7 @@ def read_pdf(
     path = source.path
     chosen, counted = _choose_engine(path, password, openers, limits)
     files = tuple(pdf_pages(path, password, name) for name in names[names.index(chosen) :])
-    reading = _Reading(files, counted.n_pages, _wanted_ocr(ocr), limits)
+    reading = _Reading(files, counted.n_pages, _wanted_ocr(ocr), limits, _joined)
     return Document(str(path), "pdf", "pt", counted.n_pages, source.content_hash, reading.pages, chosen)
 
 
@@ -63,9 +65,14 @@ def read_flow(source: SourceFile, file_format: FileFormat, ocr: Ocr | None, limi
         raise IngestError(f"a file of this kind {NO_PYMUPDF}", source=str(path), code="missing_extra")
     file = flow_file(path, file_format)
     counted = _count(path, file, limits)
-    tables = name_tables if counted.kind in TYPESET_KINDS else join_tables
+    tables = name_tables if counted.kind in TYPESET_KINDS else _joined
     reading = _Reading((file,), counted.n_pages, _wanted_ocr(ocr), limits, tables)
     return Document(str(path), counted.kind, "pt", counted.n_pages, source.content_hash, reading.pages)
+
+
+def _joined(pages: Iterable[Page]) -> Iterator[Page]:
+    """The pages with what goes on over the end of a line or page told."""
+    return join_hyphens(join_tables(pages))
 
 
 def _wanted_ocr(ocr: Ocr | None) -> tuple[str, str] | None:
@@ -107,14 +114,14 @@ def _count(path: Path, file: DocumentFile, limits: IngestLimits) -> Counted:
 class _Reading:
     """How the pages of one file are read: by the engine of the first of ``files``, where it fails by the others'.
 
-    ``tables`` tells which tables go on over the end of a page.
+    ``tables`` tells which tables go on over the end of a page, and which words over that of a line.
     """
 
     files: tuple[DocumentFile, ...]
     n_pages: int
     ocr: tuple[str, str] | None
     limits: IngestLimits
-    tables: Callable[[Iterable[Page]], Iterator[Page]] = join_tables
+    tables: Callable[[Iterable[Page]], Iterator[Page]]
 
     def pages(self) -> Iterator[Page]:
         """The pages in order, as they are to be seen together; a worker is held while the generator lives."""
@@ -131,27 +138,30 @@ class _Reading:
             ahead.close()
 
     def _page(self, ahead: PagesAhead, number: int) -> Page:
+        """A page by the first engine that can read it; all of them together may take as long as one."""
+        begun = time.monotonic()
         page = ahead.page(number)
         if page.code in _SAME_FOR_ALL:
             return page
         for file in self.files[1:]:
-            if ahead.seconds_left <= 0:
+            seconds = min(ahead.seconds_left, self.limits.page_seconds - (time.monotonic() - begun))
+            if seconds <= 0:
                 break
-            again = self._once(file, number, ahead)
+            again = self._once(file, number, ahead, seconds)
             if again.status == "ok" or (page.status == "failed" and again.status != "failed"):
                 is_as_asked = layout_of(file.engine) == layout_of(self.files[0].engine)
                 return again if is_as_asked else _without_model(again, page)
         return page
 
-    def _once(self, file: DocumentFile, number: int, ahead: PagesAhead) -> Page:
+    def _once(self, file: DocumentFile, number: int, ahead: PagesAhead, seconds: float) -> Page:
         """A page by another engine, in another worker: that of the first reads on."""
         other = PagesAhead(file, number, self.ocr, self.limits)
-        other.seconds_left = ahead.seconds_left
+        other.seconds_left = seconds
         try:
             return other.page(number)
         finally:
             other.close()
-            ahead.seconds_left = other.seconds_left
+            ahead.seconds_left -= seconds - other.seconds_left
 
 
 def _without_model(page: Page, tried: Page) -> Page:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mm_megacontext.document import Box, Cell, Document, Line, Page, PageStatus, Region, Table
+from mm_megacontext.layout.text.escapes import escaped, escaped_cell, escaped_paragraph
 
 _STATUSES: tuple[PageStatus, ...] = ("ok", "degraded", "failed")
 _MARGINS = ("header", "footer")
+_BACKTICKS = re.compile("`+")
+_LAST_SIGNS = re.compile(r"(?:(?<=\s)|^)#+$")
 
 
 def document_to_json(document: Document, pages: Iterable[Page]) -> dict[str, Any]:
@@ -52,6 +56,8 @@ def _region_to_json(region: Region, order: int) -> dict[str, Any]:
         "text": region.text,
         "visible": region.hidden is None,
     }
+    if region.turn:
+        fields["turn"] = round(region.turn, 2)
     if region.hidden is not None:
         fields["hidden"] = region.hidden
     if region.kind in _MARGINS:
@@ -94,7 +100,7 @@ def _cell_to_json(cell: Cell) -> dict[str, Any]:
         "role": cell.role,
         "bbox": _rounded(cell.bbox),
         "text": cell.text,
-    }
+    } | ({"notes": list(cell.notes)} if cell.notes else {})
 
 
 def _rounded(box: Box) -> list[float]:
@@ -120,17 +126,25 @@ def _region_to_markdown(region: Region) -> str:
     if not region.lines:
         return f"<!-- {region.kind} -->"
     if region.kind == "heading":
-        return f"{'#' * (region.level or 1)} {_one_line(region.text)}"
+        return f"{'#' * (region.level or 1)} {_as_heading(_one_line(region.text))}"
     if region.kind == "code":
-        return f"```\n{region.text}\n```"
-    return region.text if region.kind == "list" else _one_line(region.text)
+        fence = "`" * max(3, 1 + max(map(len, _BACKTICKS.findall(region.text)), default=0))
+        return f"{fence}\n{region.text}\n{fence}"
+    if region.kind == "list":  # its items begin with marks of lists
+        return "\n".join(map(escaped, region.text.split("\n")))
+    return escaped_paragraph(_one_line(region.text))
+
+
+def _as_heading(text: str) -> str:
+    """Text behind the signs of a heading, which may also stand at its end."""
+    return _LAST_SIGNS.sub(r"\\\g<0>", escaped(text))
 
 
 def _table_to_markdown(table: Table) -> str:
     """A pipe table; a merged cell's text stands in its first row and column, its other places are empty."""
     rows = [[""] * table.n_columns for _ in range(table.n_rows)]
     for cell in table.cells:
-        rows[cell.row][cell.column] = _one_line(cell.text).replace("|", "\\|")
+        rows[cell.row][cell.column] = escaped_cell(_one_line(cell.marked_text))
     header, *body = rows
     return "\n".join(map(_pipes, [header, ["---"] * table.n_columns, *body]))
 

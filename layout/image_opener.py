@@ -8,9 +8,17 @@ from pathlib import Path
 from mm_megacontext.document import Page
 from mm_megacontext.image_files.header import image_format, supported_formats
 from mm_megacontext.layout.openers import wanted_ocr
-from mm_megacontext.layout.page.from_image import image_page
+from mm_megacontext.layout.page.from_image import count_pages, image_page
 from mm_megacontext.workers.allowance import WorkerSettings
-from mm_megacontext.workers.messages import Identified, Identify, ImageFile, ImageRequest, ReadImage
+from mm_megacontext.workers.messages import (
+    Counted,
+    CountImage,
+    Identified,
+    Identify,
+    ImageFile,
+    ImageRequest,
+    ReadImage,
+)
 from mm_megacontext.workers.openers import IMAGE_PIXELS, ImagePixels
 
 
@@ -31,17 +39,19 @@ class _OpenImage:
     """Answers requests about one file; holds its pixels open once they were asked for."""
 
     def __init__(self, file: ImageFile, settings: WorkerSettings) -> None:
-        self._file, self._settings = file, settings
+        self._settings = settings
         self._path = Path(os.fsdecode(file.path))
-        self._open_pixels: ImagePixels | None = None
+        self._open_pixels: tuple[ImageFile, ImagePixels] | None = None
 
     def answer(self, request: ImageRequest) -> object:
         """See ``openers.OpenFile.answer``."""
         if isinstance(request, Identify):
             return Identified(image_format(self._path, has_signature=request.has_signature))
+        if isinstance(request, CountImage):
+            return Counted(count_pages(self._path, request.format), "image")
         if isinstance(request, ReadImage):
             return self._page(request)
-        return self._pixels().answer(request)
+        return self._pixels(request.file).answer(request)
 
     def close(self) -> None:
         """Let go of the file, and of what libvips has decoded of it to disk."""
@@ -49,9 +59,12 @@ class _OpenImage:
 
     def _page(self, request: ReadImage) -> Page:
         ocr = wanted_ocr(request, self._settings)
-        return image_page(self._path, request.format, self._file.limits, ocr, self._pixels)
+        file, number = request.file, request.file.page
+        return image_page(self._path, request.format, number, file.limits, ocr, lambda: self._pixels(file))
 
-    def _pixels(self) -> ImagePixels:
-        if self._open_pixels is None:
-            self._open_pixels = IMAGE_PIXELS.get("files")(self._file)
-        return self._open_pixels
+    def _pixels(self, file: ImageFile) -> ImagePixels:
+        """The pixels of the page that is read; of the one before, nothing is kept."""
+        if self._open_pixels is None or self._open_pixels[0] != file:
+            self._open_pixels = None
+            self._open_pixels = file, IMAGE_PIXELS.get("files")(file)
+        return self._open_pixels[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from mm_megacontext.document import Page, SourceKind
-from mm_megacontext.errors import IngestError, MissingExtra
+from mm_megacontext.errors import IngestError, MissingExtra, first_words
 from mm_megacontext.layout.engines.protocol import BUILT_IN, OpenPdf, load_engine
 from mm_megacontext.layout.page.from_pdf import read_page
 from mm_megacontext.layout.page.ocr import TIMEOUT_SECONDS, NoOcr, Ocr, Tesseract
@@ -25,7 +25,6 @@ from mm_megacontext.workers.messages import (
     ReadImage,
     ReadPage,
     Render,
-    first_words,
 )
 
 _OCR_SHARE = 0.8  # of the time for a page: what OCR did not finish shall leave time to keep the page as a picture

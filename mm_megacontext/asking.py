@@ -16,7 +16,8 @@ from mm_megacontext.passages.context import Context
 from mm_megacontext.reading.allocator import Focused
 from mm_megacontext.reading.base import Base, Reader, TextReader
 from mm_megacontext.reading.cut_passages import show
-from mm_megacontext.reading.fitting import EMBEDDINGS_PER_TOKEN, Fitted, fit
+from mm_megacontext.reading.fitting import LEAVES_PER_TOKEN, Fitted, fit
+from mm_megacontext.reading.headings import Headings
 from mm_megacontext.reading.runtime import ReadContext, ReadingConfig, Runtime
 from mm_megacontext.reading.why_not import why_not
 from mm_megacontext.reading.working_context import WorkingContext
@@ -123,12 +124,13 @@ class Asking:
 
     def _fitted(self, reader: TextReader, scope: Scope, budget: int, modalities: Sequence[Modality]) -> Fitted:
         """What a text reader is shown."""
-        capacity = int(EMBEDDINGS_PER_TOKEN * budget)
+        capacity = int(LEAVES_PER_TOKEN * budget)
         looked = self._runtime(modalities).look(scope.tree, scope.store, scope.question, capacity, scope.within)
-        return fit(looked, lambda focused: self._show(focused, scope), reader.cost, budget)
+        headings = Headings.near(looked.focused.context)
+        return fit(looked, lambda focused: self._show(focused, scope, headings), reader.cost, budget)
 
-    def _show(self, focused: Focused, scope: Scope) -> Context:
-        return show(focused.context, focused.scores, scope.question, self._base.tokenizer, scope.records)
+    def _show(self, focused: Focused, scope: Scope, headings: Headings | None = None) -> Context:
+        return show(focused.context, focused.scores, scope.question, self._base.tokenizer, scope.records, headings)
 
     def _told(
         self, scope: Scope, read: ReadContext, context: Context, evidence: tuple[Evidence, ...], usage: Usage

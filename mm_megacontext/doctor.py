@@ -16,6 +16,7 @@ from pkgutil import resolve_name
 from typing import Any
 
 import mm_megacontext
+from mm_megacontext.errors import first_words
 
 REQUIRED = {
     "torch": "torch",
@@ -45,9 +46,12 @@ EXTRAS = {
     "pymupdf": ("pymupdf",),
     "office": ("mammoth", "pymupdf"),
     "api": ("httpx",),
-    "hf": ("peft", "transformers"),
+    "hf": ("jinja2", "peft", "transformers"),
     "vision": ("open_clip_torch", "timm"),
     "vips": ("pyvips",),
+    "langchain": ("langchain-core",),
+    "llamaindex": ("llama-index-core",),
+    "haystack": ("haystack-ai",),
     "gpu": ("xformers",),
 }
 """Extras for users, and the distributions of each."""
@@ -171,9 +175,7 @@ def find_broken() -> list[str]:
         try:
             importlib.import_module(module)
         except Exception as error:  # a broken binary can raise anything, and the doctor must live to tell
-            problems.append(
-                f"{distribution} does not import ({type(error).__name__}: {error}): pip install {distribution}"
-            )
+            problems.append(f"{distribution} does not import ({first_words(error)}): pip install {distribution}")
     return problems
 
 

@@ -6,7 +6,8 @@ Units are PDF points (``"pt"``) or image pixels (``"px"``), named by ``Document.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -54,6 +55,9 @@ PageStatus = Literal["ok", "degraded", "failed"]
 Script = Literal["", "sup", "sub"]
 """Whether text stands on the line, above it or below it."""
 
+Hyphen = Literal["", "kept", "dropped"]
+"""Of a word that goes on in the next line: whether its hyphen is part of it, or only of the line's end."""
+
 Lines = Annotated[str, "lines"]
 """Text that may have line breaks; all other is of one line."""
 
@@ -69,7 +73,8 @@ class Word:
     """A run of characters without white space, and its box.
 
     ``span`` counts characters in a plain-text source; ``confidence`` is that of OCR, 0 to 1, None for text as it is.
-    ``script`` tells what stands above or below the line: marks of notes, powers, indices.
+    ``script`` tells what stands above or below the line: marks of notes, powers, indices. ``hyphen`` tells that the
+    word goes on with the first one of the next line.
     """
 
     text: str
@@ -77,6 +82,7 @@ class Word:
     span: tuple[int, int] | None = None
     confidence: float | None = None
     script: Script = ""
+    hyphen: Hyphen = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +97,8 @@ class Line:
 
     @property
     def text(self) -> str:
-        return " ".join(w.text for w in self.words)
+        """Its words; what stands above or below it as in Markdown: "10^6^", "CO~2~"."""
+        return text_of(self.words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,19 @@ class Cell:
 
     @property
     def text(self) -> str:
-        return " ".join(line.text for line in self.lines)
+        """Its value, without the marks of notes on it."""
+        own = (Line(tuple(word for word, is_note in with_notes(line.words) if not is_note)) for line in self.lines)
+        return " ".join(joined_lines([line for line in own if line.words]))
+
+    @property
+    def marked_text(self) -> str:
+        """The same with the marks of notes."""
+        return " ".join(joined_lines(self.lines))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """The marks of the notes on its value, as they are written."""
+        return tuple(word.text for line in self.lines for word, is_note in with_notes(line.words) if is_note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +167,15 @@ class Region:
     """Of a header or footer: whether it comes back on other pages. Such are not read unless asked for."""
     caption_of: int | None = None
     """Of a caption: the index of its figure or table among the page's regions, or None where there is none near."""
+    turn: float = 0.0
+    """Degrees clockwise that its lines fall: 90 where they run down the page. Boxes are those of the page all the same;
+    see ``turned_frame``."""
 
     @property
     def text(self) -> str:
         if self.table is not None:
             return " ".join(cell.text for cell in self.table.cells if cell.lines)
-        return "\n".join(line.text for line in self.lines)
+        return "\n".join(joined_lines(self.lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +278,91 @@ def format_of_kind(kind: SourceKind) -> FileFormat:
     if kind in ("pdf", "html", "fb2", "mobi"):
         return kind
     raise ValueError(f"a source of kind {kind!r} is drawn in another way")
+
+
+_NEAR = 0.12  # of a word's height: the white between two words that are one
+_SCRIPT_NEAR = 0.16  # and between one and what stands above or below it
+_SCRIPT_SIGNS: dict[Script, str] = {"": "", "sup": "^", "sub": "~"}
+_NOTE = re.compile(r"\d{1,3}(?:[,;\u2013-]\d{1,3})*|[^\W\d_](?:[,;][^\W\d_])*|[*\u2020\u2021\u00a7#\u2016\u00b6]+")
+_POWER_BASE = re.compile(r"(?:^|[^\d.,])(?:10|2)$")  # of the numbers that have powers
+_UNIT = re.compile(r"(?:^|[\W\d_])(?:[^\W\d_]{1,2}|[a-z\u00b5\u03bc]{3})$")  # of the letters that have
+
+
+def text_of(words: Sequence[Word]) -> str:
+    r"""Words of one line as text.
+
+    >>> text_of([Word("10", (0, 0, 10, 9)), Word("6", (10, -2, 13, 4), script="sup"), Word("cells", (16, 0, 40, 9))])
+    '10^6^ cells'
+    """
+    if not any(word.script for word in words):
+        return " ".join([word.text for word in words])
+    text = ""
+    before: Word | None = None
+    for word in words:
+        if before is not None and not _is_attached(before, word):
+            text += " "
+        sign = _SCRIPT_SIGNS[word.script]
+        text += f"{sign}{word.text}{sign}"
+        before = word
+    return text
+
+
+def _is_attached(word: Word, other: Word) -> bool:
+    """Whether no blank is between a word and the next one: one of them stands above or below the line of the other."""
+    if not (word.script or other.script):
+        return False
+    height = max(word.bbox[3] - word.bbox[1], other.bbox[3] - other.bbox[1])
+    white = max(
+        *(other.bbox[i] - word.bbox[i + 2] for i in (0, 1)), *(word.bbox[i] - other.bbox[i + 2] for i in (0, 1))
+    )
+    return white < (_SCRIPT_NEAR if other.script and not word.script else _NEAR) * height
+
+
+def with_notes(words: Sequence[Word]) -> Iterator[tuple[Word, bool]]:
+    """Each word of a line, and whether it is the mark of a note on the one before it."""
+    before: Word | None = None
+    for word in words:
+        is_note = before is not None and _is_note(before, word)
+        yield word, is_note
+        if not is_note:
+            before = word
+
+
+def _is_note(base: Word, word: Word) -> bool:
+    """Whether what stands above the line is the mark of a note: not a power of ten, or of a unit or a variable.
+
+    >>> def is_note(base, mark): return _is_note(Word(base, (0, 0, 9, 9)), Word(mark, (9, 0, 12, 5), script="sup"))
+    >>> is_note("1,234", "2"), is_note("Revenue", "1"), is_note("10", "6"), is_note("m", "2"), is_note("km", "2")
+    (True, True, False, False, False)
+    """
+    if word.script != "sup" or base.script or not _NOTE.fullmatch(word.text) or not _is_attached(base, word):
+        return False
+    if not word.text[0].isalnum():
+        return True
+    return not (_POWER_BASE.search(base.text) or _UNIT.search(base.text))
+
+
+def joined_lines(lines: Sequence[Line]) -> list[str]:
+    r"""The text of each line, a word that goes on in the next one whole and in the first.
+
+    >>> first, second = Word("infor-", (0, 0, 30, 9), hyphen="dropped"), Word("mation", (0, 9, 30, 18))
+    >>> joined_lines([Line((first,)), Line((second, Word("on", (33, 9, 40, 18))))])
+    ['information', 'on']
+    """
+    texts: list[str] = []
+    is_open = False
+    for line in lines:
+        text = line.text
+        if is_open:
+            head, _, text = text.partition(" ")
+            texts[-1] += head
+        if text or not is_open:
+            texts.append(text)
+        hyphen = line.words[-1].hyphen
+        if hyphen == "dropped":
+            texts[-1] = texts[-1][:-1]
+        is_open = bool(hyphen)
+    return texts
 
 
 _LIGATURES = {

@@ -29,6 +29,7 @@ ErrorCode = Literal[
     "visibility_unsure",
     "marks_unread",
     "text_layer_disagrees",
+    "channels_left_out",
     "text_illegible",
     "ocr_unavailable",
     "ocr_failed",
@@ -39,6 +40,31 @@ ErrorCode = Literal[
 """What is wrong with a source or a page, for programs: messages may change, these do not. See docs/errors.md."""
 
 ERROR_CODES: tuple[ErrorCode, ...] = get_args(ErrorCode)
+
+
+MOST_LETTERS = 300
+"""Of what a library says of a failure: what is wrong must stay one line."""
+
+
+def first_line(error: BaseException) -> str:
+    r"""What an error says, on one line that is not too long: libraries repeat what files hold.
+
+    >>> first_line(ValueError("no\nmore")), first_line(KeyError()), first_line(RecursionError("maximum depth"))
+    ('no', 'KeyError', 'nested too deep')
+    """
+    if isinstance(error, RecursionError):
+        return "nested too deep"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:MOST_LETTERS]
+
+
+def first_words(error: BaseException) -> str:
+    """The same with the kind of error before it.
+
+    >>> first_words(ValueError("no")), first_words(KeyError())
+    ('ValueError: no', 'KeyError')
+    """
+    said, kind = first_line(error), type(error).__name__
+    return said if isinstance(error, RecursionError) or said == kind else f"{kind}: {said}"
 
 
 class MegaContextError(Exception):

@@ -305,7 +305,9 @@ class MegaContext:
         """What a question opens, as passages: for a reader of your own, or to look at. Nothing answers.
 
         Args:
-            question, budget, source: As for ``ask``, with the same errors; with a text reader, in its units.
+            question, source: As for ``ask``, with the same errors.
+            budget: In the units of the text reader; without one, what the question and the leaves that are shown may
+                take, 512 if None.
             modalities: What is opened; by default what the reader reads. With "image", pictures come as crops.
         """
         return self._asking.context(self._scope(question, source), budget, modalities)

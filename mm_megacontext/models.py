@@ -28,6 +28,7 @@ from mm_megacontext.tree.text_gists import TEXT_GISTERS, TextGister
 from mm_megacontext.vision.encoders import PatchEncoder
 from mm_megacontext.vision.gists.registry import create_gister
 from mm_megacontext.vision.gists.tile_gister import VisualGister
+from mm_megacontext.weights import telling
 
 DEFAULT = "mmctx-tiny"
 """The model that reads where none is named."""
@@ -207,7 +208,7 @@ MODEL_KINDS = Registry[Callable[[Path], Model]](
 READERS = Registry[Callable[..., TextReader]](
     "reader",
     group="mm_megacontext.readers",
-    built_in={"api": "mm_megacontext.bases.api.reader:ApiReader"},
+    built_in={"api": "mm_megacontext.bases.api.reader:ApiReader", "hf": "mm_megacontext.bases.hf.reader:HfReader"},
 )
 """Kinds of text readers. The reader ``KIND:WHAT`` is made by calling the entry with ``WHAT``, or with nothing if there
 is no colon, and with options by name."""
@@ -218,7 +219,7 @@ def open_reader(name: str | TextReader | ReadFunction, **options: Any) -> TextRe
 
     Args:
         name: ``KIND:WHAT`` with a kind of ``READERS``, a function from a ``Context`` to an answer, or a reader.
-        options: For the kind, by name: of ``api:`` see ``bases.api.reader.ApiReader``.
+        options: For the kind, by name: see ``bases.api.reader.ApiReader`` and ``bases.hf.reader.HfReader``.
 
     Raises:
         UnknownName: There is no such kind; the message lists those that there are.
@@ -311,5 +312,6 @@ def _kind_of(directory: Path) -> str:
     """The reader of a directory: as its file says, or told by what ``mmctx train`` leaves there."""
     file = directory / MODEL_FILE
     if file.is_file():
-        return str(json.loads(file.read_text(encoding="utf-8"))["reader"])
+        with telling(file):
+            return str(json.loads(file.read_text(encoding="utf-8"))["reader"])
     return "finder" if (directory / "gistnet").is_dir() else "native"

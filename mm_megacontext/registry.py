@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
-from mm_megacontext.errors import BrokenEntry, UnknownName
+from mm_megacontext.errors import BrokenEntry, UnknownName, first_words
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -124,7 +124,7 @@ class Registry(Generic[T]):
         except Exception as error:  # the code of others may raise anything
             raise BrokenEntry(
                 f"the {self.kind} {name!r} of {_distribution(offer)} cannot be loaded "
-                f"({type(error).__name__}: {error}); repair or uninstall it"
+                f"({first_words(error)}); repair or uninstall it"
             ) from error
 
     def _offers(self, name: str | None = None) -> list[EntryPoint]:

@@ -34,6 +34,7 @@ ELSEWHERE = {
     "layout_model_failed": "tests/layout/engines/test_neural.py",
     "text_layer_disagrees": "tests/layout/page/test_disagreement.py",
     "text_illegible": "tests/layout/page/test_legibility.py",
+    "channels_left_out": "tests/layout/page/test_from_image.py",
     "source_changed": "tests/test_tile_pixels.py",
 }
 

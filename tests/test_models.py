@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -17,11 +18,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from mm_megacontext.bases.finder import FINDER_DIR, Finder
 from mm_megacontext.bases.native_base import NativeBase
 from mm_megacontext.bases.native_files import TINY_DIR
+from mm_megacontext.cli.main import main
 from mm_megacontext.errors import IncompatibleGists, UnknownName
 from mm_megacontext.memory import MegaContext
 from mm_megacontext.models import MODELS, Model, assemble, open_model
@@ -276,3 +279,106 @@ def test_shipped_lenses_name_the_base_that_is_shipped() -> None:
     for directory in (TINY_DIR / "lens", FINDER_DIR / "lens"):
         config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
         assert config["base"] == NativeBase.from_pretrained().id
+
+
+def copied_model(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(TINY_DIR, tmp_path / "model"))
+
+
+def with_tensors(change: Callable[[dict[str, torch.Tensor]], None]) -> Callable[[Path], None]:
+    def damage(directory: Path) -> None:
+        tensors = load_file(directory / "model.safetensors")
+        change(tensors)
+        save_file(tensors, directory / "model.safetensors")
+
+    return damage
+
+
+def first(tensors: dict[str, torch.Tensor]) -> str:
+    return min(name for name, value in tensors.items() if value.dim() == 2)
+
+
+def with_other_shape(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[first(tensors)] = torch.zeros(3, 5)
+
+
+def with_nan(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[first(tensors)][0, 0] = float("nan")
+
+
+def with_integers(tensors: dict[str, torch.Tensor]) -> None:
+    tensors[first(tensors)] = tensors[first(tensors)].to(torch.int64)
+
+
+def without_one(tensors: dict[str, torch.Tensor]) -> None:
+    del tensors[first(tensors)]
+
+
+def with_header_of(n_bytes: int) -> Callable[[Path], None]:
+    def damage(directory: Path) -> None:
+        file = directory / "model.safetensors"
+        file.write_bytes(struct.pack("<Q", n_bytes) + file.read_bytes()[8:])
+
+    return damage
+
+
+def with_lying_kind(directory: Path) -> None:
+    """The header says that the same bytes are of a type of half the size."""
+    file = directory / "model.safetensors"
+    file.write_bytes(file.read_bytes().replace(b'"F32"', b'"F16"', 1))
+
+
+def with_config(**changes: object) -> Callable[[Path], None]:
+    def damage(directory: Path) -> None:
+        file = directory / "config.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+
+    return damage
+
+
+def with_text(name: str, text: str) -> Callable[[Path], None]:
+    def damage(directory: Path) -> None:
+        (directory / name).write_text(text)
+
+    return damage
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        with_tensors(with_other_shape),
+        with_tensors(with_nan),
+        with_tensors(with_integers),
+        with_tensors(without_one),
+        with_header_of(1 << 62),
+        with_header_of(90_000_000),
+        with_header_of(3),
+        with_lying_kind,
+        with_config(dim=10**9),
+        with_config(n_heads=0),
+        with_config(dim="wide"),
+        with_config(unknown=1),
+        with_text("config.json", "[]"),
+        with_text("config.json", "[" * 100_000),
+        with_text("config.json", "{"),
+        with_text("tokenizer.json", "{}"),
+        with_text("model.json", '{"writer": "native"}'),
+        with_text("lens/config.json", '{"base": 3}'),
+        with_text("lens/model.safetensors", ""),
+    ],
+)
+def test_a_directory_of_lying_weights_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: Callable[[Path], None]
+) -> None:
+    directory = copied_model(tmp_path)
+    damage(directory)
+    (tmp_path / "a.txt").write_text("The harbour light.\n")
+    assert main(["ask", str(tmp_path / "a.txt"), "What is it?", "--base", str(directory)]) in (1, 2)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1, said
+    assert "internal error" not in said
+    assert "Recursion" not in said
+
+
+def test_a_copied_model_is_the_model(tmp_path: Path) -> None:
+    assert open_model(copied_model(tmp_path)).id == open_model("mmctx-tiny").id

@@ -16,6 +16,7 @@ import pytest
 
 from mm_megacontext.cli.main import build_parser
 from mm_megacontext.eval.chat_double import Asked, ChatDouble
+from tests.bases.hf.tiny import save_llama
 
 ROOT = Path(__file__).parents[1]
 PAGES = (
@@ -56,14 +57,16 @@ def test_python_example_runs(
 def test_console_commands_run(tmp_path: Path) -> None:
     """Every ``mmctx`` line of the README, typed as it stands, in a folder that has the examples.
 
-    A server that it names is one of ours, in the place of a model that reads.
+    A server that it names is one of ours, in the place of a model that reads; a model of transformers is a tiny one.
     """
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     commands = re.findall(r"^\$ (mmctx .+)$", read("README.md"), re.MULTILINE)
     assert len(commands) >= 4
+    local = f"hf:{save_llama(tmp_path / 'model')}"
     with ChatDouble(names_the_rent) as double:
         for command in commands:
             words = [double.base_url if word.startswith("http") else word for word in shlex.split(command)[1:]]
+            words = [local if word.startswith("hf:") else word for word in words]
             done = subprocess.run(
                 [sys.executable, "-m", "mm_megacontext", *words],
                 cwd=tmp_path,
@@ -74,6 +77,8 @@ def test_console_commands_run(tmp_path: Path) -> None:
             )
             assert done.returncode == 0, (command, done.stderr)
             answer, *evidence = done.stdout.splitlines()
+            if local in words:
+                continue  # it says what a few thousand random numbers say
             assert answer not in ("", "not found"), command
             if "--reader" in words:
                 assert "1,480.00 EUR" in evidence[0]

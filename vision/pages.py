@@ -8,7 +8,6 @@ from dataclasses import replace
 from types import TracebackType
 
 from mm_megacontext.document import Box, Page, Region, SourceKind
-from mm_megacontext.errors import IngestError
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.tree.nodes import NodeRow
 from mm_megacontext.vision.gists.tile_gister import Gist, TileGister
@@ -93,9 +92,7 @@ class PageImages:
 
     def _open(self, number: int) -> ImageSource:
         if self._kind == "image":
-            if number != 1:
-                raise IngestError("an image has only one page", source=self._uri, page=number)
-            return IsolatedImage(self._uri, self._limits)
+            return IsolatedImage(self._uri, self._limits, page=number)
         if self._renderer is None:
             self._renderer = PdfRenderer(self._uri, self._password, self._limits, self._kind)
         return PdfPageSource(self._uri, number, self._renderer)

@@ -38,14 +38,14 @@ class Recorder:
     """A runtime that remembers the last reading; everything else is the runtime's own."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+        self.runtime = runtime
         self.last: ReadContext | None = None
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._runtime, name)
+        return getattr(self.runtime, name)
 
     def read(self, *args: Any, **kwargs: Any) -> ReadContext:
-        self.last = self._runtime.read(*args, **kwargs)
+        self.last = self.runtime.read(*args, **kwargs)
         return self.last
 
 
@@ -93,13 +93,23 @@ def measure(watched: Watched, sample: Sample, budget: int) -> dict[str, Any]:
     assert watched.recorder.last is not None
     context = watched.recorder.last.focused.context
     tree = memory._tree_of(None)
+    runtime, asked = watched.recorder.runtime, (tree, watched.store, question.question)
+    begun = time.perf_counter()
+    shown = runtime.look(*asked, context.capacity).focused.context
+    look_seconds = time.perf_counter() - begun
     places = [Stored.of(tree, record.number, place) for place in sample.places]
+    shown_blocks = sharp_blocks(shown)
+    opened = sharp_blocks(runtime.open(*asked, context.capacity).focused.context)
     hits = search_hits(watched.store, question.question, context.capacity)
     sharp = sharp_blocks(context)
     return row | {
         "kept": round(max(place.kept for place in places), 4),
-        "open": any(place.is_open(sharp) for place in places),
-        "answer_open": any(place.is_answer_open(sharp) for place in places),
+        "open": any(place.is_open(shown_blocks) for place in places),
+        "answer_open": any(place.is_answer_open(shown_blocks) for place in places),
+        "open_in_embeddings": any(place.is_open(opened) for place in places),
+        "open_when_asked": any(place.is_open(sharp) for place in places),
+        "leaves": sum(len(leaves) for _, leaves in shown_blocks),
+        "look_seconds": round(look_seconds, 4),
         "quoted": is_quoted(sample.places, answer.evidence, uri),
         "bm25": opens(places, tree, hits, context.capacity),
         "bm25_near": opens(places, tree, with_neighbours(tree, hits), context.capacity),

@@ -13,7 +13,7 @@ from pathlib import Path
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from mm_megacontext.document import Box, HiddenReason, Rgb, clean_text
+from mm_megacontext.document import Box, HiddenReason, Rgb, union
 from mm_megacontext.errors import IngestError
 from mm_megacontext.layout.engines.corrections import corrected_copy
 from mm_megacontext.layout.engines.passwords import wrong_password
@@ -22,7 +22,17 @@ from mm_megacontext.layout.engines.pdfium_graphics import PageSpace, paint_order
 from mm_megacontext.layout.engines.pdfium_ink import PdfiumInk
 from mm_megacontext.layout.engines.pdfium_marks import read_marks
 from mm_megacontext.layout.engines.pdfium_unshown import address, find_layered_off, take_actual_text
-from mm_megacontext.layout.engines.protocol import NO_MARKS, OpenPdf, RawPage, RawWord, is_outside
+from mm_megacontext.layout.engines.protocol import (
+    MAX_ASKEW,
+    NO_MARKS,
+    OpenPdf,
+    RawPage,
+    RawWord,
+    drawn_text,
+    is_outside,
+    quarter_turns,
+)
+from mm_megacontext.layout.engines.scripts import Part, scripted, with_scripts
 from mm_megacontext.layout.engines.unshown import not_shown
 
 # It would warn of forms of a kind (XFA) that this build cannot draw; their fields are read all the same.
@@ -31,6 +41,7 @@ logging.getLogger("pypdfium2").setLevel(logging.ERROR)
 _LINE_BREAK_HYPHEN = 0x02  # PDFium's mark for a hyphen at the end of a line
 _BOLD_WEIGHT = 600
 _UNPAINTED, _FILLED, _CLIPPING = 3, (0, 2, 4, 6), (4, 5, 6, 7)  # text render modes
+_LEVEL = 0.1  # of a character's height: how far others may be off it
 _JUMP_EM = 1.5  # characters further apart than this cannot belong to one word
 
 
@@ -126,28 +137,32 @@ def _words(text_page: pdfium.PdfTextPage, frame: PageSpace, off: frozenset[int])
     get_unicode, get_box, handle = pdfium_c.FPDFText_GetUnicode, pdfium_c.FPDFText_GetLooseCharBox, text_page.raw
     units: list[int] = []
     box = (0.0, 0.0, 0.0, 0.0)
+    height = 0.0  # of the word's first character
+    is_level = True  # whether all characters of the word have this height and stand on its line
     first = line = 0
     for i in range(text_page.count_chars()):
         code = get_unicode(handle, i)
         if (code <= 32 and code != _LINE_BREAK_HYPHEN) or code in (0xA0, 0x2028, 0x3000) or 0x2000 <= code <= 0x200A:
             if units:
-                yield from _word(text_page, units, box, first, line, frame, off)
+                yield from _word(text_page, units, box, first, line, frame, off, None if is_level else i)
                 units = []
             line += code == 10
             continue
         get_box(handle, i, where)
         left, bottom, right, top = rect.left, rect.bottom, rect.right, rect.top
         if units and _jumps(box, (left, bottom, right, top)):
-            yield from _word(text_page, units, box, first, line, frame, off)
+            yield from _word(text_page, units, box, first, line, frame, off, None if is_level else i)
             units = []
             line += 1
         if units:
+            slack = _LEVEL * height
+            is_level = is_level and abs(bottom - box[1]) <= slack and abs(top - bottom - height) <= slack
             box = (min(box[0], left), min(box[1], bottom), max(box[2], right), max(box[3], top))
         else:
-            box, first = (left, bottom, right, top), i
+            box, first, height, is_level = (left, bottom, right, top), i, top - bottom, True
         units.append(0x2D if code == _LINE_BREAK_HYPHEN else code)
     if units:
-        yield from _word(text_page, units, box, first, line, frame, off)
+        yield from _word(text_page, units, box, first, line, frame, off, None if is_level else text_page.count_chars())
 
 
 def _jumps(box: Box, other: Box) -> bool:
@@ -166,18 +181,52 @@ def _word(
     line: int,
     frame: PageSpace,
     off: frozenset[int],
+    end: int | None,
 ) -> Iterator[RawWord]:
+    """A word, in pieces where characters of it stand above or below its line.
+
+    ``end`` is where its characters end, if these are not all of one height and on one line.
+    """
     raw = b"".join(unit.to_bytes(2, "little") if unit < 0x10000 else b"" for unit in units)
-    text = clean_text(raw.decode("utf-16-le", errors="ignore")).strip()
+    text = drawn_text(raw.decode("utf-16-le", errors="ignore"))
     whole = frame.whole_box(*bounds)
     if not text or not all(map(math.isfinite, whole)):
         return
     box = frame.box(*bounds)
-    size, bold, upright = _look(text_page, first, frame.rotation)
+    size, bold, upright, turn = _look(text_page, first, frame.rotation)
     hidden, ink, apart = _painting(text_page, first, off)
     if box is None or is_outside(whole, frame.size):
         box, hidden = whole, "outside the page"
-    yield RawWord(*box, text, size or box[3] - box[1], bold, upright, line, hidden, None, ink, apart)
+    word = RawWord(*box, text, size or box[3] - box[1], bold, upright, line, hidden, None, ink, apart, turn)
+    raised = scripted(_parts(text_page, first, end, frame)) if end is not None else ()
+    if not raised:
+        yield word
+        return
+    yield from with_scripts(word._replace(size=max(size, *(part.size for part in raised))), raised)
+
+
+def _parts(text_page: pdfium.PdfTextPage, first: int, end: int, frame: PageSpace) -> list[Part]:
+    """The characters of a word as runs of one size on one baseline."""
+    runs: list[Part] = []
+    rect, x, y = pdfium_c.FS_RECTF(), ctypes.c_double(), ctypes.c_double()
+    for i in range(first, end):
+        pdfium_c.FPDFText_GetLooseCharBox(text_page, i, rect)
+        pdfium_c.FPDFText_GetCharOrigin(text_page, i, x, y)
+        matrix = pdfium_c.FS_MATRIX()
+        known = pdfium_c.FPDFText_GetMatrix(text_page, i, matrix)
+        size = pdfium_c.FPDFText_GetFontSize(text_page, i) * (math.hypot(matrix.c, matrix.d) if known else 1.0)
+        angle = pdfium_c.FPDFText_GetCharAngle(text_page, i)
+        dx, dy = math.cos(angle), math.sin(angle)  # the angle is clockwise, y goes up
+        baseline, start = -y.value * dx - x.value * dy, x.value * dx - y.value * dy
+        box = frame.whole_box(rect.left, rect.bottom, rect.right, rect.top)
+        width = (rect.right - rect.left) * abs(dx) + (rect.top - rect.bottom) * abs(dy)
+        text = chr(pdfium_c.FPDFText_GetUnicode(text_page, i))
+        last = runs[-1] if runs else None
+        if last is not None and abs(last.size - size) < 0.1 and abs(last.baseline - baseline) < 0.1:
+            runs[-1] = last._replace(text=last.text + text, end=start + width, box=union([last.box, box]))
+        else:
+            runs.append(Part(box, text, size, baseline, start, start + width))
+    return runs
 
 
 def _painting(
@@ -198,15 +247,15 @@ def _painting(
     return why, (red.value, green.value, blue.value), mode in _CLIPPING
 
 
-def _look(text_page: pdfium.PdfTextPage, index: int, rotation: int) -> tuple[float, bool, bool]:
-    """Font size in points, boldness, and whether the character stands upright on the page as shown."""
+def _look(text_page: pdfium.PdfTextPage, index: int, rotation: int) -> tuple[float, bool, bool, int]:
+    """Font size in points, boldness, and on the page as shown whether the character is upright, and its turn."""
     matrix = pdfium_c.FS_MATRIX()
     size = pdfium_c.FPDFText_GetFontSize(text_page, index)
     if pdfium_c.FPDFText_GetMatrix(text_page, index, matrix):
         size *= math.hypot(matrix.c, matrix.d)
     angle = math.degrees(pdfium_c.FPDFText_GetCharAngle(text_page, index))
     turned = (angle + rotation + 180) % 360 - 180
-    return size, _is_bold(text_page, index), abs(turned) < 25
+    return size, _is_bold(text_page, index), abs(turned) < MAX_ASKEW, quarter_turns(turned)
 
 
 def _is_bold(text_page: pdfium.PdfTextPage, index: int) -> bool:

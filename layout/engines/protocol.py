@@ -16,7 +16,18 @@ from typing import Literal, NamedTuple, Protocol, get_args, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from mm_megacontext.document import Box, FormField, HiddenReason, LayoutMethod, Link, Note, RegionKind, Rgb
+from mm_megacontext.document import (
+    Box,
+    FormField,
+    HiddenReason,
+    LayoutMethod,
+    Link,
+    Note,
+    RegionKind,
+    Rgb,
+    Script,
+    clean_text,
+)
 from mm_megacontext.errors import MissingExtra, UnknownName
 from mm_megacontext.registry import Registry
 
@@ -42,7 +53,9 @@ class RawWord(NamedTuple):
     ``line`` numbers the engine's own text line; turned text is not ``upright``; ``hidden`` is why nobody sees it, as
     far as the engine knows: ``visibility`` finds out the rest. ``confidence`` is that of OCR, 0 to 1. ``ink`` is the
     colour that its letters are filled with, 0 to 255, where that is one and known; ``apart`` are words that a renderer
-    paints by other means than as text: cut out of something, or drawn letter by letter.
+    paints by other means than as text: cut out of something, or drawn letter by letter. ``turn`` are the quarter turns
+    clockwise by which its line is turned, 0 for one that stands upright or askew.
+    ``script`` is of what stands above or below the line that it is on.
     """
 
     x0: float
@@ -58,6 +71,8 @@ class RawWord(NamedTuple):
     confidence: float | None = None
     ink: Rgb | None = None
     apart: bool = False
+    turn: int = 0
+    script: Script = ""
 
     @property
     def box(self) -> Box:
@@ -300,6 +315,20 @@ def is_outside(box: Box, size: tuple[float, float]) -> bool:
     return box[2] <= 0 or box[3] <= 0 or box[0] >= size[0] or box[1] >= size[1]
 
 
+def quarter_turns(degrees: float) -> int:
+    """The quarter turns clockwise that a line of text falls by; 0 where it lies between them.
+
+    >>> [quarter_turns(degrees) for degrees in (0, 91, -90, 180, 45)]
+    [0, 1, 3, 2, 0]
+    """
+    quarters = round(degrees / 90)
+    return quarters % 4 if abs(degrees - 90 * quarters) <= MAX_ASKEW else 0
+
+
+MAX_ASKEW = 25.0
+"""Degrees off that text still is upright, or on its side or head."""
+
+
 def place_vector(box: Box, is_rectangle: bool, rules: list[Box], drawings: list[Box]) -> None:
     """Sort one vector graphic's box into ``rules`` (thin boxes, edges of rectangles) or ``drawings``."""
     x0, y0, x1, y1 = box
@@ -309,3 +338,13 @@ def place_vector(box: Box, is_rectangle: bool, rules: list[Box], drawings: list[
     drawings.append(box)
     if is_rectangle:
         rules += [(x0, y0, x1, y0), (x0, y1, x1, y1), (x0, y0, x0, y1), (x1, y0, x1, y1)]
+
+
+def drawn_text(text: str) -> str:
+    r"""Cleaned text of a word of a PDF, in which a soft hyphen at the end of a line is drawn like any other.
+
+    >>> drawn_text("infor\u00ad"), drawn_text("in\u00adfor"), drawn_text("\u00ad")
+    ('infor-', 'infor', '')
+    """
+    is_divided = text[-1:] == "\u00ad" and text[-2:-1].isalnum()
+    return clean_text(text).strip() + "-" * is_divided

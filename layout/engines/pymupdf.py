@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mm_megacontext.document import HiddenReason
-from mm_megacontext.errors import IngestError
+from mm_megacontext.errors import IngestError, first_line
 from mm_megacontext.layout.engines.corrections import Correction, find_corrections
 from mm_megacontext.layout.engines.passwords import spellings, wrong_password
 from mm_megacontext.layout.engines.protocol import (
@@ -63,8 +63,7 @@ def open_pdf(path: Path, password: str | None, model: Model | None = None) -> Op
     except IngestError:
         raise
     except Exception as e:
-        what = (str(e).splitlines() or [type(e).__name__])[0]
-        raise IngestError(f"PyMuPDF cannot open it as a PDF ({what}): export it anew", source=str(path)) from e
+        raise IngestError(f"PyMuPDF cannot open it as a PDF ({first_line(e)}): export it anew", source=str(path)) from e
     return PyMuPdfFile(pdf, n_pages, model, partial(_open_again, path, password, corrections))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,4 +78,9 @@ def _drawn(paths: list[dict[str, Any]]) -> Iterator[tuple[Box, bool]]:
                 yield item[1], True
             else:
                 xs, ys = zip(*(item[1] if item[0] == "qu" else item[1:]), strict=True)
-                yield (min(xs), min(ys), max(xs), max(ys)), False
+                yield (min(xs), min(ys), max(xs), max(ys)), item[0] == "qu" and _is_upright(xs, ys)
+
+
+def _is_upright(xs: Sequence[float], ys: Sequence[float]) -> bool:
+    """Whether a quadrilateral is a rectangle along the axes: each corner has a side in common with the next."""
+    return len({round(x, 1) for x in xs}) <= 2 and len({round(y, 1) for y in ys}) <= 2

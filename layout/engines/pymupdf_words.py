@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
-from mm_megacontext.document import Box, HiddenReason, Rgb, clean_text
-from mm_megacontext.layout.engines.protocol import RawWord, clip_box, is_outside
+from mm_megacontext.document import Box, HiddenReason, Rgb
+from mm_megacontext.layout.engines.protocol import RawWord, clip_box, drawn_text, is_outside, quarter_turns
 from mm_megacontext.layout.engines.pymupdf_frame import PageFrame
 from mm_megacontext.layout.engines.pymupdf_library import pymupdf
+from mm_megacontext.layout.engines.scripts import Part, scripted, with_scripts
 
 WHITE_SPACE = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 """What parts words; MuPDF by itself knows only the space and the no-break space."""
@@ -36,6 +37,7 @@ class Span(TypedDict):
     size: float
     flags: int
     color: int
+    origin: tuple[float, float]
     bbox: Box
     char_flags: NotRequired[int]
     alpha: NotRequired[int]
@@ -78,7 +80,7 @@ def read_text(page: Any) -> TextOfPage:
 
 def words_of(text: TextOfPage, frame: PageFrame) -> list[RawWord]:
     """The words of a page and how they are painted."""
-    return _words(text.words, _Looks(text.blocks, frame.turn), frame)
+    return _words(text.words, _Looks(text.blocks, frame), frame)
 
 
 def plain_words(page: Any, frame: PageFrame) -> list[RawWord]:
@@ -112,19 +114,19 @@ def _extract_words(text_page: Any, blocks: list[Block]) -> list[FoundWord]:
 def _plain_words(page: Any, flags: int, frame: PageFrame) -> list[RawWord]:
     """The words of a page, wherever they stand, without a look at how they are painted."""
     found = page.get_textpage(clip=pymupdf.INFINITE_RECT(), flags=flags).extractWORDS(WHITE_SPACE)
-    return _words(found, _Looks([], frame.turn), frame)
+    return _words(found, _Looks([], frame), frame)
 
 
 def _words(found: list[FoundWord], looks: _Looks, frame: PageFrame) -> list[RawWord]:
     width, height = frame.size
-    words = []
+    words: list[RawWord] = []
     place = (-1, -1)
-    look = _Look(0.0, False, True, ())
+    look = _PLAIN
     for x0, y0, x1, y1, text, block_no, line_no, _ in found:
         middle = ((x0 + x1) / 2, (y0 + y1) / 2)
         if (block_no, line_no) != place:
             place = (block_no, line_no)
-            look = looks.of(*middle) or _Look(y1 - y0, False, True, ())
+            look = looks.of(*middle) or _PLAIN._replace(size=y1 - y0)
         hidden = look.unpainted_at(*middle) if look.unpainted else None
         ink, apart = look.inks[0][1:] if len(look.inks) == 1 else look.ink_at(*middle)
         if frame.turn is not None or not (x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height):
@@ -137,11 +139,17 @@ def _words(found: list[FoundWord], looks: _Looks, frame: PageFrame) -> list[RawW
                 box = clip_box(box, frame.size) or box
             x0, y0, x1, y1 = box
         if not (text.isascii() and text.isprintable()):
-            text = clean_text(text).strip()
+            text = drawn_text(text)
             if not text:
                 continue
         line = block_no << 16 | line_no
-        words.append(RawWord(x0, y0, x1, y1, text, look.size, look.bold, look.upright, line, hidden, None, ink, apart))
+        word = RawWord(
+            x0, y0, x1, y1, text, look.size, look.bold, look.upright, line, hidden, None, ink, apart, look.turn
+        )
+        if look.raised:
+            words += with_scripts(word, look.raised)
+        else:
+            words.append(word)
     return words
 
 
@@ -154,6 +162,8 @@ class _Look(NamedTuple):
         upright: Whether it stands so.
         unpainted: Boxes, before rotation, of its spans that leave no ink, and why.
         inks: Boxes, before rotation, of its spans; the colour of their ink; whether they are painted apart.
+        turn: Quarter turns clockwise that it is turned by.
+        raised: What stands above or below it, as the page shows it.
     """
 
     size: float
@@ -161,6 +171,8 @@ class _Look(NamedTuple):
     upright: bool
     unpainted: tuple[tuple[Box, HiddenReason], ...]
     inks: tuple[tuple[Box, Rgb | None, bool], ...] = ()
+    turn: int = 0
+    raised: tuple[Part, ...] = ()
 
     def unpainted_at(self, x: float, y: float) -> HiddenReason | None:
         """Why the span that holds the point leaves no ink, if that is so."""
@@ -174,16 +186,19 @@ class _Look(NamedTuple):
         return None, False
 
 
+_PLAIN = _Look(0.0, False, True, ())
+
+
 class _Looks:
     """The lines of the dictionary, gone through in step with the words.
 
     The two are in the same order; their block numbers differ, since only one of them counts vector graphics.
     """
 
-    def __init__(self, blocks: list[Block], turn: tuple[float, ...] | None) -> None:
+    def __init__(self, blocks: list[Block], frame: PageFrame) -> None:
         self._lines = [line for block in blocks for line in block.get("lines", ()) if line["spans"]]
         self._next = 0
-        self._turn = turn
+        self._frame = frame
 
     def of(self, x: float, y: float) -> _Look | None:
         """The look of the next line that holds the point, or None where none does."""
@@ -196,16 +211,26 @@ class _Looks:
 
     def _look(self, line: TextLine) -> _Look:
         spans = line["spans"]
+        raised = scripted([self._part(span, line["dir"]) for span in spans]) if len(spans) > 1 else ()
         dx, dy = line["dir"]
-        if self._turn is not None:
-            dx = dx * self._turn[0] + dy * self._turn[2]
+        if self._frame.turn is not None:
+            a, b, c, d, _, _ = self._frame.turn
+            dx, dy = dx * a + dy * c, dx * b + dy * d
         bold = all(s["flags"] & _BOLD or s.get("char_flags", 0) & _BOLD_CHARACTER for s in spans if s["text"].strip())
         unpainted = tuple((s["bbox"], why) for s in spans if (why := _unpainted(s)) is not None)
         size = max(spans, key=lambda s: len(s["text"]))["size"]
         inks = tuple((s["bbox"], *_ink(s)) for s in spans)
         if len({ink[1:] for ink in inks}) == 1:
             inks = inks[:1]
-        return _Look(size, bold, dx > 0.9 and line["wmode"] == 0, unpainted, inks)
+        is_level = line["wmode"] == 0
+        turn = quarter_turns(math.degrees(math.atan2(dy, dx))) if is_level else 0
+        return _Look(size, bold, dx > 0.9 and is_level, unpainted, inks, turn, raised)
+
+    def _part(self, span: Span, direction: tuple[float, float]) -> Part:
+        (dx, dy), (x, y) = direction, span["origin"]
+        box = span["bbox"]
+        ends = [box[0] * dx + box[1] * dy, box[2] * dx + box[3] * dy]
+        return Part(self._frame.turned(box), span["text"], span["size"], dx * y - dy * x, min(ends), max(ends))
 
 
 def _unpainted(span: Span) -> HiddenReason | None:

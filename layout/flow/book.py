@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from mm_megacontext.errors import IngestError
+from mm_megacontext.errors import IngestError, first_line
 from mm_megacontext.layout.engines.protocol import RawPage
 from mm_megacontext.layout.engines.pymupdf import PyMuPdfFile
 from mm_megacontext.layout.engines.pymupdf_library import pymupdf
@@ -30,8 +30,9 @@ class BookFile:
                 self._book.layout(width=PAGE_WIDTH, height=PAGE_HEIGHT, fontsize=_FONT_PT)
             self._pages = PyMuPdfFile(self._book, int(self._book.page_count))
         except Exception as e:
-            what = (str(e).splitlines() or [type(e).__name__])[0]
-            raise IngestError(f"cannot be opened as {kind.upper()} ({what}): export it anew", source=source) from e
+            raise IngestError(
+                f"cannot be opened as {kind.upper()} ({first_line(e)}): export it anew", source=source
+            ) from e
 
     @property
     def n_pages(self) -> int:

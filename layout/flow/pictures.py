@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from mm_megacontext.errors import ErrorCode
+from mm_megacontext.errors import ErrorCode, first_words
 from mm_megacontext.layout.flow.flow import Picture
 
 Image.init()  # loads all decoders now: the process that reads documents can open no files later
@@ -89,8 +89,7 @@ def _checked(data: bytes, max_pixels: int) -> tuple[bytes, tuple[float, float]]:
     except PictureUnread:
         raise
     except Exception as e:  # decoders raise anything on damaged data
-        what = (str(e).splitlines() or [""])[0][:80]
-        raise PictureUnread(f"a picture cannot be read ({type(e).__name__}: {what})", "corrupt") from e
+        raise PictureUnread(f"a picture cannot be read ({first_words(e)})", "corrupt") from e
     return data, (width * _PT_PER_PX, height * _PT_PER_PX)
 
 

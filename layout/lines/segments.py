@@ -139,4 +139,4 @@ def find_rows(segments: Iterable[Segment]) -> list[list[Segment]]:
 def line_of(row: Iterable[Segment]) -> Line:
     """A row as one line: the words of all its segments, whatever the gaps between them, as they are read."""
     words = in_reading_order([word for segment in row for word in segment.words])
-    return Line(tuple(Word(word.text, word.box, None, word.confidence) for word in words))
+    return Line(tuple(Word(word.text, word.box, None, word.confidence, word.script) for word in words))

@@ -27,14 +27,14 @@ def find_figures(page: RawPage, tables: Sequence[Box]) -> list[Region]:
     if not page.words:
         return _wordless(page)
     images = [box for box in page.images if not _is_background(box, page.words, area)]
-    boxes = [box for box, _ in _clusters(images, page.size) if _is_large(box, _MIN_IMAGE_SHARE * area)]
+    boxes = [box for box, _ in clusters(images, page.size) if _is_large(box, _MIN_IMAGE_SHARE * area)]
     fields = [field.bbox for field in page.marks.fields]
     pieces = [box for box in (*page.drawings, *page.rules) if not any(_is_of_field(box, field) for field in fields)]
     if len(page.drawings) >= _MIN_DRAWINGS:
-        for box, n_pieces in _clusters(pieces, page.size):
+        for box, n_pieces in clusters(pieces, page.size):
             if n_pieces >= _MIN_DRAWINGS and _is_drawing(box, page, area):
                 boxes.append(box)
-    kept = [box for box in _joined(boxes) if not any(_share_inside(box, t) > _INSIDE_TABLE for t in tables)]
+    kept = [box for box in joined(boxes) if not any(_share_inside(box, t) > _INSIDE_TABLE for t in tables)]
     return [Region("figure", box) for box in kept]
 
 
@@ -77,7 +77,7 @@ def _is_drawing(box: Box, page: RawPage, area: float) -> bool:
     return inked < 0.15 * (box[2] - box[0]) * (box[3] - box[1])
 
 
-def _clusters(boxes: Sequence[Box], size: tuple[float, float]) -> list[tuple[Box, int]]:
+def clusters(boxes: Sequence[Box], size: tuple[float, float]) -> list[tuple[Box, int]]:
     """Boxes that touch, or nearly so, joined: (union, how many). Works on a grid, so any number is cheap."""
     if not boxes:
         return []
@@ -122,16 +122,16 @@ def _label(grid: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32]:
     return np.array(cells, dtype=np.int32).reshape(padded.shape)[:height, :width]
 
 
-def _joined(boxes: list[Box]) -> list[Box]:
+def joined(boxes: list[Box]) -> list[Box]:
     """Boxes with those that overlap made one."""
-    joined: list[Box] = []
+    apart: list[Box] = []
     for box in sorted(boxes):
         merged = box
-        while overlapping := [b for b in joined if _overlap(b, merged)]:
-            joined = [b for b in joined if not _overlap(b, merged)]
+        while overlapping := [b for b in apart if _overlap(b, merged)]:
+            apart = [b for b in apart if not _overlap(b, merged)]
             merged = union([merged, *overlapping])
-        joined.append(merged)
-    return joined
+        apart.append(merged)
+    return apart
 
 
 def _overlap(a: Box, b: Box) -> bool:

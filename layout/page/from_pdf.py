@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from mm_megacontext.document import Page, Region
-from mm_megacontext.errors import ErrorCode, IngestError
+from mm_megacontext.document import Box, Page, Region
+from mm_megacontext.errors import ErrorCode, IngestError, first_words
 from mm_megacontext.layout.engines.form_values import with_values
 from mm_megacontext.layout.engines.protocol import ModelRegion, OpenPdf, RawPage, RawWord, without_model
+from mm_megacontext.layout.engines.scripts import beside_others
 from mm_megacontext.layout.page.disagreement import MAX_SCORE, disagreement, is_doubtful, is_sure
+from mm_megacontext.layout.page.drawn_boxes import with_ticks
 from mm_megacontext.layout.page.leaders import without_leaders
 from mm_megacontext.layout.page.legibility import is_illegible
 from mm_megacontext.layout.page.neural_regions import fill_regions
-from mm_megacontext.layout.page.ocr import DPI, NoOcr, Ocr, OcrFailed
+from mm_megacontext.layout.page.ocr import DPI, NoOcr, Ocr, OcrFailed, without_specks
 from mm_megacontext.layout.page.regions import find_regions
+from mm_megacontext.layout.page.scan import ILLEGIBLE, UNSURE, read_scan
 from mm_megacontext.layout.page.visibility import split_hidden
-from mm_megacontext.workers.messages import first_words
+from mm_megacontext.turned_frame import mapped
 
 _PT_PER_INCH = 72.0
 _FEW_WORDS = 5  # a stamp or page number on a scan
@@ -38,7 +41,7 @@ class ModelFailed(Exception):
 class Illegible(Exception):
     """The words of a page cannot be read; the message says whether OCR has read them instead."""
 
-    code: ErrorCode = "text_illegible"
+    code: ErrorCode = ILLEGIBLE
 
 
 class TooLarge(ValueError):
@@ -74,7 +77,7 @@ def read_page(pdf: OpenPdf, engine: str, number: int, ocr: Ocr | None, max_pixel
         seen, hidden = raw, ()
     laid_out = _LaidOut(())
     try:
-        laid_out = _lay_out(with_values(_without_leaders(seen), raw.words), ocr)
+        laid_out = _lay_out(with_values(with_ticks(_prepared(seen)), raw.words), ocr)
     except Exception as e:
         problem, code = _told(e), _code(e, "layout_failed")
     if problem is None and laid_out.failure is not None:
@@ -101,7 +104,7 @@ def _doubt(page: RawPage, ocr: Ocr | None) -> tuple[float | None, str | None, Er
     if ocr is None or isinstance(ocr, NoOcr) or page.raster is None or _is_scan(page) or not is_doubtful(page):
         return None, None, None
     try:
-        score = disagreement(page.words, _read_picture(page, ocr))
+        score = disagreement(page.words, _Picture(page, ocr).words)
     except OcrFailed as e:
         return None, f"whether its text is what it shows could not be found out ({e})", e.code
     if score is None or score <= MAX_SCORE:
@@ -110,8 +113,9 @@ def _doubt(page: RawPage, ocr: Ocr | None) -> tuple[float | None, str | None, Er
     return score, problem, "text_layer_disagrees"
 
 
-def _without_leaders(page: RawPage) -> RawPage:
-    return replace(page, words=without_leaders(page.words))
+def _prepared(page: RawPage) -> RawPage:
+    """The page without dot leaders, and with what stands above or below its lines told."""
+    return replace(page, words=beside_others(without_leaders(page.words)))
 
 
 def _check_size(page: RawPage, max_pixels: int) -> None:
@@ -147,7 +151,7 @@ class _LaidOut:
 def _lay_out(page: RawPage, ocr: Ocr | None) -> _LaidOut:
     try:
         if ocr is not None and page.raster is not None and _is_scan(page):
-            return _LaidOut(_scan_regions(page, ocr))
+            return _scan(page, ocr)
         if is_illegible(page.words):
             return _illegible(page, ocr)
         return _LaidOut(find_regions(page)) if page.model_regions is None else _by_model(page, page.model_regions)
@@ -170,26 +174,61 @@ def _illegible(page: RawPage, ocr: Ocr | None) -> _LaidOut:
     """The regions of a page that does not say which letters it shows, as OCR sees them. Raises OcrFailed."""
     what = "its text cannot be read, its fonts do not say which letters they show"
     can_look = ocr is not None and not isinstance(ocr, NoOcr) and page.raster is not None
-    read = _read_picture(page, ocr) if can_look and ocr is not None else []
-    if is_sure(read):
-        return _LaidOut(find_regions(replace(page, words=read)), Illegible(f"{what}: OCR has read it instead"))
+    if can_look and ocr is not None:
+        picture = _Picture(page, ocr)
+        if picture.reading.is_sure:
+            return _LaidOut(picture.regions(page.images), Illegible(f"{what}: OCR has read it instead"))
     how = "read with the languages that it is in (--ocr)" if can_look else "install Tesseract and read with OCR"
     return _LaidOut(find_regions(page), Illegible(f"{what}: {how}"))
 
 
-def _scan_regions(page: RawPage, ocr: Ocr) -> tuple[Region, ...]:
+def _scan(page: RawPage, ocr: Ocr) -> _LaidOut:
     """The regions of a scan with the words that it shows. Raises OcrFailed."""
-    words = _read_picture(page, ocr)
-    if len(words) <= len(page.words):
-        return find_regions(page)
-    return (*find_regions(replace(page, words=words, images=[])), *_as_picture(page))
+    picture = _Picture(page, ocr)
+    why = Illegible(UNSURE) if picture.reading.is_illegible else None
+    if len(picture.words) <= len(page.words):
+        return _LaidOut(find_regions(page), why)
+    return _LaidOut((*picture.regions([]), *_as_picture(page)), why)
 
 
-def _read_picture(page: RawPage, ocr: Ocr) -> list[RawWord]:
-    """The words that a page shows. Raises OcrFailed."""
-    assert page.raster is not None, "the caller has asked"
-    scale = min(DPI / _PT_PER_INCH, (_MAX_OCR_PIXELS / (page.size[0] * page.size[1])) ** 0.5)
-    return ocr.words(page.raster(scale), 1 / scale)
+class _Picture:
+    """What a page shows, read by OCR. Raises OcrFailed.
+
+    Args:
+        page: Of which the engine can make a picture.
+        ocr: What reads it.
+    """
+
+    def __init__(self, page: RawPage, ocr: Ocr) -> None:
+        assert page.raster is not None, "the caller has asked"
+        self._page = page
+        self._scale = min(DPI / _PT_PER_INCH, (_MAX_OCR_PIXELS / (page.size[0] * page.size[1])) ** 0.5)
+        self.reading = read_scan(page.raster(self._scale), ocr.words, _makes_sense)
+        self.words = without_specks(self.reading.words)
+
+    def regions(self, images: list[Box]) -> tuple[Region, ...]:
+        """Regions of its words. Of what else stands on the page, a picture that was turned shows nothing but these."""
+        words = [_resized(word, 1 / self._scale) for word in self.words]
+        if self.reading.frame.turn == 0:
+            return find_regions(replace(self._page, words=words, images=images))
+        width, height = self.reading.frame.turned_size
+        turned = RawPage(self._page.number, (width / self._scale, height / self._scale), words, [], [], [])
+        turn = self.reading.frame.turn
+        return tuple(replace(mapped(r, self._back), turn=r.turn + turn) for r in find_regions(turned))
+
+    def _back(self, box: Box) -> Box:
+        scale = self._scale
+        x0, y0, x1, y1 = self.reading.frame.on_page((box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale))
+        return (x0 / scale, y0 / scale, x1 / scale, y1 / scale)
+
+
+def _makes_sense(read: Sequence[RawWord]) -> bool:
+    return is_sure(without_specks(read))
+
+
+def _resized(word: RawWord, factor: float) -> RawWord:
+    x0, y0, x1, y1 = (value * factor for value in word.box)
+    return word._replace(x0=x0, y0=y0, x1=x1, y1=y1, size=word.size * factor)
 
 
 def _is_scan(page: RawPage) -> bool:

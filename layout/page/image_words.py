@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from mm_megacontext.document import Box, Cell, Line, Region
+from mm_megacontext.document import Box, Region
 from mm_megacontext.layout.engines.protocol import RawPage, RawWord
-from mm_megacontext.layout.page.ocr import Ocr
+from mm_megacontext.layout.page.ocr import Ocr, without_specks
 from mm_megacontext.layout.page.regions import find_regions
+from mm_megacontext.layout.page.scan import read_scan
+from mm_megacontext.layout.page.straight import Grey
+from mm_megacontext.turned_frame import mapped
 
 MAX_OCR_PIXELS = 60_000_000
 """Larger images are not read: slides, maps and scenes, while a page of A3 at 600 dpi has 70 million."""
@@ -32,12 +35,17 @@ _SURE = 0.6
 _MIN_LETTERS = 3  # of a word that counts for or against an image being read at all
 _MIN_SHARE = 0.5
 
-Grey = npt.NDArray[np.uint8]
-"""(height, width)."""
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """Regions of words in reading order, and whether there is writing that cannot be read."""
+
+    regions: tuple[Region, ...]
+    is_illegible: bool = False
 
 
-def find_writing(pixels: npt.NDArray[np.uint8], ocr: Ocr) -> tuple[Region, ...]:
-    """Regions of words in reading order; none where what Tesseract reads is mostly doubtful, as it is on any scene.
+def find_writing(pixels: npt.NDArray[np.uint8], ocr: Ocr) -> Writing:
+    """What is written on an image, whichever way it lies; nothing where most is doubtful, as it is on any scene.
 
     Args:
         pixels: (height, width, 3) sRGB, at most ``MAX_OCR_PIXELS``.
@@ -51,36 +59,44 @@ def find_writing(pixels: npt.NDArray[np.uint8], ocr: Ocr) -> tuple[Region, ...]:
     factor = 2 if width * height <= _ENLARGED_PIXELS else 1
     if factor != 1:
         image = image.resize((width * factor, height * factor), Image.Resampling.BICUBIC)
-    words = _in_strips(np.asarray(image), ocr, 1 / factor)
-    if not _is_writing(words):
-        return ()
-    scale = 2.0 ** round(math.log2(_PRINT_PT / max(1.0, median(word.size for word in words))))
-    page = RawPage(1, (width * scale, height * scale), [_scaled(word, scale) for word in words], [], [], [])
-    return tuple(_region(region, 1 / scale) for region in find_regions(page))
+    reading = read_scan(np.asarray(image), lambda grey: _in_strips(grey, ocr), _is_writing)
+    if not reading.is_sure:
+        return Writing((), reading.is_illegible)
+    words = without_specks(reading.words)
+    # A power of two, so that boxes come back to pixels exactly.
+    scale = 2.0 ** round(math.log2(_PRINT_PT * factor / max(1.0, median(word.size for word in words)))) / factor
+    turned = reading.frame.turned_size
+    size = (turned[0] * scale, turned[1] * scale)
+    page = RawPage(1, size, [_scaled(word, scale) for word in words], [], [], [])
+
+    def back(box: Box) -> Box:
+        return _box(reading.frame.on_page(_box(box, 1 / scale)), 1 / factor)
+
+    return Writing(
+        tuple(replace(mapped(region, back), turn=region.turn + reading.frame.turn) for region in find_regions(page))
+    )
 
 
-def _is_writing(words: Sequence[RawWord]) -> bool:
+def _is_writing(read: Sequence[RawWord]) -> bool:
     """Whether most of what looks like a word is one for sure; what is read into leaves and walls is not."""
-    told = [word for word in words if sum(c.isalnum() for c in word.text) >= _MIN_LETTERS]
+    told = [word for word in without_specks(read) if sum(c.isalnum() for c in word.text) >= _MIN_LETTERS]
     return sum((word.confidence or 0.0) >= _SURE for word in told) > _MIN_SHARE * len(told)
 
 
-def _in_strips(grey: Grey, ocr: Ocr, unit_per_px: float) -> list[RawWord]:
+def _in_strips(grey: Grey, ocr: Ocr) -> list[RawWord]:
     """The words of an image of any length, its longer side cut between lines or columns."""
     is_wide = grey.shape[1] > grey.shape[0]
     found: list[RawWord] = []
     for (begin, end), (first, last) in _strips(grey.T if is_wide else grey):
         part = grey[:, first:last] if is_wide else grey[first:last]
-        words = ocr.words(np.ascontiguousarray(part), unit_per_px)
-        shift = first * unit_per_px
-        dx, dy = (shift, 0.0) if is_wide else (0.0, shift)
+        words = ocr.words(np.ascontiguousarray(part))
+        dx, dy = (first, 0) if is_wide else (0, first)
         n_lines = 1 + max((word.line for word in found), default=-1)
         moved = [
             w._replace(x0=w.x0 + dx, x1=w.x1 + dx, y0=w.y0 + dy, y1=w.y1 + dy, line=w.line + n_lines) for w in words
         ]
         middles = [(w.x0 + w.x1) / 2 if is_wide else (w.y0 + w.y1) / 2 for w in moved]
-        own = (begin * unit_per_px, end * unit_per_px)
-        found += [word for word, middle in zip(moved, middles, strict=True) if own[0] <= middle < own[1]]
+        found += [word for word, middle in zip(moved, middles, strict=True) if begin <= middle < end]
     return found
 
 
@@ -107,18 +123,3 @@ def _scaled(word: RawWord, scale: float) -> RawWord:
 
 def _box(box: Box, scale: float) -> Box:
     return (box[0] * scale, box[1] * scale, box[2] * scale, box[3] * scale)
-
-
-def _region(region: Region, scale: float) -> Region:
-    table = region.table
-    if table is not None:
-        table = replace(table, cells=tuple(_cell(cell, scale) for cell in table.cells))
-    return replace(region, bbox=_box(region.bbox, scale), lines=_lines(region.lines, scale), table=table)
-
-
-def _cell(cell: Cell, scale: float) -> Cell:
-    return replace(cell, bbox=_box(cell.bbox, scale), lines=_lines(cell.lines, scale))
-
-
-def _lines(lines: Sequence[Line], scale: float) -> tuple[Line, ...]:
-    return tuple(Line(tuple(replace(w, bbox=_box(w.bbox, scale)) for w in line.words)) for line in lines)

@@ -10,7 +10,7 @@ import io
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
@@ -25,7 +25,7 @@ from mm_megacontext.layout.engines.protocol import RawWord
 DPI = 300
 """Resolution at which pages are rendered for it; what Tesseract's models were made for."""
 MIN_CONFIDENCE = 0.3
-"""Words below it are specks and lines taken for letters."""
+"""Words below it are specks and lines taken for letters, unless there is nothing but such."""
 TIMEOUT_SECONDS = 120.0
 """For one page."""
 
@@ -44,8 +44,8 @@ class OcrFailed(Exception):
 class Ocr(Protocol):
     """Reads images of pages."""
 
-    def words(self, grey: npt.NDArray[np.uint8], unit_per_px: float) -> list[RawWord]:
-        """The words of an image (height, width), their boxes in units of the page.
+    def words(self, grey: npt.NDArray[np.uint8]) -> list[RawWord]:
+        """The words of an image (height, width), their boxes in pixels; also those it is not sure of.
 
         Raises:
             OcrFailed: It cannot be read.
@@ -56,7 +56,7 @@ class Ocr(Protocol):
 class NoOcr:
     """Stands where OCR is wanted and not installed, so that scans are not left out in silence."""
 
-    def words(self, grey: npt.NDArray[np.uint8], unit_per_px: float) -> list[RawWord]:
+    def words(self, grey: npt.NDArray[np.uint8]) -> list[RawWord]:
         raise OcrFailed(f"a scan, and nothing to read it with: {_INSTALL}", "ocr_unavailable")
 
 
@@ -74,14 +74,14 @@ class Tesseract:
     languages: str = "eng"
     timeout_seconds: float = TIMEOUT_SECONDS
 
-    def words(self, grey: npt.NDArray[np.uint8], unit_per_px: float) -> list[RawWord]:
+    def words(self, grey: npt.NDArray[np.uint8]) -> list[RawWord]:
         """See ``Ocr.words``; also fails where Tesseract takes too long."""
         from PIL import Image  # for those who have scans
 
         buffer = io.BytesIO()
         Image.fromarray(grey).save(buffer, format="PNG", compress_level=1)
         rows = csv.DictReader(io.StringIO(self._run(buffer.getvalue())), delimiter="\t", quoting=csv.QUOTE_NONE)
-        return list(_words(rows, unit_per_px))
+        return list(_words(rows))
 
     def _run(self, png: bytes) -> str:
         command = [self.executable, "stdin", "stdout", "-l", self.languages, "--dpi", str(DPI), "--psm", "3", "tsv"]
@@ -136,19 +136,24 @@ def _installed(executable: str) -> frozenset[str]:
     return frozenset(done.stdout.decode(errors="replace").split("\n")[1:]) - {""}
 
 
-def _words(rows: csv.DictReader[str], unit_per_px: float) -> Iterator[RawWord]:
+def without_specks(words: Iterable[RawWord]) -> list[RawWord]:
+    """Words without those that are specks and lines taken for letters."""
+    return [word for word in words if (word.confidence or 0.0) >= MIN_CONFIDENCE]
+
+
+def _words(rows: csv.DictReader[str]) -> Iterator[RawWord]:
     line, size, upright = -1, 0.0, True
     for row in rows:
-        box = _box(row, unit_per_px)
+        box = _box(row)
         if row["level"] == _LINE:
             width, height = box[2] - box[0], box[3] - box[1]
             line, size, upright = line + 1, min(width, height), width >= height
         text = clean_text(row["text"] or "").strip()
         confidence = float(row["conf"]) / 100
-        if row["level"] == _WORD and text and confidence >= MIN_CONFIDENCE:
+        if row["level"] == _WORD and text:
             yield RawWord(*box, text, size, False, upright, line, confidence=confidence)
 
 
-def _box(row: dict[str, str], unit_per_px: float) -> Box:
-    left, top, width, height = (int(row[name]) * unit_per_px for name in ("left", "top", "width", "height"))
+def _box(row: dict[str, str]) -> Box:
+    left, top, width, height = (float(row[name]) for name in ("left", "top", "width", "height"))
     return (left, top, left + width, top + height)

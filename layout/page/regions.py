@@ -19,10 +19,13 @@ from mm_megacontext.layout.lines.segments import Segment, find_rows, find_segmen
 from mm_megacontext.layout.page.captions import bind_captions
 from mm_megacontext.layout.page.columns import find_zones
 from mm_megacontext.layout.page.figures import find_figures
+from mm_megacontext.layout.page.turned import Piece, split_turned
+from mm_megacontext.layout.page.watermarks import split_watermarks
 from mm_megacontext.layout.tables.cells import FoundTable
 from mm_megacontext.layout.tables.plain import find_plain_tables
 from mm_megacontext.layout.tables.ruled import find_ruled_tables
 from mm_megacontext.layout.tables.rulings import Rule, rules_across
+from mm_megacontext.turned_frame import mapped
 
 _PAGE_CELL_WORDS = 2.5  # before columns are known, only very short cells make a plain table
 _ZONE_CELL_WORDS = 5.0
@@ -48,13 +51,47 @@ _NUMBER = re.compile(r"\(?(?:\d+(?:\.\d+)*|[A-Z]|[IVXLC]+)[.):]?$")  # of a sect
 
 
 def find_regions(page: RawPage) -> tuple[Region, ...]:
-    """The regions of a page in reading order."""
-    ruled = find_ruled_tables(page.rules, page.words) if page.rules else []
-    figures = find_figures(page, [table.bbox for table in ruled])
+    """The regions of a page in reading order, of pieces that are turned in that of their own frame; watermarks last."""
     if not page.words:
-        return tuple(figures)
+        return _regions_but_watermarks(page)
+    words, marks = split_watermarks(page.words, page.rules, body_size(page.words))
+    if not marks:
+        return _regions_but_watermarks(page)
+    rows = [_region([_Row.of(row)], 0.0) for row in find_rows(find_segments(marks))]
+    return (*_regions_but_watermarks(replace(page, words=words)), *(replace(r, kind="text", level=None) for r in rows))
+
+
+def _regions_but_watermarks(page: RawPage) -> tuple[Region, ...]:
+    ruled = find_ruled_tables(page.rules, page.words) if page.rules else []
+    upright, pieces = split_turned(page, [table.bbox for table in ruled])
+    inner = [_piece_regions(piece) for piece in pieces]
+    apart = [Region("text", piece.bbox) for piece in pieces]
+    found = _upright_regions(upright, ruled, apart)
+    numbers = [next((n for n, piece in enumerate(apart) if piece is region), None) for region in found]
+    regions: list[Region] = []
+    for region, number in zip(_marked(found, upright), numbers, strict=True):
+        regions += [region] if number is None else inner[number]
+    return bind_captions(regions)
+
+
+def _piece_regions(piece: Piece) -> list[Region]:
+    """The regions of a piece of a page that is turned, with their boxes on the page."""
+    ruled = find_ruled_tables(piece.page.rules, piece.page.words) if piece.page.rules else []
+    regions = _upright_regions(piece.page, ruled, [])
+    if piece.is_page:
+        regions = _marked(regions, piece.page)
+    return [replace(mapped(region, piece.frame.on_page), turn=piece.frame.turn) for region in regions]
+
+
+def _upright_regions(page: RawPage, ruled: Sequence[FoundTable], apart: Sequence[Region]) -> list[Region]:
+    """The regions of what stands upright, and among them those that are read ``apart``, where they stand."""
+    if not page.words and apart:
+        return list(apart)
+    figures = find_figures(page, [*(table.bbox for table in ruled), *(region.bbox for region in apart)])
+    if not page.words:
+        return figures
     body = body_size(page.words)
-    solids = [Region("table", table.bbox, table=table.table) for table in ruled] + figures
+    solids = [Region("table", table.bbox, table=table.table) for table in ruled] + figures + list(apart)
     free = _outside(page.words, [table.bbox for table in ruled])
     rules = rules_across(page.rules)
     segments = _without_plain_tables(find_segments(free), _PAGE_CELL_WORDS, solids, rules)
@@ -62,8 +99,14 @@ def find_regions(page: RawPage) -> tuple[Region, ...]:
     regions: list[Region] = []
     for zone in find_zones(segments):
         regions += _zone_regions(zone, solids, body, rules)
-    marked = mark_forms(_mark_margins(regions, page.size, body), page.marks.fields)
-    return bind_captions(tuple(marked))
+    return regions
+
+
+def _marked(regions: list[Region], page: RawPage) -> list[Region]:
+    """The same regions, with headers, footers and forms as such."""
+    if not page.words:
+        return regions
+    return list(mark_forms(_mark_margins(regions, page.size, body_size(page.words)), page.marks.fields))
 
 
 def body_size(words: Sequence[RawWord]) -> float:

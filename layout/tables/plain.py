@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import isclose
 from statistics import fmean
 
 import numpy as np
@@ -13,7 +14,7 @@ from mm_megacontext.document import Cell, Table, union
 from mm_megacontext.layout.lines.segments import Segment, find_rows, line_of
 from mm_megacontext.layout.tables.cells import FoundTable, role_of
 from mm_megacontext.layout.tables.plain_columns import Interval, Rows, columns_under, loosened, merge_columns
-from mm_megacontext.layout.tables.plain_rows import GridRow, line_distance, to_rows
+from mm_megacontext.layout.tables.plain_rows import GridRow, line_distance, tight_distance, to_rows
 from mm_megacontext.layout.tables.plain_titles import title_row
 from mm_megacontext.layout.tables.rulings import Rule
 
@@ -29,6 +30,7 @@ _MAX_TITLES = 2  # rows above it that name several columns together
 _MAX_CONTINUED = 8  # lines on which a cell goes on alone
 _MAX_GAP_ROWS = 2.5  # rows further apart than this many heights are not of one table
 _SEPARATOR_SHARE = 0.7  # of the table's width
+_SAME_SIZE = 0.03
 _LAST_GAP = 0.6  # of a line's height: white above a line on which the last row goes on
 
 
@@ -83,7 +85,7 @@ def _candidate(
     body = rows[first:end]
     if len(columns) < _MIN_COLUMNS or fmean(len(s.words) for row in body for s in row) > max_cell_words:
         return None
-    end = _last_line(rows, end, columns)
+    end = _last_line(rows, first, end, columns)
     grid, tight = to_rows(rows[first:end], columns, _separators(rules, columns))
     if not _is_full(grid, len(columns)) or not _is_aligned(grid, len(columns)):
         return None
@@ -128,15 +130,27 @@ def _gap(above: list[Segment], below: list[Segment]) -> float:
     return min(s.y0 for s in below) - max(s.y1 for s in above)
 
 
-def _last_line(rows: Rows, end: int, columns: list[Interval]) -> int:
+def _last_line(rows: Rows, first: int, end: int, columns: list[Interval]) -> int:
     """The end of a table with the lines on which one cell of its last row goes on."""
     for index in range(end, min(end + _MAX_CONTINUED, len(rows))):
         row = rows[index]
         under = columns_under(columns, row[0])
         is_near = _gap(rows[index - 1], row) < _LAST_GAP * (row[0].y1 - row[0].y0)
-        if len(row) > 1 or len(under) != 1 or under[0] == 0 or not is_near:
+        if len(row) > 1 or len(under) != 1 or not is_near:
+            return index
+        if under[0] == 0 and not _goes_on_first(rows[first:index], row, columns):
             return index
     return min(end + _MAX_CONTINUED, len(rows))
+
+
+def _goes_on_first(body: Rows, row: list[Segment], columns: list[Interval]) -> bool:
+    """Whether a line below the first column is part of the last row: nearer to it than rows are, in the same type."""
+    above = next((s for s in reversed([s for line in body for s in line]) if columns_under(columns, s) == [0]), None)
+    word = row[0].words[0]
+    if above is None or word.script or not isclose(above.size, row[0].size, rel_tol=_SAME_SIZE):
+        return False
+    is_within = row[0].x1 <= columns[1][0] - _ALIGNED_EM * row[0].size and above.words[0].bold == word.bold
+    return is_within and line_distance(body[-1], row) < tight_distance([*body, row], columns)
 
 
 def _titles(rows: Rows, first: int, free: int, columns: list[Interval], names: GridRow, tight: float) -> list[GridRow]:

@@ -135,6 +135,11 @@ def line_distance(above: list[Segment], below: list[Segment]) -> float:
     return _middle(below) - _middle(above)
 
 
+def tight_distance(lines: Sequence[list[Segment]], columns: list[Interval]) -> float:
+    """The distance below which a line of a table belongs to the one above; 0 where distances do not tell."""
+    return _tight_distance(lines, [_slots(line, columns) for line in lines])
+
+
 def _tight_distance(lines: Sequence[list[Segment]], filled: list[dict[int, list[Segment]]]) -> float:
     """The distance below which a line belongs to the one above; 0 where lines are too much alike to tell."""
     distances = sorted(line_distance(lines[i - 1], lines[i]) for i in range(1, len(lines)))
@@ -179,4 +184,4 @@ def _is_near(
 
 def are_numbers(segments: Sequence[Segment]) -> bool:
     """Whether a cell holds numbers: they do not go on from line to line."""
-    return all(_NUMBER.match(word.text) for segment in segments for word in segment.words)
+    return all(word.script or _NUMBER.match(word.text) for segment in segments for word in segment.words)

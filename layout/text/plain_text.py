@@ -3,7 +3,8 @@
 The page is US Letter, 612 x 792 pt, with margins of 72 pt: 78 columns by 54 rows of monospace cells, 6 x 12 pt each.
 A line of the file is a row of the page, blank lines too; a longer line wraps at white space, a longer word is cut.
 Tabs go to the next multiple of 8, wide characters take two cells, a form feed starts a page. Every word carries its
-character offsets in the decoded text (a byte order mark not counted): ``text[slice(*word.span)] == word.text``.
+character offsets in the decoded text (a byte order mark not counted): ``text[slice(*word.span)] == word.text``, but for
+the backslashes before signs in Markdown, which are not read.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import codecs
 import re
 import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -21,6 +22,7 @@ from mm_megacontext.errors import LimitExceeded
 from mm_megacontext.layout.across_pages.continued_tables import name_tables
 from mm_megacontext.layout.text.delimited import DELIMITED_SUFFIXES, delimited_events
 from mm_megacontext.layout.text.encodings import guessed_encoding
+from mm_megacontext.layout.text.escapes import unescaped
 from mm_megacontext.layout.text.markdown import Event, FormFeed, Gap, Rows, SourceText, markdown_events
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.source_file import SourceFile
@@ -99,7 +101,7 @@ def read_text(file: SourceFile, encoding: str, limits: IngestLimits, *, is_markd
     def pages() -> Iterator[Page]:
         with file.path.open(encoding=encoding, newline="") as stream:
             lines = _source_lines(stream)
-            yield from name_tables(_pages(events_of(lines), engine))
+            yield from name_tables(_pages(events_of(lines), _Grid(engine, unescaped if is_markdown else str)))
 
     n_pages = _n_pages(pages(), file, limits.document_seconds)
     kind: SourceKind = "markdown" if is_markdown else "text"
@@ -144,18 +146,18 @@ def _text_events(lines: Iterator[SourceText]) -> Iterator[Event]:
         yield line if line.text.strip() else Gap()
 
 
-def _pages(events: Iterator[Event], engine: str) -> Iterator[Page]:
-    grid = _Grid(engine)
+def _pages(events: Iterator[Event], grid: _Grid) -> Iterator[Page]:
     for event in events:
         yield from grid.put(event)
     yield grid.finish_page()
 
 
 class _Grid:
-    """The page being filled."""
+    """The page being filled; ``spell`` reads a word of the source."""
 
-    def __init__(self, engine: str) -> None:
+    def __init__(self, engine: str, spell: Callable[[str], str]) -> None:
         self._engine = engine
+        self._spell = spell
         self._number = 1
         self._row = 0
         self._columns = 0  # that tables take which are wider than the page
@@ -196,7 +198,7 @@ class _Grid:
             if not pieces:
                 continue
             self._open = text
-            self._lines.append(_line(pieces, self._row))
+            self._lines.append(_line(pieces, self._row, str if text.kind == "code" else self._spell))
             self._row += 1
 
     def _close_region(self) -> None:
@@ -222,7 +224,7 @@ class _Grid:
             self._columns = max(self._columns, starts[-1] + widths[-1])
             height = min(height, ROWS)  # a cell taller than a page is cut
             for column, part in enumerate(parts):
-                lines = tuple(_line(pieces, self._row + i) for i, pieces in enumerate(part[:ROWS]))
+                lines = tuple(_line(pieces, self._row + i, self._spell) for i, pieces in enumerate(part[:ROWS]))
                 box = _box(starts[column], self._row, widths[column], height)
                 role = "column_header" if table.has_header and index == 0 else "body" if column else "row_header"
                 cells.append(Cell(n_rows, column, box, lines, role))  # type: ignore[arg-type]
@@ -292,10 +294,10 @@ def _width(text: str, column: int) -> int:
     return at - column
 
 
-def _line(pieces: list[_Piece], row: int) -> Line:
+def _line(pieces: list[_Piece], row: int, spell: Callable[[str], str]) -> Line:
     return Line(
         tuple(
-            Word(text, _box(column, row, width, 1), (offset, offset + len(text)))
+            Word(spell(text), _box(column, row, width, 1), (offset, offset + len(text)))
             for column, width, text, offset in pieces
         )
     )

@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from mm_megacontext.bases.beside import ALL, View, Views
 from mm_megacontext.bases.generation import Decoding, Generated, Generator
 from mm_megacontext.bases.native import NativeModel
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer, save_model
 from mm_megacontext.bases.packing import Packed, pack
+from mm_megacontext.bases.row_keys import is_of_other_row
 from mm_megacontext.bases.tokenizer import ANSWER, QUESTION, WordTokenizer
-from mm_megacontext.bases.wording import spellings
+from mm_megacontext.bases.wording import room, spellings
 from mm_megacontext.digests import digest
-from mm_megacontext.errors import IncompatibleGists
+from mm_megacontext.errors import IncompatibleGists, WeightsUnavailable
 from mm_megacontext.reading.base import Pointed, Reading
 from mm_megacontext.reading.question_words import missing_words
 from mm_megacontext.reading.working_context import Entry
@@ -26,6 +28,8 @@ from mm_megacontext.vision.encoders import PatchEncoder
 
 SURE = 0.98
 """Probability from which an answer counts although a word of the question is missing; chosen on the dev split."""
+SURE_VIEW = 0.8
+"""Probability from which an answer counts before more is read than it needs."""
 LEAST_SURE = 0.4
 """Probability below which no answer counts; on the dev split this refuses none that is right."""
 
@@ -86,9 +90,14 @@ class NativeBase:
         """
         from mm_megacontext.vision.encoders import create_encoder
 
-        model = load_model(directory)
+        model, tokenizer = load_model(directory), load_tokenizer(directory)
+        if tokenizer.vocab_size > model.config.vocab_size:
+            raise WeightsUnavailable(
+                f"the tokenizer in {directory} has {tokenizer.vocab_size} tokens, the base {model.config.vocab_size}: "
+                "train it anew, or fetch it again"
+            )
         encoder = encoder or create_encoder("dct", model.config.dim)
-        return cls(model, load_tokenizer(directory), encoder, device, decoding)
+        return cls(model, tokenizer, encoder, device, decoding)
 
     def with_encoder(self, encoder: PatchEncoder) -> NativeBase:
         """The same weights with another encoder of image patches. Raises as the class does."""
@@ -120,34 +129,48 @@ class NativeBase:
         return embedded
 
     def prompt_cost(self, question: str) -> int:
-        return len(self._prompt(question))
+        """With room for the letter case in which the document may have the words of the question."""
+        return len(self._prompt("")) + sum(room(word, self._n_tokens) for word in question.split())
 
     def read(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
         """Generate as ``decoding`` says; refuse what rests on too little.
 
         If a word of the question stands nowhere in what was read of the page that is quoted, only an answer that the
-        model is sure of counts: it may be a synonym, but mostly the document does not hold what was asked for.
+        model is sure of counts: it may be a synonym, but mostly the document does not hold what was asked for. Nothing
+        counts that is quoted from another row of a table than the one that a code in the question names.
         """
-        reading = self._read_spellings(entries, question, t_end)
+        reading = self._read_views(entries, question, t_end)
         missing = missing_words(question, _words(_on_quoted_pages(entries, reading.pointed)))
         is_invented = self.decoding.quotes_only and not reading.pointed
-        if is_invented or reading.confidence < (SURE if missing else LEAST_SURE):
+        is_doubtful = reading.confidence < (SURE if missing else LEAST_SURE)
+        if is_invented or is_doubtful or is_of_other_row(question, entries, reading.pointed, self.tokenizer):
             return Reading("", False, (), reading.confidence)
         return reading
+
+    def _n_tokens(self, word: str) -> int:
+        return len(self.tokenizer.encode_word(word))
 
     def _prompt(self, question: str) -> list[int]:
         return [QUESTION, *self.tokenizer.encode(question), ANSWER]
 
-    def pack(self, entries: Sequence[Entry], t_end: float) -> Packed:
-        """Put what this base can read of the entries into arrays."""
+    def pack(self, entries: Sequence[Entry], t_end: float, view: View = ALL) -> Packed:
+        """Put what this base can read of the entries into arrays, as the ``view`` has it."""
         readable = [entry for entry in entries if entry.node.modality in (*self.modalities, "mixed")]
-        return pack(readable, t_end, self.encoder, self.device)
+        return pack(readable, t_end, self.encoder, self.device, view)
 
-    def _read_spellings(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
+    def _read_views(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
+        """Read without what the question tells apart from its answer; if that finds nothing sure, more of it."""
+        readings: list[Reading] = []
+        for view in Views(self.tokenizer.decode, self.tokenizer.starts_word).of(entries, question):
+            readings.append(self._read_spellings(entries, question, self.pack(entries, t_end, view)))
+            if readings[-1].found and readings[-1].confidence >= SURE_VIEW:
+                break
+        return max(readings, key=lambda reading: (reading.found, reading.confidence))
+
+    def _read_spellings(self, entries: Sequence[Entry], question: str, packed: Packed) -> Reading:
         """Read with the question as the leaves spell it; if that finds nothing, as they spell it elsewhere."""
-        packed = self.pack(entries, t_end)
         generator = Generator(self.model, packed, self.tokenizer.decode, self.decoding)
-        for spelled in spellings(question, _words(entries), lambda word: len(self.tokenizer.encode_word(word))):
+        for spelled in spellings(question, _words(entries), self._n_tokens):
             generated = generator.answer(self._prompt(spelled))
             if generated.said:
                 break

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import errno
+import os
 from pathlib import Path
-
-from safetensors.torch import load_file, save_file
 
 from mm_megacontext.bases.native import NativeModel
 from mm_megacontext.bases.native_config import NativeConfig
 from mm_megacontext.bases.tokenizer import WordTokenizer
+from mm_megacontext.weights import load_module, save_module, telling
 
 TINY_DIR = Path(__file__).parent / "weights"
 """``mmctx-tiny``, the base inside the package."""
@@ -17,21 +17,21 @@ TINY_DIR = Path(__file__).parent / "weights"
 
 def save_model(model: NativeModel, directory: Path) -> None:
     """Write config and weights; each file is replaced whole."""
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "config.json").write_text(json.dumps(model.config.to_json(), indent=2) + "\n", encoding="utf-8")
-    partial = directory / "model.safetensors.partial"
-    save_file({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}, str(partial))
-    partial.replace(directory / "model.safetensors")
+    save_module(model, model.config.to_json(), directory)
 
 
 def load_model(directory: Path) -> NativeModel:
-    """The model of ``directory``, on the CPU, in evaluation mode."""
-    config = NativeConfig.from_json(json.loads((directory / "config.json").read_text(encoding="utf-8")))
-    model = NativeModel(config)
-    model.load_state_dict(load_file(str(directory / "model.safetensors")))
-    return model.eval()
+    """The model of ``directory``, on the CPU, in evaluation mode. Raises as ``weights.load_module`` does."""
+    return load_module(lambda config: NativeModel(NativeConfig.from_json(config)), directory)
 
 
 def load_tokenizer(directory: Path) -> WordTokenizer:
-    """The tokenizer of ``directory``."""
-    return WordTokenizer.from_file(directory / "tokenizer.json")
+    """The tokenizer of ``directory``. Raises WeightsUnavailable where it is damaged, FileNotFoundError."""
+    file = directory / "tokenizer.json"
+    if not file.is_file():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+    with telling(file):
+        tokenizer = WordTokenizer.from_file(file)
+        tokenizer.encode("a word")
+        assert tokenizer.fingerprint
+    return tokenizer

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from mm_megacontext.bases.beside import ALL, View
 from mm_megacontext.bases.native import Inputs
 from mm_megacontext.reading.working_context import Entry
 from mm_megacontext.tree.blocks import LINE_START, ROLE_INDEX, ROLES
@@ -48,9 +49,15 @@ class Packed:
         return len(self.origin)
 
 
-def pack(entries: Sequence[Entry], t_end: float, encoder: PatchEncoder, device: torch.device) -> Packed:
-    """Put entries into arrays, in order; the timeline of the scope ends at ``t_end``."""
-    rows = _Rows(encoder.dim)
+def pack(
+    entries: Sequence[Entry],
+    t_end: float,
+    encoder: PatchEncoder,
+    device: torch.device,
+    view: View = ALL,
+) -> Packed:
+    """Put entries into arrays, in order, as the ``view`` has them; the scope's timeline ends at ``t_end``."""
+    rows = _Rows(encoder.dim, view)
     for form, run in groupby(entries, key=_form):
         match form:
             case "gist":
@@ -61,7 +68,7 @@ def pack(entries: Sequence[Entry], t_end: float, encoder: PatchEncoder, device: 
                 rows.add_patches(list(run), encoder)
     inputs = rows.inputs()
     copyable = ~inputs.is_vector[0]
-    return Packed(inputs.to(device), tuple(rows.origin), copyable.to(device), float(t_end) + 2)
+    return Packed(inputs.to(device), tuple(rows.origin), copyable.to(device), float(t_end) - rows.n_left_out + 2)
 
 
 def pack_prompt(ids: Sequence[int], t: float, dim: int, device: torch.device) -> Inputs:
@@ -74,8 +81,10 @@ def pack_prompt(ids: Sequence[int], t: float, dim: int, device: torch.device) ->
 class _Rows:
     """Collects the arrays of ``Inputs`` for one sequence."""
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, view: View = ALL) -> None:
         self.dim = dim
+        self._view = view
+        self.n_left_out = 0
         self.origin: list[tuple[NodeId, int] | None] = []
         self._parts: dict[str, list[npt.NDArray[Any]]] = {name: [] for name in Inputs.__slots__}
         self._append(role="gist", mu=np.zeros((0, 3)))  # so that nothing is still an array of every kind
@@ -88,23 +97,30 @@ class _Rows:
             vectors=vectors,
             role="gist",
             lods=np.repeat([entry.lod for entry in entries], slots),
-            mu=np.repeat([entry.node.mu for entry in entries], slots, axis=0),
+            mu=_earlier(np.repeat([entry.node.mu for entry in entries], slots, axis=0), self.n_left_out),
             sigma=np.repeat([entry.node.sigma for entry in entries], slots, axis=0),
         )
 
     def add_tokens(self, entries: Sequence[Entry]) -> None:
+        n_before = len(self.origin)
         leaves = self._add_origins(entries)
-        roles = np.concatenate([part.roles for part in leaves])
+        added = [leaf for leaf in self.origin[n_before:] if leaf is not None]
+        is_read = np.array([leaf not in self._view.unread for leaf in added], dtype=np.bool_)
+        self.origin[n_before:] = [leaf for leaf in added if leaf not in self._view.unread]
+        roles = np.concatenate([part.roles for part in leaves])[is_read]
+        mu = _earlier(np.concatenate([part.mu for part in leaves]), self.n_left_out + np.cumsum(~is_read))
+        mu[:, 2] -= [self._view.lifted.get(leaf, 0.0) for leaf in added]
         self._append(
-            ids=np.concatenate([part.token_ids for part in leaves]),
+            ids=np.concatenate([part.token_ids for part in leaves])[is_read],
             role=_AS_READ[roles & ~np.uint8(LINE_START)],
             line_start=roles >= LINE_START,
-            mu=np.concatenate([part.mu for part in leaves]),
+            mu=mu[is_read],
         )
+        self.n_left_out += int((~is_read).sum())
 
     def add_patches(self, entries: Sequence[Entry], encoder: PatchEncoder) -> None:
         leaves = self._add_origins(entries)
-        mu = np.concatenate([part.mu for part in leaves])
+        mu = _earlier(np.concatenate([part.mu for part in leaves]), self.n_left_out)
         self._append(vectors=encode_leaves(encoder, leaves), role="visual", mu=mu)
 
     def add_prompt(self, ids: Sequence[int], t: float) -> None:
@@ -146,6 +162,13 @@ class _Rows:
     def inputs(self) -> Inputs:
         """A batch of one."""
         return Inputs(**{name: torch.from_numpy(np.concatenate(parts))[None] for name, parts in self._parts.items()})
+
+
+def _earlier(mu: npt.NDArray[np.float64], n_left_out: npt.NDArray[np.int64] | int) -> npt.NDArray[np.float64]:
+    """Places on a timeline that what is left out takes no time on."""
+    moved = mu.copy()
+    moved[:, 0] -= n_left_out
+    return moved
 
 
 def _form(entry: Entry) -> Literal["gist", "tokens", "patches"]:

@@ -14,7 +14,8 @@ from mm_megacontext.reading.question_words import EDGES, is_function_word
 def spellings(question: str, words: Iterable[str], n_tokens: Callable[[str], int]) -> list[str]:
     """The question in the letter cases that ``words`` hold: the one nearest to what was typed, then the next.
 
-    Function words stay, and so do words that no other case of is held, or only one that takes more tokens.
+    Function words stay, but for those in capitals. So do words of which the document holds no other case, or only one
+    that takes more than the ``room`` for it.
 
     Args:
         question: Any text.
@@ -22,11 +23,13 @@ def spellings(question: str, words: Iterable[str], n_tokens: Callable[[str], int
         n_tokens: Length of a word in tokens.
 
     Returns:
-        One or two questions, none longer in tokens than the one given.
+        One or two questions, none longer in tokens than there is ``room`` for the one given.
 
     Example:
         >>> spellings("who is the landlord?", ["Landlord:", "Ada", "the", "landlord", "pays"], len)
         ['who is the landlord?', 'who is the Landlord?']
+        >>> spellings("WHO IS THE LANDLORD?", ["Landlord:"], len)
+        ['Who is the Landlord?']
     """
     held: dict[str, list[str]] = {}
     for word in words:
@@ -34,8 +37,16 @@ def spellings(question: str, words: Iterable[str], n_tokens: Callable[[str], int
         known = held.setdefault(bare.lower(), [])
         if bare not in known:
             known.append(bare)
-    options = [_options(word, held.get(word.strip(EDGES).lower(), []), n_tokens) for word in question.split()]
+    typed = [_uncapitalised(word, is_first=i == 0) for i, word in enumerate(question.split())]
+    options = [_options(word, held.get(word.strip(EDGES).lower(), []), n_tokens) for word in typed]
     return list(dict.fromkeys(" ".join(o[min(i, len(o) - 1)] for o in options) for i in (0, 1)))
+
+
+def _uncapitalised(word: str, *, is_first: bool) -> str:
+    """A function word as it mostly stands; other words may be names or codes."""
+    if not (word.isupper() and len(word) > 1 and is_function_word(word)):
+        return word
+    return word.capitalize() if is_first else word.lower()
 
 
 def _options(word: str, held: list[str], n_tokens: Callable[[str], int]) -> list[str]:
@@ -45,4 +56,14 @@ def _options(word: str, held: list[str], n_tokens: Callable[[str], int]) -> list
         return [word]
     ordered = [bare] * (bare in held) + [other for other in held if other != bare]
     spelled = [word.replace(bare, other, 1) for other in ordered]
-    return [other for other in spelled if n_tokens(other) <= n_tokens(word)] or [word]
+    return [other for other in spelled if n_tokens(other) <= room(word, n_tokens)] or [word]
+
+
+def room(word: str, n_tokens: Callable[[str], int]) -> int:
+    """Tokens that a word of a question takes in any of the cases in which a document may have it.
+
+    Example:
+        >>> room("order", lambda word: 1 if word.islower() else len(word) // 2)
+        2
+    """
+    return max(map(n_tokens, {word, word.lower(), word.capitalize(), word.upper()}))

@@ -58,4 +58,6 @@ def _own_words(error: Exception) -> str:
         return "out of memory"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, RecursionError):
+        return "the input is nested too deep (MMCTX_DEBUG=1 shows where)"
     return f"internal error: {type(error).__name__}: {error} (MMCTX_DEBUG=1 shows where)"

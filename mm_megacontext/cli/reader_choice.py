@@ -18,7 +18,8 @@ def add_reader(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reader",
         metavar="KIND:MODEL",
-        help="a model that reads in the place of --model, whatever the memory was made with: api:MODEL asks a server",
+        help="a model that reads in the place of --model, whatever the memory was made with: api:MODEL asks a server, "
+        "hf:MODEL runs in transformers, by a directory or name",
     )
     parser.add_argument(
         "--base-url",

@@ -13,11 +13,11 @@ from typing import Any, Literal
 
 from PIL import ExifTags, Image
 
-from mm_megacontext.errors import IngestError, LimitExceeded
+from mm_megacontext.errors import IngestError, LimitExceeded, first_line
 from mm_megacontext.image_files.deep_zoom import is_deep_zoom, read_deep_zoom
 from mm_megacontext.image_files.scale import PhysicalScale, scale_from_dpi
 from mm_megacontext.image_files.tiff_pages import SIGNATURES as TIFF_SIGNATURES
-from mm_megacontext.image_files.tiff_pages import TiffPage, check_whole, read_tiff_pages
+from mm_megacontext.image_files.tiff_pages import TiffPage, check_whole, document_pages, read_tiff_pages
 from mm_megacontext.limits import IngestLimits
 
 FORMATS = (
@@ -61,6 +61,7 @@ class ImageHeader:
         scale: As stored, too.
         is_in_pieces: Any part of it can be decoded without the rest.
         pages: Its directories, if it is a TIFF.
+        directory: The one of them that is read, from 0.
     """
 
     path: Path
@@ -70,6 +71,12 @@ class ImageHeader:
     scale: PhysicalScale | None
     is_in_pieces: bool = False
     pages: tuple[TiffPage, ...] = ()
+    directory: int = 0
+
+    @property
+    def tiff_page(self) -> TiffPage | None:
+        """The directory that is read, if it is a TIFF."""
+        return self.pages[self.directory] if self.pages else None
 
 
 @contextmanager
@@ -138,33 +145,44 @@ def _accepts(name: str, signature: bytes) -> bool:
         return False
 
 
-def read_header(path: Path, format_name: str) -> ImageHeader:
-    """Read what an image file says of itself.
+def read_header(path: Path, format_name: str, page: int = 1) -> ImageHeader:
+    """Read what an image file says of itself, or of one of its pages.
 
     Args:
         path: The file.
         format_name: What ``image_format`` says it is.
+        page: From 1; only a TIFF has more than one.
 
     Raises:
-        IngestError: The header is damaged.
+        IngestError: The header is damaged, or there is no such page.
     """
+    if format_name != "TIFF" and page != 1:
+        raise IngestError(f"there is no page {page}", source=str(path))
     if format_name == DEEP_ZOOM:
         size = read_deep_zoom(path).size
         return ImageHeader(path, format_name, size, 3 * math.prod(size), None, is_in_pieces=True)
     if format_name == "TIFF":
         pages = read_tiff_pages(path)
-        first = pages[0]
-        is_tiled = first.tile_size is not None
-        return ImageHeader(path, "TIFF", first.size, first.decoded_bytes, first.scale, is_tiled, pages)
+        directory = dict(enumerate(document_pages(pages), 1)).get(page)
+        if directory is None:
+            raise IngestError(f"there is no page {page}", source=str(path))
+        return header_of_directory(path, pages, directory)
     try:
         with pillow_limited_to(None), Image.open(path, formats=[format_name]) as image:
             size, mode, density = image.size, image.mode, image.info.get("dpi")
     except Exception as e:
         raise IngestError(
-            f"the {format_name} image is truncated or damaged ({_first_line(e)}): export it anew", source=str(path)
+            f"the {format_name} image is truncated or damaged ({first_line(e)}): export it anew", source=str(path)
         ) from e
     decoded = (size[0] * _BITS.get(mode, _OTHER_BITS) + 7) // 8 * size[1]
     return ImageHeader(path, format_name, size, decoded, _scale(density), format_name in _PIECEWISE_FORMATS)
+
+
+def header_of_directory(path: Path, pages: tuple[TiffPage, ...], directory: int) -> ImageHeader:
+    """The header of a TIFF of which one directory is read, from 0."""
+    found = pages[directory]
+    is_tiled = found.tile_size is not None
+    return ImageHeader(path, "TIFF", found.size, found.decoded_bytes, found.scale, is_tiled, pages, directory)
 
 
 def _is_for_pillow(header: ImageHeader) -> bool:
@@ -172,7 +190,8 @@ def _is_for_pillow(header: ImageHeader) -> bool:
     if header.format != "TIFF":
         return True
     try:
-        with pillow_limited_to(None), Image.open(header.path, formats=["TIFF"]):
+        with pillow_limited_to(None), Image.open(header.path, formats=["TIFF"]) as image:
+            image.seek(header.directory)
             return True
     except Exception:
         return False
@@ -185,10 +204,6 @@ def _scale(density: Any) -> PhysicalScale | None:
         return None
 
 
-def _first_line(e: Exception) -> str:
-    return (str(e).splitlines() or [type(e).__name__])[0]
-
-
 def choose_reader(header: ImageHeader, limits: IngestLimits) -> Reader:
     """What will read an image, by its header alone.
 
@@ -199,7 +214,7 @@ def choose_reader(header: ImageHeader, limits: IngestLimits) -> Reader:
     if header.format == DEEP_ZOOM:
         _check_any(header, limits)
         return "deep zoom"
-    is_slide = bool(header.pages) and header.pages[0].needs_openslide
+    is_slide = header.tiff_page is not None and header.tiff_page.needs_openslide
     if not is_slide and math.prod(header.size) <= limits.max_decoded_pixels and _is_for_pillow(header):
         _check_any(header, limits)
         return "pillow"
@@ -209,7 +224,7 @@ def choose_reader(header: ImageHeader, limits: IngestLimits) -> Reader:
 def choose_vips_reader(header: ImageHeader, limits: IngestLimits) -> Reader:
     """What reads an image through libvips: "vips" or "openslide". Raises as ``choose_reader`` does."""
     _check_any(header, limits)
-    if header.pages and header.pages[0].needs_openslide:
+    if header.tiff_page is not None and header.tiff_page.needs_openslide:
         return "openslide"
     _check_large(header, limits)
     return "vips"
@@ -219,7 +234,7 @@ def _check_any(header: ImageHeader, limits: IngestLimits) -> None:
     refusal = limits.refusal(header.size, header.decoded_bytes, _file_bytes(header))
     if refusal is not None:
         raise LimitExceeded(refusal, source=str(header.path))
-    tile = (header.pages[0].tile_size if header.pages else None) or (0, 0)
+    tile = (header.tiff_page.tile_size if header.tiff_page is not None else None) or (0, 0)
     if math.prod(tile) > limits.max_decoded_pixels and math.prod(tile) > _ANY_TILE_PX:
         raise LimitExceeded(
             f"tiles of {tile[0]} x {tile[1]} pixels are more than the limit of {limits.max_decoded_pixels} pixels that "
@@ -249,5 +264,5 @@ def _check_large(header: ImageHeader, limits: IngestLimits) -> None:
             source=str(header.path),
             code="limit_size",
         )
-    if header.pages:
-        check_whole(header.pages[0], header.path)
+    if header.tiff_page is not None:
+        check_whole(header.tiff_page, header.path)

@@ -1,8 +1,8 @@
 """The directories of a TIFF or BigTIFF file, and what each of them holds: the image, a level of it, something else.
 
-A TIFF is one image here, the one of its first directory. The others are told apart so that nothing takes a label for
-a level: a pyramid keeps reduced copies of the image in further directories (or in sub-directories), a microscope keeps
-focal planes and channels there, a slide scanner photographs of the label and of the whole glass.
+The first directory is the image, or the first page of a document. The others are told apart so that nothing takes a
+label for a level: a pyramid keeps reduced copies of the image in further directories (or in sub-directories), a
+microscope keeps focal planes and channels there, a slide scanner photographs of the label and of the whole glass.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-from mm_megacontext.errors import IngestError
+from mm_megacontext.errors import IngestError, first_words
 from mm_megacontext.image_files.scale import PhysicalScale, scale_from_description, scale_from_dpi
 
 PageRole = Literal["image", "level", "plane", "associated"]
@@ -32,6 +32,11 @@ SIGNATURES = (b"II*\0", b"MM\0*", *_BIG_SIGNATURES)
 _MAX_PAGES = 4096
 """Directories beyond are not looked at."""
 _BIG_HEADER, _HEADER = 16, 8
+
+_NODATA = 42113  # of GDAL
+_PLANES = (33628, 34412)  # MetaMorph and Zeiss say in these tags how the pages of a stack belong together
+_STACKS = ("<OME", "ImageJ=")
+"""How descriptions of stacks of focal planes, channels and times begin, or what they hold."""
 
 _SUBFILE_TYPE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _DESCRIPTION, _STRIP_OFFSETS, _ORIENTATION, _SAMPLES, _STRIP_BYTES = 270, 273, 274, 277, 279
@@ -69,6 +74,9 @@ class TiffPage:
         orientation: 1 to 8, as in EXIF.
         extra_samples: What the samples beyond the colours are: 0 unspecified, 1 premultiplied alpha, 2 alpha.
         needs_openslide: libtiff alone would misread it: NDPI, Ventana, Leica SCN, or Aperio with JPEG 2000.
+        n_samples: Of a pixel.
+        nodata: The value of samples that hold nothing, as GDAL notes it.
+        is_of_stack: It says that the directories are planes, channels or times of one thing, and no pages.
     """
 
     size: tuple[int, int]
@@ -82,6 +90,9 @@ class TiffPage:
     description: str
     scale: PhysicalScale | None
     needs_openslide: bool
+    n_samples: int = 1
+    nodata: float | None = None
+    is_of_stack: bool = False
 
 
 def read_tiff_pages(path: Path) -> tuple[TiffPage, ...]:
@@ -99,7 +110,7 @@ def read_tiff_pages(path: Path) -> tuple[TiffPage, ...]:
         raise
     except Exception as e:  # damaged tags raise anything; without the first directory there is no image
         if not pages:
-            raise _damaged(path, f"{type(e).__name__} in its first directory") from e
+            raise _damaged(path, f"{first_words(e)} in its first directory") from e
     if not pages:
         raise _damaged(path, "it has no directory")
     return tuple(pages)
@@ -165,6 +176,9 @@ def _page(tags: ImageFileDirectory_v2) -> TiffPage:
         description=description,
         scale=scale_from_description(description) or _scale_of_tags(tags),
         needs_openslide=_needs_openslide(tags, description),
+        n_samples=n_samples,
+        nodata=_nodata(tags),
+        is_of_stack=any(mark in description for mark in _STACKS) or any(tag in tags for tag in _PLANES),
     )
 
 
@@ -195,6 +209,20 @@ def _scale_of_tags(tags: ImageFileDirectory_v2) -> PhysicalScale | None:
 def _needs_openslide(tags: ImageFileDirectory_v2, description: str) -> bool:
     xml = description + str(tags.get(_XMP, b""))
     return _NDPI in tags or tags.get(_COMPRESSION) in _APERIO_JPEG2000 or any(mark in xml for mark in _OPENSLIDE_ONLY)
+
+
+def _nodata(tags: ImageFileDirectory_v2) -> float | None:
+    try:
+        return float(str(tags.get(_NODATA, "")).strip("\0 "))
+    except ValueError:
+        return None
+
+
+def document_pages(pages: tuple[TiffPage, ...]) -> tuple[int, ...]:
+    """The directories of a TIFF that are pages of a document, in order; the first one alone where they are none."""
+    if pages[0].is_of_stack or pages[0].needs_openslide:
+        return (0,)
+    return tuple(i for i, role in enumerate(page_roles(pages)) if role in ("image", "plane"))
 
 
 def page_roles(pages: tuple[TiffPage, ...]) -> tuple[PageRole, ...]:

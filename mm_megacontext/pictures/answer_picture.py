@@ -1,4 +1,4 @@
-"""The picture of an answer: its page with every entry's footprint and the quoted words boxed; of an image, the zoom."""
+"""Which picture an answer gets: the evidence page of a document, or the zoom into an image; finds what they need."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def draw_answer(
     boxes = [EvidenceBox(e.bbox, e.text) for e in evidence]
     if record.kind == "image":
         steps = zoom_steps(context, answer.trace, record.number, number)
-        with IsolatedImage(record.uri, limits, is_looked_at=True) as source:
+        with IsolatedImage(record.uri, limits, is_looked_at=True, page=number) as source:
             return draw_zoom(source, steps, boxes, title)
     image = render_page(record.uri, record.kind, number, passwords.get(record.uri), limits)
     size = record.page_sizes[number - 1]

@@ -1,4 +1,4 @@
-"""The evidence page: where the model looked sharply, where coarsely, and where the answer came from."""
+"""The evidence page, drawn: the answer boxed in red, white what was read word by word, blue what only as gists."""
 
 from __future__ import annotations
 

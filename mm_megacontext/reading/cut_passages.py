@@ -53,6 +53,7 @@ def show(
     question: str,
     tokenizer: BaseTokenizer,
     records: Mapping[int, SourcePlace],
+    headings: Headings | None = None,
 ) -> Context:
     """The passages and gaps of a cut.
 
@@ -65,8 +66,9 @@ def show(
         question: What was asked.
         tokenizer: Of the base whose tokens the leaves are.
         records: Sources by number.
+        headings: Those near it, if they are known already, as those near a cut that opens more.
     """
-    headings = Headings.near(cut)
+    headings = headings or Headings.near(cut)
     own = dict(zip((entry.id for entry in cut), scores.tolist(), strict=True))
     parts: list[Passage | Gap] = []
     n_passages = n_gaps = 0

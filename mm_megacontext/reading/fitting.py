@@ -1,6 +1,7 @@
 """Fits what focus opened into the budget of a text reader, which counts what it is shown in units of its own.
 
-What was opened last in rank is closed again until the rest fits. The cut stays a cut: what is closed becomes a gap.
+What was opened last is closed again until the rest fits, so what a smaller budget shows, a larger one shows too. The
+cut stays a cut: what is closed becomes a gap.
 """
 
 from __future__ import annotations
@@ -13,15 +14,19 @@ import numpy as np
 from mm_megacontext.errors import BudgetTooSmall
 from mm_megacontext.passages.context import Context
 from mm_megacontext.reading.allocator import Focused
-from mm_megacontext.reading.relevance import relevance
 from mm_megacontext.reading.runtime import Looked
 from mm_megacontext.reading.trace import Trace, TraceEvent
 from mm_megacontext.reading.working_context import Action
 from mm_megacontext.tree.nodes import NodeId
 
-EMBEDDINGS_PER_TOKEN = 1.5
-"""How many embeddings focus may spend for each token of a text reader: the leaves of ``mmctx-tiny`` are shorter than
-the tokens of large vocabularies. What is too much is closed again."""
+LEAVES_PER_TOKEN = 1.5
+"""How many leaves focus may open for each token of a text reader: the leaves of ``mmctx-tiny`` are shorter than the
+tokens of large vocabularies. What is too much is closed again."""
+
+GUESSES = 3
+"""Times that it is guessed how much fits, as all blocks cost about the same, before what is left is halved."""
+FULL = 0.98
+"""Share of the budget from which it counts as used: to render a large context once more takes seconds."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +45,7 @@ class Fitted:
 
 
 def fit(looked: Looked, show: Callable[[Focused], Context], cost: Callable[[Context], int], budget: int) -> Fitted:
-    """Close what fits the question least until the rest fits the budget.
+    """Close what was opened last until the rest fits the budget.
 
     Args:
         looked: Where focus ended.
@@ -54,18 +59,22 @@ def fit(looked: Looked, show: Callable[[Focused], Context], cost: Callable[[Cont
     whole = show(looked.focused)
     if (needed := cost(whole)) <= budget:
         return Fitted(looked, whole, needed)
-    ranked = _ranked(looked, whole)
+    opened = _in_order_of_opening(looked)
     best: Fitted | None = None
-    low, high = 0, len(ranked) - 1  # how many stay open: `low` may fit, more than `high` do not
+    low, high = 0, len(opened) - 1  # how many stay open: `low` may fit, more than `high` do not
+    n_open, tries = len(opened), 0
     while low <= high:
-        middle = (low + high + 1) // 2
-        closed = _close(looked, ranked[middle:])
+        guess = n_open * budget // needed if tries < GUESSES else (low + high + 1) // 2
+        n_open, tries = min(max(guess, low), high), tries + 1
+        closed = _close(looked, opened[n_open:])
         context = show(closed.focused)
         needed = cost(context)
         if needed <= budget:
-            best, low = Fitted(closed, context, needed), middle + 1
+            best, low = Fitted(closed, context, needed), n_open + 1
+            if needed >= FULL * budget:
+                break
         else:
-            high = middle - 1
+            high = n_open - 1
     if best is None:
         raise BudgetTooSmall(
             f"the budget is {budget}, the question and what the reader is told around it take {needed}; "
@@ -74,15 +83,13 @@ def fit(looked: Looked, show: Callable[[Focused], Context], cost: Callable[[Cont
     return best
 
 
-def _ranked(looked: Looked, context: Context) -> list[NodeId]:
-    """What may be closed, the most fitting first: a block counts for itself, and as a part of its passage."""
-    own = dict(zip((entry.id for entry in looked.focused.context), looked.focused.scores.tolist(), strict=True))
-    passages = {node: passage for passage in context.passages for node in passage.nodes}
-    saving = [e.node for e in looked.focused.context if e.is_expanded and e.cost >= e.n_slots]
-    above = [" ".join(passages[node.id].headings) for node in saving]
-    alone = relevance(context.question, [node.text for node in saving], above, np.zeros(len(saving)))
-    fitting = {node.id: score + passages[node.id].score for node, score in zip(saving, alone.tolist(), strict=True)}
-    return sorted(fitting, key=lambda id: (-fitting[id], -own[id], id))
+def _in_order_of_opening(looked: Looked) -> list[NodeId]:
+    """What may be closed, by when it was opened; tiles whose gists take more than their leaves stay."""
+    by_id = looked.focused.context.by_id
+    sharp = [id for id, entry in sorted(by_id.items()) if entry.is_expanded and entry.cost >= entry.n_slots]
+    steps = [action.id for action in looked.trace.actions if action.kind == "expand"]
+    at = {id: step for step, id in enumerate(steps)}
+    return sorted(sharp, key=lambda id: at.get(id, -1))
 
 
 def _close(looked: Looked, ids: list[NodeId]) -> Looked:

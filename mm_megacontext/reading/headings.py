@@ -27,6 +27,8 @@ class _Heading(NamedTuple):
     at: int
     text: str
     size: float
+    above: int = -1
+    """Where in the list is the heading that it stands below; -1 for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +45,21 @@ class Headings:
         by_source: dict[int, list[_Heading]] = {}
         for node in sorted(nodes.values(), key=lambda n: n.id):
             if node.kind == "heading" and node.lod == 1 and node.text:
-                by_source.setdefault(node.id.source, []).append(_heading(node))
+                known = by_source.setdefault(node.id.source, [])
+                known.append(_below(known, _heading(node)))
         return cls(by_source)
 
     def above(self, id: NodeId) -> tuple[str, ...]:
         """Headings that a block stands below, the outermost first; of a heading, those above it."""
         found = self.by_source.get(id.source, ())
         at = bisect_left(found, id.index, key=lambda h: h.at)
-        size = found[at].size if at < len(found) and found[at].at == id.index else 0.0
-        path: list[_Heading] = []
-        for heading in reversed(found[:at]):
-            if heading.size > SAME_SIZE * size:
-                path.append(heading)
-                size = heading.size
-        return tuple(heading.text for heading in reversed(path))
+        is_heading = at < len(found) and found[at].at == id.index
+        up = found[at].above if is_heading else at - 1
+        path: list[str] = []
+        while up >= 0:
+            path.append(found[up].text)
+            up = found[up].above
+        return tuple(reversed(path))
 
     def within(self, node: Node) -> str:
         """The first heading in what a node covers, else the one that it begins below, else nothing."""
@@ -85,6 +88,14 @@ def _firsts(context: WorkingContext) -> Iterable[Node]:
         if entry.is_expanded and entry.node.modality == "text":
             pages.setdefault((entry.id.source, entry.node.page), entry.node)
     return pages.values()
+
+
+def _below(known: Sequence[_Heading], heading: _Heading) -> _Heading:
+    """A heading that knows the last larger one before it."""
+    up = len(known) - 1
+    while up >= 0 and known[up].size <= SAME_SIZE * heading.size:
+        up = known[up].above if known[up].size * SAME_SIZE <= heading.size else up - 1
+    return heading._replace(above=up)
 
 
 def _heading(node: Node) -> _Heading:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 
 from mm_megacontext.digests import digest
@@ -19,6 +19,7 @@ from mm_megacontext.reading.lens_net import LensInputs, LensNet, ScoringNet, des
 from mm_megacontext.reading.working_context import Entry
 from mm_megacontext.registry import Registry
 from mm_megacontext.tree.nodes import Modality
+from mm_megacontext.weights import load_module, read_config
 
 LENS_DIR = Path(__file__).parents[1] / "bases" / "weights" / "lens"
 """The lens of ``mmctx-tiny``, inside the package."""
@@ -67,18 +68,22 @@ class Lens:
         Raises:
             IncompatibleGists: It was trained with another base.
             UnknownName: Its network is of no known kind.
+            WeightsUnavailable: Its config or weights are damaged or do not fit one another.
         """
-        settings = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-        make_net = LENS_NETS.get(settings.pop("net", LensNet.kind))
-        config = make_net.Config(**settings)
-        if config.base != base_id:
+        settings = read_config(directory)
+        make_net = LENS_NETS.get(str(settings.pop("net", LensNet.kind)))
+        base = settings.get("base")
+        if base != base_id:
             raise IncompatibleGists(
-                f"the lens in {directory} reads gists of {config.base}, the base is {base_id}; "
+                f"the lens in {directory} reads gists of {base}, the base is {base_id}; "
                 "train a lens for it with `mmctx train lens --base DIR`"
             )
-        net = make_net(config)
-        net.load_state_dict(load_file(str(directory / "model.safetensors")))
-        return cls(net)
+
+        def make(config: dict[str, Any]) -> Any:
+            config.pop("net", None)
+            return make_net(make_net.Config(**config))
+
+        return cls(load_module(make, directory))
 
     def save_pretrained(self, directory: Path) -> None:
         """Write config.json and model.safetensors.

@@ -6,7 +6,6 @@ Focus asks what is worth opening; this asks which of what was opened to show fir
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -14,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.reading.question_words import search_words
+from mm_megacontext.reading.stems import terms
 
 K1, B = 1.2, 0.5
 """Of BM25 (Robertson and Zaragoza 2009): how soon more of a word says nothing more, and how much length counts; less
@@ -22,30 +22,6 @@ HEADING_WEIGHT = 0.5
 """What a word in a heading above a text counts, where one in the text counts 1."""
 PRIOR_WEIGHT = 0.5
 """What the strongest hint counts beside the best fit; chosen on the dev split of real_documents."""
-LEAST_STEM = 4
-"""Letters that a stem keeps."""
-
-_WORD = re.compile(r"[^\W_]+")
-_ENDINGS = ("ations", "ation", "ings", "ing", "edly", "ed", "ies", "es", "s", "ly", "e", "y")
-
-
-def stem(word: str) -> str:
-    """A word without the ending that English inflects it by; blunt, but the same for both sides.
-
-    Example:
-        >>> stem("deposits"), stem("Licensed"), stem("licence"), stem("is")
-        ('deposit', 'licens', 'licenc', 'is')
-    """
-    lower = word.lower()
-    for ending in _ENDINGS:
-        if lower.endswith(ending) and len(lower) - len(ending) >= LEAST_STEM:
-            return lower[: -len(ending)]
-    return lower
-
-
-def terms(text: str) -> list[str]:
-    """Stems of the words of a text, in order."""
-    return [stem(word) for word in _WORD.findall(text)]
 
 
 def relevance(

@@ -1,4 +1,4 @@
-"""Where a run stands in its schedule, by the clock or by steps, and its log."""
+"""Where a run stands in its schedule, by the clock or by steps: the rate of learning there, and its log."""
 
 from __future__ import annotations
 

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from mm_megacontext.document import Box, Document, Page, Region, Unit, union
 from mm_megacontext.errors import ErrorCode, IngestError
-from mm_megacontext.tree.blocks import Block, Tokenizer, cut_region
+from mm_megacontext.tree.blocks import Block, Tokenizer, cut_region, placed_elsewhere
 from mm_megacontext.tree.links import PageRows
 from mm_megacontext.tree.nodes import GROUP_ARITY, PATCH_PT, PATCH_PX, Modality, Moments, NodeRow, Written, slots_below
+from mm_megacontext.turned_frame import TurnedFrame, mapped
 
 Gist = npt.NDArray[np.float32]
 """(slots, dim) float32."""
@@ -265,7 +266,8 @@ class TreeBuilder:
         return row
 
     def _text_rows(self, page: Page, region: Region) -> list[NodeRow]:
-        blocks = cut_region(region, self.tokenizer)
+        frame = TurnedFrame.of(page.size, region.turn)
+        blocks = cut_region(mapped(region, frame.upright) if region.turn else region, self.tokenizer)
         if not blocks:
             return []
         gists = self.gister.of_tokens([b.token_ids for b in blocks])
@@ -274,7 +276,7 @@ class TreeBuilder:
         header = self._header_before(region)
         for block, gist in zip(blocks, gists, strict=True):
             rows += group.room()
-            row = self._block_row(page.number, region.kind, block, gist, header)
+            row = self._block_row(page.number, region, block, gist, header, frame)
             header = header.with_block(row.index, block.header)
             rows.append(row)
             group.add(row)
@@ -292,7 +294,10 @@ class TreeBuilder:
         goes_on = table is not None and table.continues and table.id == last_id and not table.n_repeated_rows
         return header if goes_on else _Header()
 
-    def _block_row(self, page: int, kind: str, block: Block, gist: Gist, header: _Header) -> NodeRow:
+    def _block_row(
+        self, page: int, region: Region, block: Block, gist: Gist, header: _Header, frame: TurnedFrame
+    ) -> NodeRow:
+        """The row of a block; text that is turned has the positions of upright text, and boxes on the page."""
         n = len(block.token_ids)
         scale = patch_size(self.unit)
         mu = np.empty((n, 3), dtype=np.float64)
@@ -300,13 +305,15 @@ class TreeBuilder:
         mu[:, 1] = (block.boxes[:, 0].astype(np.float64) + block.boxes[:, 2]) / (2 * scale)
         mu[:, 2] = (block.boxes[:, 1].astype(np.float64) + block.boxes[:, 3]) / (2 * scale)
         moments = Moments.of(mu)
+        if region.turn:
+            block = placed_elsewhere(block, frame.on_page)
         row = NodeRow(
             index=self.n_rows,
             first=self.n_rows,
             children=(),
             lod=1,
             modality="text",
-            kind=kind,
+            kind=region.kind,
             page=page,
             last_page=page,
             bbox=block.bbox,
@@ -316,7 +323,7 @@ class TreeBuilder:
             sigma=np.sqrt(moments.variance),
             gist=gist.astype(np.float16),
             text=block.text,
-            context=header.text,
+            context=f"{header.text} {block.row_name}".strip(),
             links=header.blocks,
             token_ids=block.token_ids.astype(np.int32),
             leaf_mu=mu,

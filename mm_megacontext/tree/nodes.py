@@ -19,7 +19,9 @@ from mm_megacontext.document import Box
 Modality = Literal["text", "image", "mixed"]
 
 BLOCK_TOKENS = 32
-"""A text block holds at most this many leaves."""
+"""A text block holds at most this many leaves, unless it is a row of a table."""
+ROW_TOKENS = 128
+"""A row of a table of up to so many leaves is one block."""
 GROUP_ARITY = 32
 """Blocks, regions, pages, documents are grouped at most this many at a time."""
 TILE_PATCHES = 8

@@ -16,6 +16,7 @@ from mm_megacontext.workers.wire import BadMessage
 _MAX_CELLS = 1_000_000  # of the tables of a page
 _MAX_ROWS = 1 << 24  # of a table that goes on over pages
 _MAX_LEVEL = 99  # of a heading
+_MAX_TURN = 720.0  # degrees
 _MAX_PAGE = 1 << 31  # that a link leads to
 
 
@@ -24,7 +25,7 @@ def check_answer(answer: Any, request: Request, limits: IngestLimits) -> None:
     if isinstance(answer, Page) and isinstance(request, ReadPage):
         check_page(answer, request.number, limits.max_decoded_pixels)
     elif isinstance(answer, Page) and isinstance(request, ReadImage):
-        check_page(answer, 1, limits.max_pixels)
+        check_page(answer, request.file.page, limits.max_pixels)
     elif isinstance(answer, PixelsOpened):
         _check_opened(answer, limits.max_pixels)
     elif isinstance(answer, PixelRows):
@@ -71,6 +72,8 @@ def _check_region(region: Region, side: float) -> None:
     if region.table is not None:
         _check_table(region.table)
         lines += [line for cell in region.table.cells for line in cell.lines]
+    if not abs(region.turn) <= _MAX_TURN:
+        raise BadMessage(f"a region turned by {region.turn:g} degrees")
     if region.is_running:
         raise BadMessage("something that comes back on pages that its reader did not look at")
     if not all(line.words for line in lines):

@@ -72,8 +72,8 @@ def flow_file(path: str | Path, file_format: FileFormat) -> DocumentFile:
     return DocumentFile(path=name, stamp=stamp, password=None, opener="flow", format=file_format)
 
 
-def image_file(path: str | Path, limits: IngestLimits, *, is_looked_at: bool = False) -> ImageFile:
-    """An image file and what is refused of it. Raises IngestError where it is gone."""
+def image_file(path: str | Path, limits: IngestLimits, *, is_looked_at: bool = False, page: int = 1) -> ImageFile:
+    """An image file, or a page of one, and what is refused of it. Raises IngestError where it is gone."""
     name, stamp = _name_and_stamp(path)
     return ImageFile(
         path=name,
@@ -83,6 +83,7 @@ def image_file(path: str | Path, limits: IngestLimits, *, is_looked_at: bool = F
         max_scratch_bytes=limits.max_scratch_bytes,
         max_expansion=limits.max_expansion,
         is_looked_at=is_looked_at,
+        page=page,
     )
 
 

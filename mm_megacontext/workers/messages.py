@@ -75,6 +75,7 @@ class ImageFile:
         stamp: Tells it from another file of that name.
         max_pixels, max_decoded_pixels, max_scratch_bytes, max_expansion: See ``IngestLimits``.
         is_looked_at: Only little of it is read: see ``vision.sources.files.open_to_look_at``.
+        page: From 1; only a TIFF has more than one.
     """
 
     path: bytes
@@ -84,6 +85,7 @@ class ImageFile:
     max_scratch_bytes: int
     max_expansion: int
     is_looked_at: bool = False
+    page: int = 1
 
     @property
     def purpose(self) -> Purpose:
@@ -153,8 +155,16 @@ class Identify:
 
 
 @dataclass(frozen=True, slots=True)
+class CountImage:
+    """How many pages has an image file of this format?"""
+
+    file: ImageFile
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReadImage:
-    """What is on it?
+    """What is on it, on the page that ``file`` names?
 
     Attributes:
         format: What it was identified as.
@@ -191,9 +201,9 @@ class ReadOverview:
 
 
 DocumentRequest = Count | ReadPage | Measure | Render
-ImageRequest = Identify | ReadImage | OpenPixels | ReadPixels | ReadOverview
+ImageRequest = Identify | CountImage | ReadImage | OpenPixels | ReadPixels | ReadOverview
 Request = DocumentRequest | ImageRequest
-REQUESTS = (Count, ReadPage, Measure, Render, Identify, ReadImage, OpenPixels, ReadPixels, ReadOverview)
+REQUESTS = (Count, ReadPage, Measure, Render, Identify, CountImage, ReadImage, OpenPixels, ReadPixels, ReadOverview)
 
 
 def most_bytes(request: Request) -> int:
@@ -262,15 +272,3 @@ class Failure:
     kind: Literal["ingest", "missing extra"]
     code: ErrorCode
     message: str
-
-
-MOST_LETTERS = 300
-"""Of a failure's message: what is wrong must stay one line."""
-
-
-def first_words(error: Exception) -> str:
-    """What an error says, on one line that is not too long: libraries repeat what files hold."""
-    if isinstance(error, RecursionError):
-        return "nested too deep"
-    first = (str(error).splitlines() or [""])[0][:MOST_LETTERS]
-    return f"{type(error).__name__}: {first}".rstrip(": ")

@@ -11,19 +11,17 @@ import resource
 import signal
 import socket
 
-from mm_megacontext.errors import IngestError, MissingExtra
+from mm_megacontext.errors import MOST_LETTERS, IngestError, MissingExtra, first_words
 from mm_megacontext.workers import frames, wire
 from mm_megacontext.workers.allowance import WorkerSettings
 from mm_megacontext.workers.messages import (
     EXIT_NO_MEMORY,
-    MOST_LETTERS,
     MOST_REQUEST_BYTES,
     REQUESTS,
     DocumentFile,
     Failure,
     ImageFile,
     Request,
-    first_words,
     most_bytes,
 )
 from mm_megacontext.workers.openers import OPENERS, OpenFile

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_megacontext.bases.wording import spellings
+from mm_megacontext.bases.wording import room, spellings
 
 CASES: list[Callable[[str], str]] = [str.lower, str.upper, str.title]
 
@@ -20,7 +20,8 @@ CASES: list[Callable[[str], str]] = [str.lower, str.upper, str.title]
         ("Rent", ["Rent", "RENT"], ["Rent", "RENT"]),
         ("rent", ["Rent", "RENT"], ["Rent", "RENT"]),
         ("What is the deposit?", ["Rent"], ["What is the deposit?"]),
-        ("THE rent", ["the", "rent"], ["THE rent"]),
+        ("THE RENT OF THE FLAT?", ["the", "rent"], ["The rent of the FLAT?"]),
+        ("The IT manual", ["IT"], ["The IT manual"]),
         ("(rent)?", ["Rent,"], ["(Rent)?"]),
         ("", ["Rent"], [""]),
     ],
@@ -29,8 +30,13 @@ def test_words_are_spelled_as_they_are_held(question: str, words: list[str], exp
     assert spellings(question, words, len) == expected
 
 
-def test_a_spelling_that_takes_more_tokens_is_left_out() -> None:
-    assert spellings("the rent", ["RENT"], lambda word: 3 if word.isupper() else 1) == ["the rent"]
+def test_a_spelling_that_takes_more_tokens_than_there_is_room_for_is_left_out() -> None:
+    def n_tokens(word: str) -> int:
+        return 5 if word == "rENT" else 3 if word.isupper() else 1
+
+    assert room("rent", n_tokens) == 3
+    assert spellings("the rent", ["RENT"], n_tokens) == ["the RENT"]
+    assert spellings("the rent", ["rENT"], n_tokens) == ["the rent"]
 
 
 @given(

@@ -51,3 +51,9 @@ def test_no_error_of_ours_is_called_internal() -> None:
             error = error_type.__new__(error_type, "text")
             Exception.__init__(error, "text")
             assert message(error) == "text"
+
+
+def test_what_python_says_of_recursion_is_not_shown() -> None:
+    said = message(RecursionError("maximum recursion depth exceeded while calling a Python object"))
+    assert "nested too deep" in said
+    assert "ecursion" not in said

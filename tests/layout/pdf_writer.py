@@ -30,6 +30,11 @@ class PdfPage:
         escaped = text.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)")
         self.ops.append(f"BT /{FONTS[font]} {size} Tf {x} {self.size[1] - baseline} Td ({escaped}) Tj ET")
 
+    def runs(self, x: float, baseline: float, runs: list[tuple[str, float, float]]) -> None:
+        """Text, size and rise of what follows on one line."""
+        shown = " ".join(f"/F1 {size} Tf {rise} Ts ({text}) Tj" for text, size, rise in runs)
+        self.ops.append(f"BT {x} {self.size[1] - baseline} Td {shown} 0 Ts ET")
+
     def turned_text(self, x: float, baseline: float, text: str, size: float = 10.0) -> None:
         """Text that runs up the page."""
         self.ops.append(f"BT /F1 {size} Tf 0 1 -1 0 {x} {self.size[1] - baseline} Tm ({text}) Tj ET")

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from mm_megacontext.document import Region
+from mm_megacontext.document import Page, Region
 from mm_megacontext.errors import IngestError, MissingExtra
+from mm_megacontext.layout import document_reader
+from mm_megacontext.layout.across_pages.pages_ahead import PagesAhead
 from mm_megacontext.layout.engines import protocol as engines
 from mm_megacontext.layout.engines.protocol import RawPage
 from mm_megacontext.layout.page import from_pdf as pdf_page
 from mm_megacontext.layout.page.from_pdf import read_page
 from mm_megacontext.layout.reader import read
+from mm_megacontext.limits import IngestLimits
 from tests.conftest import WritePdf
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
@@ -168,3 +171,29 @@ def test_text_without_words_is_no_document(tmp_path: Path) -> None:
     with pytest.raises(IngestError) as caught:
         read(tmp_path / "a.txt")
     assert caught.value.code == "empty"
+
+
+def test_a_page_takes_no_longer_with_two_engines_than_with_one(
+    write_pdf: WritePdf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a page on which the first engine failed, the second gets what is left of its time."""
+    asked: list[float] = []
+
+    def page(self: PagesAhead, number: int) -> Page:
+        asked.append(self.seconds_left)
+        clock.now += 50.0
+        self.seconds_left -= 50.0
+        return Page(number, (0.0, 0.0), (), problem="it crashed", code="engine_crash")
+
+    class clock:  # noqa: N801  # stands where a module stood
+        now = 0.0
+
+        @classmethod
+        def monotonic(cls) -> float:
+            return cls.now
+
+    document = read(write_pdf(*hello(2)), limits=IngestLimits(page_seconds=60.0, document_seconds=155.0))
+    monkeypatch.setattr(PagesAhead, "page", page)
+    monkeypatch.setattr(document_reader, "time", clock)
+    assert [page.code for page in document.pages()] == ["engine_crash"] * 2
+    assert asked == [155.0, 10.0, 55.0, 5.0]

@@ -102,10 +102,10 @@ def test_patches_are_evidence_and_are_shown_as_they_are(
         n_read += width * height
         return original(file, x, y, width, height)
 
-    def in_this_process(uri: str, limits: IngestLimits | None, *, is_looked_at: bool) -> Any:
+    def in_this_process(uri: str, limits: IngestLimits | None, *, is_looked_at: bool, page: int) -> Any:
         """So that what is decoded can be counted."""
         assert is_looked_at
-        return nullcontext(open_to_look_at(uri, limits))
+        return nullcontext(open_to_look_at(uri, limits, page))
 
     monkeypatch.setattr(VipsFile, "read", counted)
     monkeypatch.setattr("mm_megacontext.pictures.answer_picture.IsolatedImage", in_this_process)

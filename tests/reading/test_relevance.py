@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mm_megacontext.reading.relevance import relevance, stem, terms
+from mm_megacontext.reading.relevance import relevance
+from mm_megacontext.reading.stems import stem, terms
 
 TEXTS = ["The deposit is paid back within 30 days.", "Dogs need consent.", "Licences are renewed yearly.", "Rent: 12"]
 

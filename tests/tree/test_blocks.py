@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mm_megacontext.document import Box, Cell, CellRole, Line, Region, RegionKind, Table, Word
 from mm_megacontext.tree.blocks import BULLETS, LINE_START, ROLE_INDEX, ROLES, WIDE_GAP, Block, Tokenizer, cut_region
-from mm_megacontext.tree.nodes import BLOCK_TOKENS
+from mm_megacontext.tree.nodes import BLOCK_TOKENS, ROW_TOKENS
 from tests.tiny import tokenizer
 
 
@@ -78,6 +78,16 @@ class Expected:
     ends: bool
 
 
+def row_sizes(region: Region, tokenizer: Tokenizer) -> dict[int, int]:
+    """By the id of each word of a table, the tokens of its row; none of what is no table."""
+    cells = [] if region.table is None else region.table.cells
+    rows: dict[int, list[Word]] = {}
+    for cell in cells:
+        rows.setdefault(cell.row, []).extend(word for line in cell.lines for word in line.words)
+    sizes = {row: sum(len(tokenizer.encode_word(word.text)) for word in words) for row, words in rows.items()}
+    return {id(word): sizes[row] for row, words in rows.items() for word in words}
+
+
 def expected_words(region: Region) -> list[Expected]:
     """The words of a region in reading order, straight from the definition."""
     if region.table is None:
@@ -129,8 +139,10 @@ def test_every_token_of_every_word_in_order(region: Region, tokenizer: Tokenizer
     blocks = cut_region(region, tokenizer)
     expected = [i for own in expected_words(region) for i in tokenizer.encode_word(own.word.text)]
     assert [i for block in blocks for i in block.token_ids.tolist()] == expected
+    rows = row_sizes(region, tokenizer)
     for block in blocks:
-        assert 1 <= len(block.token_ids) <= BLOCK_TOKENS
+        most = max([rows.get(id(word), 0) for word in block.words])
+        assert 1 <= len(block.token_ids) <= (most if BLOCK_TOKENS < most <= ROW_TOKENS else BLOCK_TOKENS)
         assert block.boxes.shape == (len(block.token_ids), 4)
         assert block.roles.shape == block.word_of_token.shape == block.token_ids.shape
         assert block.text == " ".join(word.text for word in block.words)
@@ -169,17 +181,20 @@ def test_roles_and_line_starts(region: Region, tokenizer: Tokenizer) -> None:
 @given(REGIONS, st.sampled_from(TOKENIZERS))
 def test_a_word_that_fits_a_block_is_not_cut(region: Region, tokenizer: Tokenizer) -> None:
     blocks_of: dict[int, set[int]] = {}
+    rows = row_sizes(region, tokenizer)
     for number, _, word in tokens_of(cut_region(region, tokenizer)):
         blocks_of.setdefault(id(word), set()).add(number)
     for own in expected_words(region):
         size = len(tokenizer.encode_word(own.word.text))
-        assert len(blocks_of[id(own.word)]) == -(-size // BLOCK_TOKENS)
+        is_in_short_row = rows.get(id(own.word), ROW_TOKENS + 1) <= ROW_TOKENS
+        assert len(blocks_of[id(own.word)]) == (1 if is_in_short_row else -(-size // BLOCK_TOKENS))
 
 
 @settings(max_examples=120)
 @given(REGIONS, st.sampled_from(TOKENIZERS))
 def test_a_block_ends_where_something_ends(region: Region, tokenizer: Tokenizer) -> None:
-    """Inside a line or table row only if none ends in the last two thirds of the block, and no sentence does."""
+    """Inside a line only if none ends in the last two thirds of the block, and no sentence does; tables: below."""
+    assume(region.table is None)
     ends = {id(own.word) for own in expected_words(region) if own.ends}
     blocks = cut_region(region, tokenizer)
     for block, following in itertools.pairwise(blocks):
@@ -192,16 +207,48 @@ def test_a_block_ends_where_something_ends(region: Region, tokenizer: Tokenizer)
         assert len(block.token_ids) + n_next > BLOCK_TOKENS, "and as late as it can"
 
 
+def table_of(rows: list[list[str]]) -> Region:
+    """A table with a cell for each text, of words that are parted by spaces."""
+    cells = []
+    for r, row in enumerate(rows):
+        for c, text in enumerate(row):
+            box = (100.0 * c, 10.0 * r, 100.0 * c + 90, 10.0 * r + 9)
+            line = Line(
+                tuple(Word(word, (box[0] + i, box[1], box[0] + i + 1, box[3])) for i, word in enumerate(text.split()))
+            )
+            cells.append(Cell(r, c, box, (line,)))
+    return Region("table", (0.0, 0.0, 612.0, 792.0), table=Table(tuple(cells), len(rows), max(map(len, rows))))
+
+
 @settings(max_examples=60)
-@given(st.integers(1, 12), st.integers(2, 40))
-def test_rows_of_a_table_stay_whole(n_tokens: int, n_rows: int) -> None:
-    """Rows of up to a third of a block are never cut."""
-    word = [Word("ab" * n_tokens, (0.0, 10.0 * r, 9.0, 10.0 * r + 9)) for r in range(n_rows)]
-    cells = tuple(Cell(r, 0, (0.0, 0.0, 9.0, 9.0), (Line((word[r],)),)) for r in range(n_rows))
-    blocks = cut_region(Region("table", (0.0, 0.0, 9.0, 999.0), table=Table(cells, n_rows, 1)), PairTokenizer())
-    per_block = [len(block.words) for block in blocks]
-    assert sum(per_block) == n_rows
-    assert set(per_block[:-1]) <= {BLOCK_TOKENS // n_tokens}
+@given(st.lists(st.integers(1, ROW_TOKENS // 2), min_size=1, max_size=12))
+def test_rows_of_a_table_stay_whole(sizes: list[int]) -> None:
+    """A row of up to 128 tokens is in one block, and blocks hold as many rows as fit."""
+    rows = [
+        [f"r{r:02}", " ".join(["abab"] * (size - 1))] if size > 1 else [f"r{r:02}x"] for r, size in enumerate(sizes)
+    ]
+    blocks = cut_region(table_of(rows), PairTokenizer())
+    names = [[word.text[1:3] for word in block.words if word.text.startswith("r")] for block in blocks]
+    assert [name for own in names for name in own] == [f"{r:02}" for r in range(len(sizes))], "every block begins a row"
+    per_row = [
+        sum(len(word) for cell in row for word in cell.split()) // 2 + any(len(w) % 2 for w in row) for row in rows
+    ]
+    at = 0
+    for own, block in zip(names, blocks, strict=True):
+        n = len(block.token_ids)
+        assert n <= BLOCK_TOKENS or len(own) == 1
+        at += len(own)
+        if at < len(rows) and n >= BLOCK_TOKENS // 3:
+            assert n + per_row[at] > BLOCK_TOKENS, "as many as fit"
+
+
+def test_what_is_cut_off_a_row_knows_the_rows_name() -> None:
+    long = " ".join(["abab"] * ROW_TOKENS)
+    blocks = cut_region(table_of([["ORD 1050", long, "end"], ["ORD 1051", "short"]]), PairTokenizer())
+    *cut, last = blocks
+    assert [block.row_name for block in cut] == ["", *["ORD 1050"] * (len(cut) - 1)]
+    assert len(cut) > ROW_TOKENS // BLOCK_TOKENS
+    assert (last.row_name, last.text) == ("", "ORD 1051 short")
 
 
 def test_a_sentence_end_is_preferred_to_a_line_end() -> None:
@@ -292,3 +339,19 @@ def test_a_long_word_continues_without_starting_a_line() -> None:
 def test_roles_leave_room_for_the_line_start_bit() -> None:
     assert len(ROLES) < LINE_START
     assert len(set(ROLES)) == len(ROLES)
+
+
+def test_titles_of_several_columns_are_read_with_the_names_below_them() -> None:
+    def cell(row: int, column: int, text: str, span: int = 1, height: int = 1) -> Cell:
+        box = (60.0 * column, 12.0 * row, 60.0 * column + 30, 12.0 * row + 10)
+        role: CellRole = "column_header" if row < 2 else "body" if column else "row_header"
+        return Cell(row, column, box, (Line((Word(text, box),)),), role, height, span)
+
+    cells = (
+        cell(0, 0, "Plant", height=2), cell(0, 1, "2023", span=2), cell(0, 3, "2024", span=2),
+        cell(1, 1, "Output"), cell(1, 2, "Scrap"), cell(1, 3, "Output"), cell(1, 4, "Scrap"),
+        *(cell(2, i, text) for i, text in enumerate(["Arden", "510", "12", "560", "9"])),
+    )  # fmt: skip
+    (block,) = cut_region(Region("table", (0.0, 0.0, 300.0, 40.0), table=Table(cells, 3, 5)), tokenizer())
+    header = "Plant 2023 Output 2023 Scrap 2024 Output 2024 Scrap"
+    assert (block.header, block.text) == (header, f"{header} Arden 510 12 560 9")

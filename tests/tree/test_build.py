@@ -21,6 +21,7 @@ from mm_megacontext.tree.blocks import Block
 from mm_megacontext.tree.build import Gist, Grouper, TreeBuilder, is_one_figure, patch_size
 from mm_megacontext.tree.nodes import GROUP_ARITY, PATCH_PT, PATCH_PX, NodeRow, Written
 from mm_megacontext.tree.text_gists import MeanTextGister
+from mm_megacontext.turned_frame import TurnedFrame, mapped
 from mm_megacontext.vision.gists.tile_gister import MeanPool
 from tests.images import assert_rows_equal, tops_of
 from tests.tiny import as_tree
@@ -552,3 +553,23 @@ def test_text_and_figures_may_differ_in_slots() -> None:
         context = context.expand([gists[0].id])
         assert context.cost == announced
     invariants.check(context, deep=True)
+
+
+@pytest.mark.parametrize("turn", [90.0, 180.0, 270.0, 93.5])
+def test_turned_text_has_the_positions_of_upright_text_and_boxes_on_its_page(turn: float) -> None:
+    frame = TurnedFrame.of(SIZE, turn)
+    line = Line(
+        tuple(Word(text, (100.0 + 60 * i, 300.0, 140.0 + 60 * i, 312.0)) for i, text in enumerate(("ab", "cd")))
+    )
+    region = Region("text", line.bbox, (line,))
+    lying = replace(mapped(region, frame.on_page), turn=turn)
+    (upright, *_), (turned, *_) = (
+        build([Page(1, frame.turned_size, (region,))]).rows,
+        build([Page(1, SIZE, (lying,))]).rows,
+    )
+    assert turned.text == upright.text
+    np.testing.assert_allclose(turned.leaf_mu, upright.leaf_mu, atol=1e-5)
+    np.testing.assert_array_equal(turned.leaf_roles, upright.leaf_roles)
+    expected = [frame.on_page((x0, y0, x1, y1)) for x0, y0, x1, y1 in upright.leaf_boxes.tolist()]
+    np.testing.assert_allclose(turned.leaf_boxes, expected, atol=1e-3)
+    assert turned.bbox == pytest.approx(lying.bbox, abs=1e-3)

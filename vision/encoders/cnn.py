@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mm_megacontext.digests import digest
 from mm_megacontext.tree.nodes import PATCH_PX
 from mm_megacontext.vision.encoders.protocol import PatchVectors, TilePixels
-from mm_megacontext.weights import load_weights, read_config, save_module, seeded
+from mm_megacontext.weights import load_module, save_module, seeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +53,9 @@ class PatchCnn(nn.Module):
     @classmethod
     def from_pretrained(cls, directory: str | Path) -> PatchCnn:
         """Load config.json and model.safetensors."""
-        config = read_config(directory)
-        net = cls(PatchCnnConfig(**{**config, "widths": tuple(config["widths"])}))
-        load_weights(net, directory)
-        return net.eval()
+        return load_module(
+            lambda config: cls(PatchCnnConfig(**{**config, "widths": tuple(config["widths"])})), directory
+        )
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write config.json and model.safetensors."""

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mm_megacontext.weights import load_weights, read_config, save_module
+from mm_megacontext.weights import load_module, save_module
 
 _GRID = 2.0**20
 """Weights are rounded to multiples of 1 / this, so that machines whose linear algebra rounds otherwise get the same."""
@@ -62,9 +62,7 @@ class Projection(nn.Module):
     @classmethod
     def from_pretrained(cls, directory: str | Path) -> Projection:
         """Load config.json and model.safetensors."""
-        projection = cls(ProjectionConfig(**read_config(directory)))
-        load_weights(projection, directory)
-        return projection
+        return load_module(lambda config: cls(ProjectionConfig(**config)), directory)
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write config.json and model.safetensors."""

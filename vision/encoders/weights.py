@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from mm_megacontext.errors import WeightsUnavailable
+from mm_megacontext.errors import WeightsUnavailable, first_words
 
 
 @contextmanager
@@ -24,10 +24,9 @@ def loading(spec: str, pretrained: bool | str | Path | None) -> Iterator[None]:
     except Exception as error:  # libraries raise whatever their HTTP client, file format or state dict raises
         if pretrained is False or isinstance(error, WeightsUnavailable):
             raise
-        first_line = (str(error).strip().splitlines() or [""])[0]
         what = "its own weights" if pretrained is True else f"the weights of {pretrained}"
         raise WeightsUnavailable(
-            f"{spec}: {what} could not be loaded ({type(error).__name__}: {first_line}); pass pretrained=PATH of a "
+            f"{spec}: {what} could not be loaded ({first_words(error)}); pass pretrained=PATH of a "
             "local checkpoint (.safetensors), or pretrained=False for random weights"
         ) from error
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from mm_megacontext.positional import Phases, Positions, RotaryConfig, phases, turn
 from mm_megacontext.tree.nodes import TILE_PATCHES
-from mm_megacontext.weights import load_weights, read_config, save_module, seeded
+from mm_megacontext.weights import load_module, save_module, seeded
 
 Level = Literal["patches", "gists"]
 GRID_SIDE: dict[Level, int] = {"patches": TILE_PATCHES, "gists": 2}
@@ -163,9 +163,7 @@ class GistNet(GistModule):
     @classmethod
     def from_pretrained(cls, directory: str | Path) -> GistNet:
         """Load config.json and model.safetensors."""
-        net = cls(GistNetConfig(**read_config(directory)))
-        load_weights(net, directory)
-        return net.eval()
+        return load_module(lambda config: cls(GistNetConfig(**config)), directory)
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write config.json and model.safetensors."""

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mm_megacontext.vision.gists.gistnet import Cells, GistModule, MaxNet
-from mm_megacontext.weights import load_weights, read_config, save_module, seeded
+from mm_megacontext.weights import load_module, save_module, seeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +88,7 @@ class UnionNet(GistModule):
     @classmethod
     def from_pretrained(cls, directory: str | Path) -> UnionNet:
         """Load config.json and model.safetensors."""
-        net = cls(UnionNetConfig(**read_config(directory)))
-        load_weights(net, directory)
-        return net.eval()
+        return load_module(lambda config: cls(UnionNetConfig(**config)), directory)
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write config.json and model.safetensors."""

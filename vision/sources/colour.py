@@ -1,9 +1,9 @@
 """The one conversion to sRGB, whatever decoded the file.
 
-Transparency is composited on white; 16 bits become 8 by dropping the low byte; greyscale, palette, CMYK and YCbCr go
-through Pillow's formulas. Greyscale with 32 bits a pixel, integer or float, has no agreed white: values of 0 to 65535
-in an integer image are 16-bit ones, all others are stretched from their finite minimum .. maximum to 0 .. 255. Colour
-profiles are not applied.
+Transparency is composited on white; 16 bits of a colour become 8 by dropping the low byte; greyscale, palette, CMYK and
+YCbCr go through Pillow's formulas. Greyscale with more than 8 bits a pixel, integer or float, has no agreed white: its
+values are stretched from their finite minimum .. maximum to 0 .. 255. What a GeoTIFF says is no data is left out of
+that, and black. Colour profiles are not applied.
 
 libvips only decodes; its samples become a Pillow image, piece by piece, and go through the same formulas. So both ways
 give the same pixels wherever both decoders give the same samples.
@@ -25,17 +25,20 @@ Range = tuple[float, float]
 """Smallest and largest finite value of a whole image."""
 
 
-def to_srgb(image: Image.Image) -> Image.Image:
+def to_srgb(image: Image.Image, nodata: float | None = None) -> Image.Image:
     """Convert any Pillow image to mode RGB by the rules at the top of this file.
+
+    Args:
+        image: Decoded.
+        nodata: The value of greyscale samples that hold nothing.
 
     Raises:
         ValueError: Pillow has no conversion for the image's mode.
     """
-    if image.mode.startswith("I;16"):
-        return _grey(np.asarray(image).astype(np.uint16) >> 8)
-    if image.mode in ("I", "F"):
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
         values = np.asarray(image)
-        return _grey(levels_of(values, range_of(values)))
+        values = values.astype(np.uint16) if image.mode.startswith("I;16") else values
+        return _grey(levels_of(values, range_of(values, nodata), nodata))
     if image.mode == "LAB":
         return _lab_to_srgb(image)
     if image.mode in ("La", "RGBa"):  # premultiplied
@@ -49,29 +52,38 @@ def _grey(levels: npt.NDArray[np.integer]) -> Image.Image:
     return Image.fromarray(levels.astype(np.uint8)).convert("RGB")
 
 
-def range_of(values: Samples) -> Range | None:
-    """The finite minimum and maximum, None if nothing is finite."""
-    finite = values[np.isfinite(values)]
+def range_of(values: Samples, nodata: float | None = None) -> Range | None:
+    """The finite minimum and maximum of what is data, None if nothing is."""
+    finite = values[np.isfinite(values) & ~_is_nodata(values, nodata)]
     return (float(finite.min()), float(finite.max())) if finite.size else None
 
 
-def levels_of(values: Samples, value_range: Range | None) -> npt.NDArray[np.uint8]:
+def _is_nodata(values: Samples, nodata: float | None) -> npt.NDArray[np.bool_]:
+    """Which values hold nothing; a float is compared as its own type has it."""
+    if nodata is None:
+        return np.zeros(values.shape, dtype=np.bool_)
+    alike = np.float32(nodata) if values.dtype == np.float32 else nodata
+    return np.asarray(values == alike)
+
+
+def levels_of(values: Samples, value_range: Range | None, nodata: float | None = None) -> npt.NDArray[np.uint8]:
     """Grey of 0 to 255 for values without an agreed white, by the rules at the top of this file.
 
     Args:
         values: Integers or floats.
         value_range: Of the whole image, of which ``values`` may be a part.
+        nodata: The value of those that hold nothing.
     """
     if value_range is None:
         return np.zeros(values.shape, dtype=np.uint8)
     low, high = value_range
-    if np.issubdtype(values.dtype, np.integer) and low >= 0 and high <= 0xFFFF:
-        return (values.astype(np.int64) >> 8).astype(np.uint8)
-    if low == high:
-        return np.zeros(values.shape, dtype=np.uint8)
+    if low == high:  # nothing but one value: a blank page of 16 bits stays white or black
+        one = int(low) >> 8 if values.dtype == np.uint16 else 0
+        return np.where(_is_nodata(values, nodata), 0, one).astype(np.uint8)
     exact = values.astype(np.float64)  # what is not finite goes to the nearer end, NaN to the lower one
     bounded = np.clip(np.nan_to_num(exact, nan=low, posinf=high, neginf=low), low, high)
-    return np.asarray(np.rint((bounded - low) / (high - low) * 255.0), dtype=np.uint8)
+    levels = np.asarray(np.rint((bounded - low) / (high - low) * 255.0), dtype=np.uint8)
+    return np.where(_is_nodata(values, nodata), np.uint8(0), levels)
 
 
 def _lab_to_srgb(image: Image.Image) -> Image.Image:
@@ -123,8 +135,8 @@ def encoding_of(interpretation: str, n_bands: int, extra_samples: tuple[int, ...
     if colours is None or n_bands < Encoding(colours).n_colours:
         return None
     n_extra = n_bands - Encoding(colours).n_colours
-    if interpretation == "multiband" and n_extra > 1:
-        return None
+    if interpretation == "multiband" and n_extra > 1:  # bands of which nothing is said: the first is shown
+        return Encoding("L")
     if n_extra == 0 or colours == "CMYK":
         return Encoding(colours)
     if not extra_samples:  # of a TIFF that does not say, Pillow takes the fourth band of colours for opacity, too
@@ -132,23 +144,26 @@ def encoding_of(interpretation: str, n_bands: int, extra_samples: tuple[int, ...
     return Encoding(colours, has_alpha=extra_samples[0] in _ALPHA)
 
 
-def has_agreed_white(dtype: npt.DTypeLike) -> bool:
+def has_agreed_white(dtype: npt.DTypeLike, encoding: Encoding) -> bool:
     """Whether samples of a type need no look at the whole image to be converted."""
-    return dtype in (np.uint8, np.uint16)
+    return dtype == np.uint8 or (dtype == np.uint16 and encoding != Encoding("L"))
 
 
-def samples_to_srgb(samples: Samples, encoding: Encoding, value_range: Range | None = None) -> Pixels:
+def samples_to_srgb(
+    samples: Samples, encoding: Encoding, value_range: Range | None = None, nodata: float | None = None
+) -> Pixels:
     """Decoded samples as sRGB.
 
     Args:
         samples: (height, width, bands).
         encoding: What the bands are.
         value_range: Of the whole image; needed where ``has_agreed_white`` is false.
+        nodata: The value of greyscale samples that hold nothing.
     """
     n_used = encoding.n_colours + encoding.has_alpha
     used = samples[:, :, :n_used]
-    if not has_agreed_white(used.dtype):
-        return np.repeat(levels_of(used[:, :, :1], value_range), 3, axis=2)
+    if not has_agreed_white(used.dtype, encoding):
+        return np.repeat(levels_of(used[:, :, :1], value_range, nodata), 3, axis=2)
     levels = np.asarray(np.right_shift(used, 8) if used.dtype == np.uint16 else used, dtype=np.uint8)
     mode = encoding.colours + "A" * encoding.has_alpha
     if mode == "RGB":

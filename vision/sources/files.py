@@ -37,7 +37,7 @@ class HasOverview(Protocol):
         ...
 
 
-def open_image(path: str | Path, limits: IngestLimits | None = None) -> ImageFileSource:
+def open_image(path: str | Path, limits: IngestLimits | None = None, page: int = 1) -> ImageFileSource:
     """Open an image file: through Pillow if it fits in memory, else through libvips, piece by piece.
 
     The file's content and ``limits`` alone decide; what is installed does not.
@@ -45,6 +45,7 @@ def open_image(path: str | Path, limits: IngestLimits | None = None) -> ImageFil
     Args:
         path: The file, of any name.
         limits: What is refused, and where memory ends.
+        page: From 1; only a TIFF has more than one.
 
     Raises:
         LimitExceeded: The image is larger than ``limits`` allow; the message names the limit.
@@ -59,16 +60,16 @@ def open_image(path: str | Path, limits: IngestLimits | None = None) -> ImageFil
         raise IngestError(
             f"not an image in a format that is read ({', '.join(FORMATS)}, DZI)", source=str(path), code="unsupported"
         )
-    header = read_header(path, name)
+    header = read_header(path, name, page)
     reader = choose_reader(header, limits)
     if reader == "pillow":
-        return PillowSource(path, max_pixels=limits.max_decoded_pixels)
+        return PillowSource(path, max_pixels=limits.max_decoded_pixels, page=page)
     if reader == "deep zoom":
         return DeepZoomSource(path, limits=limits)
-    return VipsSource.of(header, reader)
+    return VipsSource.of(header, reader, page=header.directory)
 
 
-def open_to_look_at(path: str | Path, limits: IngestLimits | None = None) -> ImageFileSource:
+def open_to_look_at(path: str | Path, limits: IngestLimits | None = None, page: int = 1) -> ImageFileSource:
     """An image file of which only little is read: piece by piece from ``LOOKED_AT_PIXELS`` on, where libvips can.
 
     The pixels are those of ``open_image``; what is spared is the memory for the rest of the image. Raises as that does.
@@ -76,9 +77,9 @@ def open_to_look_at(path: str | Path, limits: IngestLimits | None = None) -> Ima
     limits = limits or IngestLimits()
     sparing = replace(limits, max_decoded_pixels=min(limits.max_decoded_pixels, LOOKED_AT_PIXELS))
     try:
-        return open_image(path, sparing)
+        return open_image(path, sparing, page)
     except (IngestError, MissingExtra):  # a format that libvips does not read, no libvips, or the file is at fault
-        return open_image(path, limits)
+        return open_image(path, limits, page)
 
 
 def read_overview(source: ImageSource, level: int) -> Pixels:

@@ -32,6 +32,7 @@ class IsolatedImage(LevelSource):
         path: The file, of any name.
         limits: What is refused, and what the worker may use.
         is_looked_at: Only little of it will be read: see ``vision.sources.files.open_to_look_at``.
+        page: From 1; only a TIFF has more than one.
 
     Raises:
         LimitExceeded: The image is larger than ``limits`` allow, or takes its worker more time or memory.
@@ -39,9 +40,11 @@ class IsolatedImage(LevelSource):
         MissingExtra: It is for libvips, which is not installed.
     """
 
-    def __init__(self, path: str | Path, limits: IngestLimits | None = None, *, is_looked_at: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, limits: IngestLimits | None = None, *, is_looked_at: bool = False, page: int = 1
+    ) -> None:
         self._limits = limits or IngestLimits()
-        self._file = image_file(path, self._limits, is_looked_at=is_looked_at)
+        self._file = image_file(path, self._limits, is_looked_at=is_looked_at, page=page)
         self._lock = threading.Lock()
         opened: PixelsOpened = ask(OpenPixels(self._file), self._limits)
         self._size = opened.width, opened.height

@@ -1,6 +1,6 @@
 """Image files that fit in memory, through Pillow. The conversion to sRGB is that of ``colour``.
 
-EXIF orientation is applied. Only the first frame of an animation or multi-page file is read.
+EXIF orientation is applied. Only the first frame of an animation is read.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mm_megacontext.errors import IngestError, LimitExceeded
+from mm_megacontext.errors import IngestError, LimitExceeded, first_words
 from mm_megacontext.image_files.header import (
     FORMATS,
     TURNED,
@@ -32,22 +32,24 @@ class PillowSource(ArraySource):
     Args:
         path: The file.
         max_pixels: Refuse images with more pixels than this, before they are decoded.
+        page: From 1; only a TIFF has more than one.
 
     Raises:
         LimitExceeded: The image declares more than ``max_pixels``.
         IngestError: The file is missing, not an image of one of ``FORMATS``, damaged or truncated.
     """
 
-    def __init__(self, path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> None:
-        decoded = _decode(Path(path), max_pixels)
+    def __init__(self, path: str | Path, *, max_pixels: int = DEFAULT_MAX_PIXELS, page: int = 1) -> None:
+        decoded = _decode(Path(path), max_pixels, page)
         super().__init__(decoded.pixels)
         self._path, self._format, self._is_turned = Path(path), decoded.format_name, decoded.is_turned
+        self._page = page
 
     @cached_property
     def scale(self) -> PhysicalScale | None:
         """Micrometres per pixel, if the file says so."""
-        header = read_header(self._path, self._format)
-        is_turned = header.pages[0].orientation in TURNED if header.pages else self._is_turned
+        header = read_header(self._path, self._format, self._page)
+        is_turned = header.tiff_page.orientation in TURNED if header.tiff_page is not None else self._is_turned
         return header.scale.turned if header.scale is not None and is_turned else header.scale
 
 
@@ -58,11 +60,16 @@ class _Decoded(NamedTuple):
     """Width and height were swapped; not known of a TIFF, which Pillow turns before it can be asked."""
 
 
-def _decode(path: Path, max_pixels: int) -> _Decoded:
+def _decode(path: Path, max_pixels: int, page: int) -> _Decoded:
     try:
         with pillow_limited_to(max_pixels), Image.open(path, formats=supported_formats()) as image:
+            nodata = None
+            if image.format == "TIFF":
+                header = read_header(path, "TIFF", page)
+                image.seek(header.directory)
+                nodata = header.tiff_page.nodata if header.tiff_page is not None else None
             image.load()  # first: Pillow turns a TIFF while it loads it, and then drops the tag
-            pixels = np.asarray(to_srgb(_upright(image)))
+            pixels = np.asarray(to_srgb(_upright(image), nodata))
             return _Decoded(pixels, image.format or "", orientation_of(image) in TURNED)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as e:
         raise LimitExceeded(
@@ -78,7 +85,7 @@ def _decode(path: Path, max_pixels: int) -> _Decoded:
     except (IngestError, MemoryError):
         raise
     except Exception as e:  # a decoder fed with a damaged file can raise anything
-        raise IngestError(f"the image is damaged or truncated ({type(e).__name__}: {e})", source=str(path)) from e
+        raise IngestError(f"the image is damaged or truncated ({first_words(e)})", source=str(path)) from e
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -16,7 +16,7 @@ class ServedPixels:
 
     def __init__(self, file: ImageFile) -> None:
         self._path = Path(os.fsdecode(file.path))
-        self._source = (open_to_look_at if file.is_looked_at else open_image)(self._path, file.limits)
+        self._source = (open_to_look_at if file.is_looked_at else open_image)(self._path, file.limits, page=file.page)
 
     def read(self, region: Rect, level: int = 0) -> Pixels:
         """Pixels of a region, see ``ImageSource.read``."""

@@ -74,9 +74,11 @@ class VipsSource(LevelSource):
     def _open(self, header: ImageHeader, reader: Reader, *, page: int, subpage: int) -> None:
         self._header, self._reader, self._page = header, reader, page
         self._file = VipsFile(header, reader, page=page, subpage=subpage)
-        extra = header.pages[min(page, len(header.pages) - 1)].extra_samples if header.pages else None
+        tags = header.pages[min(page, len(header.pages) - 1)] if header.pages else None
+        extra = None if tags is None else tags.extra_samples
+        self._nodata = None if tags is None else tags.nodata
         encoding = encoding_of(self._file.interpretation, self._file.n_bands, None if reader == "openslide" else extra)
-        if encoding is None or not (has_agreed_white(self._file.dtype) or encoding == Encoding("L")):
+        if encoding is None or not (has_agreed_white(self._file.dtype, encoding) or encoding == Encoding("L")):
             raise IngestError(
                 f"{self._file.n_bands} bands of {np.dtype(self._file.dtype)} as {self._file.interpretation} are not "
                 "read from an image of this size: convert it to 8-bit sRGB",
@@ -111,7 +113,7 @@ class VipsSource(LevelSource):
                 level
                 and self._reader == "vips"
                 and not self._header.is_in_pieces
-                and has_agreed_white(self._file.dtype)
+                and has_agreed_white(self._file.dtype, self._encoding)
             ):
                 return samples_to_srgb(self._file.shrunk(1 << level), self._encoding, None)
             return self.read((0, 0, width, height), level)
@@ -137,13 +139,14 @@ class VipsSource(LevelSource):
 
     def _read_inside(self, region: Rect) -> Pixels:
         samples = self._file.read(*region)
-        value_range = None if has_agreed_white(samples.dtype) else self._range
-        return samples_to_srgb(samples, self._encoding, value_range)
+        value_range = None if has_agreed_white(samples.dtype, self._encoding) else self._range
+        return samples_to_srgb(samples, self._encoding, value_range, self._nodata)
 
     @cached_property
     def _range(self) -> Range | None:
         """The finite minimum and maximum of the image: one pass over all of it."""
-        ranges = [found for block in self._blocks() if (found := range_of(self._file.read(*block)[:, :, :1]))]
+        firsts = (self._file.read(*block)[:, :, :1] for block in self._blocks())
+        ranges = [found for first in firsts if (found := range_of(first, self._nodata))]
         return (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
 
     def _blocks(self) -> Iterator[Rect]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from lxml import etree
 
 from mm_megacontext.document import HiddenReason, Script
-from mm_megacontext.errors import IngestError
+from mm_megacontext.errors import IngestError, first_line
 from mm_megacontext.layout.flow.flow import (
     WIDE_SPACE,
     Flow,
@@ -60,18 +60,14 @@ def _slides(deck: Deck) -> Iterator[FlowItem]:
             slide = deck.slide(part)
             ordered, painted = shapes_of(slide)
         except _UNREADABLE as e:
-            yield Unread(f"slide {number_of_slide} cannot be read ({_first(e)}): save the file anew", "corrupt")
+            yield Unread(f"slide {number_of_slide} cannot be read ({first_line(e)}): save the file anew", "corrupt")
             continue
         looks = SlideLooks(slide, painted)
         for shape in ordered:
             try:
                 yield from _seen_items(shape, slide, looks)
             except _UNREADABLE as e:
-                yield Unread(f"a {_name(shape)} on it cannot be read ({_first(e)}): save the file anew", "corrupt")
-
-
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
+                yield Unread(f"a {_name(shape)} on it cannot be read ({first_line(e)}): save the file anew", "corrupt")
 
 
 def _name(shape: Shape) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from lxml import etree
 
-from mm_megacontext.errors import IngestError
+from mm_megacontext.errors import IngestError, first_line
 from mm_megacontext.layout.flow.flow import Unread
 from mm_megacontext.layout.flow.html.source import Element, parse_xml
 from mm_megacontext.layout.flow.office.colors import OFFICE_THEME, read_theme
@@ -168,13 +168,9 @@ def _shared(book: Workbook, part: str | None, reader: Any) -> Any:
         return reader(book.container.read(part))
     except (etree.XMLSyntaxError, IngestError, ValueError) as e:
         book.problems.append(
-            Unread(f"{part} in it cannot be read ({_first(e)}): what it gives cells is left out", "corrupt")
+            Unread(f"{part} in it cannot be read ({first_line(e)}): what it gives cells is left out", "corrupt")
         )
         return None
-
-
-def _first(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:120]
 
 
 def _texts(data: bytes, styles: Styles) -> list[tuple[str, TextRuns]]:

@@ -118,7 +118,7 @@ class _Reads:
     def __init__(self, text: str) -> None:
         self.text, self.n_asked = text, 0
 
-    def words(self, grey: npt.NDArray[np.uint8], unit_per_px: float) -> list[RawWord]:
+    def words(self, grey: npt.NDArray[np.uint8]) -> list[RawWord]:
         self.n_asked += 1
         if not self.text:
             raise OcrFailed("Tesseract failed")

@@ -35,12 +35,12 @@ class Boxes:
         self.n_parts = 0
         self._confidence = confidence
 
-    def words(self, grey: npt.NDArray[np.uint8], unit_per_px: float) -> list[RawWord]:
+    def words(self, grey: npt.NDArray[np.uint8]) -> list[RawWord]:
         self.n_parts += 1
         found = []
         for line, shade in enumerate(np.unique(grey[grey < 250]).tolist()):
             y, x = np.nonzero(grey == shade)
-            x0, y0, x1, y1 = (v * unit_per_px for v in (x.min(), y.min(), x.max() + 1, y.max() + 1))
+            x0, y0, x1, y1 = map(float, (x.min(), y.min(), x.max() + 1, y.max() + 1))
             text = f"word{shade}"
             found.append(RawWord(x0, y0, x1, y1, text, y1 - y0, False, True, line, confidence=self._confidence))
         return found
@@ -72,28 +72,28 @@ def test_a_long_image_is_read_in_parts_and_every_word_once(monkeypatch: pytest.M
     boxes: list[Box] = [(begin, 20.0, end, 50.0) if is_wide else (20.0, begin, 90.0, end) for begin, end in along]
     pixels = painted(1400, 100, boxes) if is_wide else painted(100, 1400, boxes)
     reader = Boxes()
-    assert words_of(find_writing(pixels, reader)) == {f"word{i}": box for i, box in enumerate(boxes)}
+    assert words_of(find_writing(pixels, reader).regions) == {f"word{i}": box for i, box in enumerate(boxes)}
     assert reader.n_parts > 4
 
 
 def test_a_small_image_is_enlarged_and_its_boxes_are_in_its_own_pixels() -> None:
     boxes: list[Box] = [(20.0, 30.0, 60.0, 44.0)]
     pixels = painted(120, 90, boxes)
-    sizes: list[tuple[tuple[int, ...], float]] = []
+    sizes: list[tuple[int, ...]] = []
 
     class Enlarged(Boxes):
-        def words(self, grey: npt.NDArray[np.uint8], unit_per_px: float) -> list[RawWord]:
-            sizes.append((grey.shape, unit_per_px))
-            return super().words(np.where(grey < 128, 0, 255).astype(np.uint8), unit_per_px)
+        def words(self, grey: npt.NDArray[np.uint8]) -> list[RawWord]:
+            sizes.append(grey.shape)
+            return super().words(np.where(grey < 128, 0, 255).astype(np.uint8))
 
-    assert words_of(find_writing(pixels, Enlarged())) == {"word0": boxes[0]}
-    assert sizes == [((180, 240), 0.5)]
+    assert words_of(find_writing(pixels, Enlarged()).regions) == {"word0": boxes[0]}
+    assert sizes == [(180, 240)]
 
 
 def test_what_is_mostly_doubtful_is_no_writing() -> None:
     boxes: list[Box] = [(20.0, 30.0 + 30 * i, 60.0, 44.0 + 30 * i) for i in range(4)]
-    assert find_writing(painted(2500, 2000, boxes), Boxes(confidence=0.4)) == ()
-    assert find_writing(painted(2500, 2000, []), Boxes()) == ()
+    assert find_writing(painted(2500, 2000, boxes), Boxes(confidence=0.4)).regions == ()
+    assert find_writing(painted(2500, 2000, []), Boxes()).regions == ()
 
 
 SENTENCES = (

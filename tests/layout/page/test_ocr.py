@@ -16,7 +16,7 @@ from mm_megacontext.document import Box, Page, Word
 from mm_megacontext.errors import MissingExtra
 from mm_megacontext.layout.engines.protocol import PdfEngine
 from mm_megacontext.layout.page import ocr
-from mm_megacontext.layout.page.ocr import NoOcr, OcrFailed, Tesseract, find_ocr
+from mm_megacontext.layout.page.ocr import NoOcr, OcrFailed, Tesseract, find_ocr, without_specks
 from mm_megacontext.layout.reader import read
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
@@ -137,15 +137,15 @@ def player(path: Path, script: str) -> str:
 def test_a_page_that_tesseract_cannot_read_is_told(script: str, said: str, tmp_path: Path) -> None:
     program = Tesseract(player(tmp_path / "tesseract", script), timeout_seconds=0.5)
     with pytest.raises(OcrFailed, match=said):
-        program.words(np.full((20, 20), 255, dtype=np.uint8), 1.0)
+        program.words(np.full((20, 20), 255, dtype=np.uint8))
 
 
 def test_a_program_that_is_gone_is_told(tmp_path: Path) -> None:
     with pytest.raises(OcrFailed, match="cannot be started"):
-        Tesseract(str(tmp_path / "nowhere")).words(np.zeros((9, 9), dtype=np.uint8), 1.0)
+        Tesseract(str(tmp_path / "nowhere")).words(np.zeros((9, 9), dtype=np.uint8))
 
 
-def test_unsure_words_and_empty_ones_are_dropped(tmp_path: Path) -> None:
+def test_empty_words_are_none_and_unsure_ones_may_be_specks(tmp_path: Path) -> None:
     head = "level page_num block_num par_num line_num word_num left top width height conf text".replace(" ", "\\t")
     rows = [
         "4 1 1 1 1 0 10 20 80 12 -1 ",
@@ -155,8 +155,10 @@ def test_unsure_words_and_empty_ones_are_dropped(tmp_path: Path) -> None:
     ]
     lines = "\\n".join([head, *(row.replace(" ", "\\t") for row in rows)])
     program = Tesseract(player(tmp_path / "tesseract", f"cat > /dev/null; printf '{lines}\\n'"))
-    (word,) = program.words(np.zeros((9, 9), dtype=np.uint8), 0.5)
-    assert (word.text, word.box, word.size, word.confidence) == ('"Rent', (5.0, 10.0, 20.0, 15.0), 6.0, 0.96)
+    read = program.words(np.zeros((9, 9), dtype=np.uint8))
+    assert [word.text for word in read] == ['"Rent', "|i"]
+    (word,) = without_specks(read)
+    assert (word.text, word.box, word.size, word.confidence) == ('"Rent', (10.0, 20.0, 40.0, 30.0), 12.0, 0.96)
 
 
 @needs_tesseract
@@ -170,6 +172,6 @@ def test_a_page_on_its_side_is_turned_text(tmp_path: Path) -> None:
     lines = page_of_text()
     (tmp_path / "drawn.pdf").write_bytes(pdf_bytes([lines]))
     image = pdfium.PdfDocument(tmp_path / "drawn.pdf")[0].render(scale=3, grayscale=True).to_pil().convert("L")
-    words = Tesseract("tesseract").words(np.asarray(image.rotate(270, expand=True)), 1.0)
+    words = Tesseract("tesseract").words(np.asarray(image.rotate(270, expand=True)))
     assert not any(word.upright for word in words)
     assert Counter(word.text for word in words)["Payments"] == 6

@@ -99,6 +99,20 @@ def test_the_last_cell_goes_on_below_the_table(write_pdf: WritePdf) -> None:
     assert texts(only_table(write_pdf(page)))[-1] == ["k3", "3", "some words and more"]
 
 
+@pytest.mark.parametrize(("step", "is_of_row"), [(11, True), (26, False)])
+def test_the_first_cell_goes_on_below_the_table(write_pdf: WritePdf, step: float, is_of_row: bool) -> None:
+    """Where no other cell goes on, only the distance tells a cell from a note on the table."""
+    page = PdfPage()
+    for r, row in enumerate(
+        [["Issuer", "Rating", "Sum"], ["Alpha", "A", "1"], ["Beta", "B", "2"], ["Gamma", "C", "3"]]
+    ):
+        for c, value in enumerate(row):
+            page.text(72 + 120 * c, 100 + 20 * r, value)
+    page.text(72, 160 + step, "and Sons")
+    table = only_table(write_pdf(page))
+    assert texts(table)[-1] == ["Gamma and Sons" if is_of_row else "Gamma", "C", "3"]
+
+
 def test_rules_part_rows_where_lines_stand_alike(write_pdf: WritePdf) -> None:
     page = PdfPage()
     rows = [

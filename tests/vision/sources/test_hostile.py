@@ -235,7 +235,7 @@ def test_the_first_frame_of_an_animation_is_the_image(tmp_path: Path) -> None:
     for suffix in ("gif", "png", "webp", "tif", "avif"):
         path = tmp_path / f"a.{suffix}"
         frames[0].save(path, save_all=True, append_images=frames[1:])
-        assert read(path).n_pages == 1
+        assert read(path).n_pages == (3 if suffix == "tif" else 1)  # pages, which no other format has
         pixels = open_image(path).read((0, 0, 40, 30)).astype(int)
         assert np.abs(pixels - [255, 0, 0]).max() <= LOSSY_TOLERANCE
     for limits in (IngestLimits(), IngestLimits(max_decoded_pixels=1)):

@@ -83,18 +83,35 @@ def as_grey(levels: Pixels) -> Pixels:
 
 
 @pytest.mark.parametrize("suffix", ["png", "tiff"])
-def test_16_bit_grey_drops_the_low_byte(tmp_path: Path, suffix: str) -> None:
-    deep = np.random.default_rng(1).integers(0, 65536, (23, 37), dtype=np.uint16)
+@pytest.mark.parametrize(("low", "high"), [(0, 65535), (180, 900), (40_000, 40_001)])
+def test_16_bit_grey_is_shown_by_its_own_range(tmp_path: Path, suffix: str, low: int, high: int) -> None:
+    deep = np.random.default_rng(1).integers(low, high + 1, (23, 37), dtype=np.uint16)
     path = tmp_path / f"deep.{suffix}"
     Image.fromarray(deep).save(path)
-    np.testing.assert_array_equal(whole(path), as_grey((deep >> 8).astype(np.uint8)))
+    bottom, top = int(deep.min()), int(deep.max())
+    expected = np.rint((deep.astype(float) - bottom) / (top - bottom) * 255).astype(np.uint8)
+    np.testing.assert_array_equal(whole(path), as_grey(expected))
 
 
-def test_32_bit_integers_in_the_16_bit_range_are_16_bit_ones(tmp_path: Path) -> None:
+def test_a_blank_page_of_16_bits_stays_what_it_is(tmp_path: Path) -> None:
+    for value, level in ((0, 0), (65535, 255)):
+        Image.fromarray(np.full((5, 4), value, dtype=np.uint16)).save(tmp_path / "blank.tiff")
+        assert (whole(tmp_path / "blank.tiff") == level).all()
+
+
+def test_32_bit_integers_are_shown_by_their_own_range(tmp_path: Path) -> None:
     values = np.array([[0, 255, 256], [1000, 65535, 40000]], dtype=np.int32)
     path = tmp_path / "i.tiff"
     Image.fromarray(values).save(path)
-    np.testing.assert_array_equal(whole(path), as_grey((values >> 8).astype(np.uint8)))
+    np.testing.assert_array_equal(whole(path), as_grey(np.rint(values / 257).astype(np.uint8)))
+
+
+def test_what_is_no_data_counts_for_no_range(tmp_path: Path) -> None:
+    values = np.array([[-9999.0, 200.0, 300.0], [400.0, -9999.0, 300.0]], dtype=np.float32)
+    path = tmp_path / "height.tif"
+    Image.fromarray(values).save(path, tiffinfo={42113: "-9999"})
+    expected = np.array([[0, 0, 128], [255, 0, 128]], dtype=np.uint8)
+    np.testing.assert_array_equal(whole(path), as_grey(expected))
 
 
 def test_larger_integers_and_floats_are_stretched(tmp_path: Path) -> None:
