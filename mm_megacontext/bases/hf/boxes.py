@@ -14,7 +14,10 @@ from mm_megacontext.document import Box
 Size = tuple[int, int]
 """Width and height."""
 
-_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+_NUMBER = r"-?\d+(?:\.\d+)?"
+_BETWEEN = r"[\s,()\[\]]+"
+_NUMBERS = re.compile(rf"(?<![\w.]){_BETWEEN.join(4 * [f'({_NUMBER})'])}(?![\w.]*\w)")
+"""Four that follow each other; the 2 of ``bbox_2d`` is none of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,21 +55,22 @@ class BoxFormat:
         return self.pattern.format(*(edges[i] for i in self.order))
 
     def read(self, text: str, size: Size, resized: Size) -> Box | None:
-        """The first box that a text names, in pixels of the picture; None if there are no four numbers.
+        """The first box that a text names, in pixels of the picture; None if no four numbers follow each other.
 
         Corners are put in order, and what lies outside is cut to the picture.
         """
-        told = [float(number) for number in _NUMBER.findall(text)[:4]]
-        if len(told) < 4:
+        match = _NUMBERS.search(text)
+        if match is None:
             return None
+        told = [float(number) for number in match.groups()]
         edges = [told[self.order.index(i)] for i in range(4)]
         x0, y0, x1, y1 = (edge / scale for edge, scale in zip(edges, self._scales(size, resized), strict=True))
-        (width, height), clip = size, lambda edge, most: min(max(edge, 0.0), float(most))
+        width, height = size
         return (
-            clip(min(x0, x1), width),
-            clip(min(y0, y1), height),
-            clip(max(x0, x1), width),
-            clip(max(y0, y1), height),
+            _within(min(x0, x1), width),
+            _within(min(y0, y1), height),
+            _within(max(x0, x1), width),
+            _within(max(y0, y1), height),
         )
 
     def _scales(self, size: Size, resized: Size) -> tuple[float, float, float, float]:
@@ -74,6 +78,10 @@ class BoxFormat:
         whole = (self.steps, self.steps) if self.steps is not None else resized
         x, y = whole[0] / size[0], whole[1] / size[1]
         return (x, y, x, y)
+
+
+def _within(edge: float, most: int) -> float:
+    return min(max(edge, 0.0), float(most))
 
 
 THOUSANDTHS = BoxFormat(name="thousandths of width and height", pattern="[{0}, {1}, {2}, {3}]")

@@ -147,7 +147,7 @@ class Decoder:
             said.append(token)
             begin = len(read)
             read = read.followed_by(self.embed_tokens(torch.tensor([token])))
-        cache.crop(len(whole))
+        cut_back(cache, len(whole))
         return said
 
     @contextmanager
@@ -174,6 +174,12 @@ def new_cache() -> Any:
     from transformers import DynamicCache
 
     return DynamicCache()
+
+
+def cut_back(cache: Any, n: int) -> None:
+    """Leave the first ``n`` entries of a cache; all versions of transformers agree on how to take entries away."""
+    if (surplus := cache.get_seq_length() - n) > 0:
+        cache.crop(-surplus)
 
 
 def cache_name(model: Any) -> str:

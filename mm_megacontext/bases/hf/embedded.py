@@ -69,8 +69,12 @@ class Embedded:
         elif self.deep is not None or other.deep is not None:
             same &= self.image[:n] < 0
         at = int(same.long().cumprod(0).sum())
-        cuts_picture = at < len(self) and at > 0 and self.image[at] >= 0 and self.image[at] == self.image[at - 1]
-        return int((self.image == self.image[at]).nonzero()[0]) if cuts_picture else at
+        return min(self._before_picture(at), other._before_picture(at))
+
+    def _before_picture(self, at: int) -> int:
+        """``at``, or the first entry of the picture that a cut there would divide."""
+        divides = 0 < at < len(self) and self.image[at] >= 0 and self.image[at] == self.image[at - 1]
+        return int((self.image == self.image[at]).nonzero()[0]) if divides else at
 
 
 def joined(parts: Sequence[Embedded]) -> Embedded:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from mm_megacontext.bases.hf.decoder import Decoder, new_cache
+from mm_megacontext.bases.hf.decoder import Decoder, cut_back, new_cache
 from mm_megacontext.bases.hf.embedded import Embedded
 
 
@@ -38,5 +38,5 @@ class Refocus:
             return new_cache(), 0
         before, cache = self._known
         n = min(before.common(whole), len(whole) - 1)
-        cache.crop(n)
+        cut_back(cache, n)
         return cache, n

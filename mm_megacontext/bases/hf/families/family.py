@@ -102,7 +102,8 @@ class SeesPictures(Family):
     """Pictures whose features stand in the place of tokens: SmolVLM, Idefics3, LLaVA-OneVision."""
 
     def placeholders(self, config: Any, ids: Int[Tensor, " entries"]) -> Bool[Tensor, " entries"]:
-        return ids == config.image_token_id
+        found: Tensor = ids == config.image_token_id
+        return found
 
     def features(self, model: Any, inputs: Inputs) -> Features:
         return Features(self._flat(self._seen(model, inputs).pooler_output))
