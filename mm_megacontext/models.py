@@ -208,7 +208,11 @@ MODEL_KINDS = Registry[Callable[[Path], Model]](
 READERS = Registry[Callable[..., TextReader]](
     "reader",
     group="mm_megacontext.readers",
-    built_in={"api": "mm_megacontext.bases.api.reader:ApiReader", "hf": "mm_megacontext.bases.hf.reader:HfReader"},
+    built_in={
+        "api": "mm_megacontext.bases.api.reader:ApiReader",
+        "hf": "mm_megacontext.bases.hf.reader:HfReader",
+        "hf-embed": "mm_megacontext.bases.hf.embedding_reader:HfEmbeddingReader",
+    },
 )
 """Kinds of text readers. The reader ``KIND:WHAT`` is made by calling the entry with ``WHAT``, or with nothing if there
 is no colon, and with options by name."""
@@ -219,7 +223,7 @@ def open_reader(name: str | TextReader | ReadFunction, **options: Any) -> TextRe
 
     Args:
         name: ``KIND:WHAT`` with a kind of ``READERS``, a function from a ``Context`` to an answer, or a reader.
-        options: For the kind, by name: see ``bases.api.reader.ApiReader`` and ``bases.hf.reader.HfReader``.
+        options: For the kind, by name: see ``ApiReader``, ``HfReader`` and ``HfEmbeddingReader`` below ``bases``.
 
     Raises:
         UnknownName: There is no such kind; the message lists those that there are.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from threading import Lock
 from typing import Any
 
 from mm_megacontext.bases.hf.decoder import Decoder, cut_back, new_cache
@@ -22,15 +23,17 @@ class Refocus:
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
         self._known: tuple[Embedded, Any] | None = None
+        self._lock = Lock()
         self.reused = 0
 
     def generate(self, whole: Embedded, max_tokens: int, ends: Collection[int]) -> list[int]:
-        """As ``Decoder.generate``."""
-        cache, self.reused = self._beginning(whole)
-        self._known = None  # an error on the way leaves a cache of neither
-        said = self._decoder.generate(whole, max_tokens, ends, cache)
-        self._known = (whole, cache)
-        return said
+        """As ``Decoder.generate``. Threads wait for each other."""
+        with self._lock:
+            cache, self.reused = self._beginning(whole)
+            self._known = None  # an error on the way leaves a cache of neither
+            said = self._decoder.generate(whole, max_tokens, ends, cache)
+            self._known = (whole, cache)
+            return said
 
     def _beginning(self, whole: Embedded) -> tuple[Any, int]:
         """The cache of what both have at the beginning; the last entry is always read, as it says what follows."""

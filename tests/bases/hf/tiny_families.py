@@ -12,6 +12,7 @@ from transformers import (
     Gemma3TextConfig,
     Idefics3Config,
     InternVLConfig,
+    LlavaConfig,
     LlavaOnevisionConfig,
     MixtralConfig,
     PretrainedConfig,
@@ -54,6 +55,11 @@ def all_configs() -> dict[str, PretrainedConfig]:
             eoi_token_id=58,
         ),
         Idefics3Config(text_config=TEXT | {"model_type": "llama"}, vision_config=_TOWER, image_token_id=IMAGE),
+        LlavaConfig(
+            text_config=TEXT | {"model_type": "llama"},
+            vision_config=_TOWER | {"model_type": "clip_vision_model", "patch_size": 8},
+            image_token_index=IMAGE,
+        ),
         LlavaOnevisionConfig(
             text_config=qwen2,
             vision_config=_SIGLIP,

@@ -99,7 +99,7 @@ class Family:
 
 
 class SeesPictures(Family):
-    """Pictures whose features stand in the place of tokens: SmolVLM, Idefics3, LLaVA-OneVision."""
+    """Pictures whose features stand in the place of tokens: SmolVLM, Idefics3, LLaVA, LLaVA-OneVision."""
 
     def placeholders(self, config: Any, ids: Int[Tensor, " entries"]) -> Bool[Tensor, " entries"]:
         found: Tensor = ids == config.image_token_id

@@ -18,7 +18,7 @@ FAMILIES = Registry[Callable[[], Family]](
     group="mm_megacontext.hf_families",
     built_in={
         **dict.fromkeys(("llama", "mistral", "mixtral", "qwen2", "qwen3", "gemma3_text"), _TEXT),
-        **dict.fromkeys(("smolvlm", "idefics3", "llava_onevision"), _PICTURES),
+        **dict.fromkeys(("smolvlm", "idefics3", "llava", "llava_onevision"), _PICTURES),
         "internvl": f"{_HERE}.family:InternVL",
         "gemma3": f"{_HERE}.family:Gemma3",
         "qwen2_vl": f"{_HERE}.multi_axis:Qwen2VL",
