@@ -101,7 +101,7 @@ class HfEmbeddingReader:
 
     def read(self, context: Context) -> Reading:
         """The likeliest reply, token by token; see ``TextReader.read``."""
-        said = self._refocus.generate(self._embedded(context), self._max_tokens, self._loaded.ends)
+        said = self._refocus.generate(self.embed(context), self._max_tokens, self._loaded.ends)
         return self._reading(said, context)
 
     @torch.inference_mode()
@@ -109,7 +109,7 @@ class HfEmbeddingReader:
         """As ``read`` of one after the other; what is before the replies is read in one packed forward."""
         from mm_megacontext.bases.hf.packed import prefill  # registers a way of attention with transformers
 
-        embedded = [self._embedded(context) for context in contexts]
+        embedded = [self.embed(context) for context in contexts]
         found = []
         for context, whole, (_, cache) in zip(contexts, embedded, prefill(self._decoder, embedded), strict=True):
             cut_back(cache, len(whole) - 1)  # the last entry is read again: it says what follows
@@ -130,22 +130,27 @@ class HfEmbeddingReader:
         ids = self._loaded.tokenizer(target, add_special_tokens=False, return_tensors="pt")["input_ids"][0]
         if not len(ids):
             raise ValueError("the target has no tokens; give a text that is not empty")
-        before = self._embedded(context)
+        before = self.embed(context)
         whole = before.followed_by(self._decoder.embed_tokens(ids))
         kept = torch.arange(len(before) - 1, len(whole) - 1)
         logprobs = self._decoder.logits(whole, kept=kept).float().log_softmax(dim=-1)
         return logprobs.gather(1, ids.to(logprobs.device)[:, None])[:, 0].cpu()
 
-    def _reading(self, said: Sequence[int], context: Context) -> Reading:
-        text = self._loaded.tokenizer.decode(said, skip_special_tokens=True)
-        return read_reply(text, [part.id for part in context.parts])
-
     @torch.inference_mode()
-    def _embedded(self, context: Context) -> Embedded:
+    def embed(self, context: Context) -> Embedded:
+        """The entries that the model reads of a context.
+
+        Raises:
+            ReaderFailed: They are more than it was made for.
+        """
         prompt, tokenizer = self._prompt(context), self._loaded.tokenizer
         self._loaded.check_length(len(prompt), self._max_tokens)
         gists = [mean_gist(self._decoder, tokenizer, node.find_texts()) for node in prompt.nodes]
         return self._decoder.embed(prompt.inputs, gists, self._gist_id)
+
+    def _reading(self, said: Sequence[int], context: Context) -> Reading:
+        text = self._loaded.tokenizer.decode(said, skip_special_tokens=True)
+        return read_reply(text, [part.id for part in context.parts])
 
     def _prompt(self, context: Context) -> _Prompt:
         nodes: list[Collapsed] = []

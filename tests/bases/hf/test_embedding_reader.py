@@ -79,7 +79,7 @@ def test_pictures_are_read_as_chat_mode_reads_them(llava: Loaded) -> None:
 def test_a_gist_is_the_mean_of_the_tokens_below(llama: Loaded, placement: Any) -> None:
     own = reader(llama, gists="mean", placement=placement)
     plain = reader(llama)
-    whole, before = own._embedded(RENT), plain._embedded(RENT)
+    whole, before = own.embed(RENT), plain.embed(RENT)
     assert own.cost(RENT) == len(whole)
     prompt = inputs_of(llama, RENT, images=False)["input_ids"][0].tolist()
     tokens = llama.tokenizer(BELOW, add_special_tokens=False, return_tensors="pt")["input_ids"][0]
@@ -107,7 +107,7 @@ def test_pictures_and_large_nodes_keep_their_line_alone(llama: Loaded) -> None:
 
 
 def test_a_text_without_a_token_has_a_gist_of_its_own(llama: Loaded) -> None:
-    assert len(reader(llama, gists="mean")._embedded(context(passage("p1", "x"), closed(" "), closed("", id="g2"))))
+    assert len(reader(llama, gists="mean").embed(context(passage("p1", "x"), closed(" "), closed("", id="g2"))))
 
 
 def test_log_probabilities_of_a_text(llama: Loaded) -> None:
