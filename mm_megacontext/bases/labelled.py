@@ -57,15 +57,17 @@ def labelled_leaves(entries: Sequence[Entry], question: str, words: LeafWords) -
 
 
 def _beside_labels(entry: Entry, words: Sequence[Word], asked: Set[str]) -> Iterator[_Value]:
-    """Values behind a colon, and at the end of a line whose beginning is a label."""
+    """Values behind a colon, and numbers at the end of a line whose beginning is a label."""
     parts = _parts(words)
     for at, part in enumerate(parts):
         label, value = _split(part)
         if not _is_label(label or part, asked):
             continue
         end = at
-        if not value and (label or _stands_alone(parts, at)):
+        if not value:
             end, value = at + 1, _right_of(parts, at)
+            if not label and not (_stands_alone(parts, at) and _has_number(value)):
+                continue  # what stands beside may be another label, each with its value below
         if value and not _split(value)[0] and _is_whole(parts, end):
             yield entry.id, value
 
@@ -139,6 +141,10 @@ def _is_whole(parts: Sequence[Sequence[Word]], at: int) -> bool:
 def _is_level(part: Sequence[Word], after: Sequence[Word]) -> bool:
     middle = (after[0].box[1] + after[0].box[3]) / 2
     return part[-1].box[1] < middle < part[-1].box[3]
+
+
+def _has_number(value: Sequence[Word]) -> bool:
+    return any(bare(word)[:1].isdigit() for word in value)
 
 
 def _is_number(value: Sequence[Word]) -> bool:

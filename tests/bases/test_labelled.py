@@ -58,6 +58,8 @@ def test_the_end_of_a_line_belongs_to_its_beginning() -> None:
     assert _told(region, "On which page is Results and discussion?") == "42"
     assert _told(region, "On which page is Outlook?") == "88"
     assert _told(_lines("Outlook: fair"), "On which page is Outlook?") == ""
+    grid = _text(both("Name", "Town", 100), both("Ada", "Turin", 114))
+    assert _told(grid, "What is the name?") == "", "values may stand below their labels"
 
 
 ORDERS: Sequence[Sequence[str]] = [
