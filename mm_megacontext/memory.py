@@ -25,6 +25,7 @@ from mm_megacontext.reading.runtime import ReadingConfig
 from mm_megacontext.source_file import SourceFile, UnchangedFiles, locate, look_at, names_of
 from mm_megacontext.store.catalogue import SourceRecord
 from mm_megacontext.store.inspection import inspect_store
+from mm_megacontext.store.spaces import check_in_step, space_of
 from mm_megacontext.store.store import Identity, Store
 from mm_megacontext.tile_pixels import StoredPixels
 from mm_megacontext.tree.collection import CollectionTree
@@ -88,6 +89,7 @@ class MegaContext:
         self._tile_gister = TileGister(self.model.encoder, self.model.visual_gister)
         self._asking = Asking(self.model, None if reader is None else open_reader(reader), config)
         self._store: Store | None = None
+        self._first: Store | None = None
         self._is_writing = self._is_new = False
         self._tree: tuple[list[int], CollectionTree] | None = None
         self._passwords: dict[str, str] = {}
@@ -130,10 +132,19 @@ class MegaContext:
             limits=limits,
         )
         if Store.exists(directory):
-            memory._store = Store.open(directory, memory.identity)
+            memory._open()
         elif not create or Store.foreign(directory):
             raise StoreError(f"{directory} is not a memory; make one with `mmctx ingest PATH --memory {directory}`")
         return memory
+
+    def _open(self) -> None:
+        """Open the memory to read: with the gists that it was made with, or those of its model that were added."""
+        space = space_of(self.directory, self.identity)
+        if not Store.exists(space):
+            self._store = Store.open(self.directory, self.identity)
+            return
+        self._first = Store.open(self.directory)
+        self._store = Store.open(space, self.identity)
 
     def __repr__(self) -> str:
         n = len(self.sources)
@@ -152,7 +163,7 @@ class MegaContext:
         """Let go of the memory; brings its indexes up to date if something was written."""
         if self._store is not None:
             self._store.close()
-            self._store = None
+            self._store = self._first = None
 
     @property
     def identity(self) -> Identity:
@@ -270,6 +281,11 @@ class MegaContext:
     def _writable(self) -> Store:
         if self._store is not None and self._is_writing:
             return self._store
+        if self._first is not None:
+            raise StoreError(
+                f"{self.directory} was made with {self._first.identity.base}, and is written by that model alone: open "
+                f"it with that, then `refresh` brings the gists of {self.identity.base} up to date"
+            )
         exists = Store.exists(self.directory)
         store = (
             Store.open(self.directory, self.identity, "w") if exists else Store.create(self.directory, self.identity)
@@ -328,6 +344,8 @@ class MegaContext:
         store = self._store
         if store is None or not store.sources():
             raise StoreError(f"{self.directory} holds no source yet; ingest a file first")
+        if self._first is not None:
+            check_in_step(self.directory, self._first.sources(), store.sources(), self.identity)
         within = None if source is None else [self._find(source).number]
         records = {r.number: r for r in store.sources()}
         return Scope(question, store, self._tree_of(within), within, records, partial(self._draw, records))
@@ -383,12 +401,41 @@ class MegaContext:
             self._writable().forget(uri)
         return gone
 
-    def refresh(self) -> None:
-        """See what other processes have committed since; ``ask`` and ``context`` do so themselves."""
-        if self._store is not None:
-            self._store.refresh()
-        elif Store.exists(self.directory):
-            self._store = Store.open(self.directory, self.identity)
+    def refresh(
+        self, model: Model | str | Path | None = None, *, on_progress: OnProgress | None = None
+    ) -> IngestReport:
+        """See what other processes have committed since; ``ask`` and ``context`` do so themselves.
+
+        With a ``model``, bring its gists up to date, too: what the memory holds is told again in its tokens and gists,
+        beside those there are, and can be opened with it from then on. No text is read from files again; pictures are,
+        unless both models see them the same way. A source at a time is committed: what is interrupted goes on.
+
+        Args:
+            model: Whose gists to add: the model itself, its name or its directory.
+            on_progress: Told of every source.
+
+        Returns:
+            What became of each source; empty without a model.
+
+        Raises:
+            StoreError: This handle's model is not the one that the memory was made with, or nothing is there.
+            MemoryLocked: Another process is adding the same gists.
+        """
+        for store in filter(None, (self._first, self._store)):
+            store.refresh()
+        if self._store is None and Store.exists(self.directory):
+            self._open()
+        return IngestReport() if model is None else self._add_space(assemble(model), on_progress)
+
+    def _add_space(self, model: Model, on_progress: OnProgress | None) -> IngestReport:
+        from mm_megacontext.gist_spaces import GistSpace  # what makes gists is not for those who only ask
+
+        if self._store is None or self._first is not None:
+            made_with = "nothing is there yet" if self._first is None else f"made with {self._first.identity.base}"
+            raise StoreError(f"{self.directory}: {made_with}; open what `mmctx ingest` made with the model it used")
+        return GistSpace(self._store, self.model, model, self._passwords, self._limits, self._files).refresh(
+            on_progress
+        )
 
     def vacuum(self) -> None:
         """Give back the space of forgotten and replaced sources."""

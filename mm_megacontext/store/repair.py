@@ -6,6 +6,7 @@ written go, and so does every source that is not whole without them: it is named
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,8 @@ from mm_megacontext.store.identity import Identity, read_identity, was_in_use, w
 from mm_megacontext.store.lock import WriteLock
 from mm_megacontext.store.places import MEMORY_FILE, NODES, SOURCES
 from mm_megacontext.store.snapshot import Snapshot
+from mm_megacontext.store.spaces import spaces_in
+from mm_megacontext.store.store import problems_in
 from mm_megacontext.store.table import WritableTable
 from mm_megacontext.store.verify import source_problems
 from mm_megacontext.store.versions import hinted_version, manifest_path, open_version, set_aside, table_versions
@@ -67,7 +70,18 @@ def repair(path: Path) -> Repairs:
         checksums.note(checksums.damaged())  # what is left of them, nobody reads
     finally:
         writer.close()
+    _remove_damaged_spaces(path, found.repairs)
     return found.repairs
+
+
+def _remove_damaged_spaces(path: Path, repairs: Repairs) -> None:
+    """Gists of other models can be made anew from what is there, so nothing is saved of those that are damaged."""
+    for space in spaces_in(path):
+        problems = problems_in(space)
+        if problems:
+            with translated(f"cannot remove {space}"):
+                shutil.rmtree(space)
+            repairs.done.append(f"{space}: removed ({problems[0]}); `mmctx refresh {path} MODEL` makes it anew")
 
 
 class _Repair:
