@@ -18,6 +18,7 @@ from mm_megacontext.reading.base import Base, Reader, TextReader
 from mm_megacontext.reading.cut_passages import show
 from mm_megacontext.reading.fitting import LEAVES_PER_TOKEN, Fitted, fit
 from mm_megacontext.reading.headings import Headings
+from mm_megacontext.reading.hints import SearchByMeaning
 from mm_megacontext.reading.runtime import ReadContext, ReadingConfig, Runtime
 from mm_megacontext.reading.why_not import why_not
 from mm_megacontext.reading.working_context import WorkingContext
@@ -45,6 +46,7 @@ class Scope:
         tree: Of the sources in scope.
         within: Their numbers, or None for all.
         records: All sources by number.
+        meaning: Searches the memory by meaning, or None.
         draw: Draws an answer that was read from a working context.
     """
 
@@ -54,6 +56,7 @@ class Scope:
     within: list[int] | None
     records: Mapping[int, SourceRecord]
     draw: Callable[[Answer, WorkingContext], Image.Image]
+    meaning: SearchByMeaning | None = None
 
 
 class Asking:
@@ -83,7 +86,7 @@ class Asking:
             return self._ask_text(self._text_reader, scope, DEFAULT_TOKENS if budget is None else budget, begun)
         budget = DEFAULT_BUDGET if budget is None else budget
         prompt = self.prompt_cost(scope.question, budget)
-        runtime = self._runtime(self._base.modalities)
+        runtime = self._runtime(scope, self._base.modalities)
         read = runtime.read(scope.tree, scope.store, scope.question, budget - prompt, scope.within)
         cut, scores = read.focused.context, read.focused.scores
         evidence = collect_evidence(read.reading.pointed, cut, scores, self._base.tokenizer, scope.records)
@@ -98,7 +101,7 @@ class Asking:
             return self._fitted(self._text_reader, scope, DEFAULT_TOKENS if budget is None else budget, opened).context
         budget = DEFAULT_BUDGET if budget is None else budget
         capacity = budget - self.prompt_cost(scope.question, budget)
-        looked = self._runtime(opened).look(scope.tree, scope.store, scope.question, capacity, scope.within)
+        looked = self._runtime(scope, opened).look(scope.tree, scope.store, scope.question, capacity, scope.within)
         return self._show(looked.focused, scope)
 
     def prompt_cost(self, question: str, budget: int | None) -> int:
@@ -112,8 +115,8 @@ class Asking:
             )
         return cost
 
-    def _runtime(self, modalities: Sequence[Modality]) -> Runtime:
-        return Runtime(self._base, self._lens, self._config, modalities)
+    def _runtime(self, scope: Scope, modalities: Sequence[Modality]) -> Runtime:
+        return Runtime(self._base, self._lens, self._config, modalities, scope.meaning)
 
     def _ask_text(self, reader: TextReader, scope: Scope, budget: int, begun: float) -> Answer:
         fitted = self._fitted(reader, scope, budget, reader.modalities)
@@ -125,7 +128,7 @@ class Asking:
     def _fitted(self, reader: TextReader, scope: Scope, budget: int, modalities: Sequence[Modality]) -> Fitted:
         """What a text reader is shown."""
         capacity = int(LEAVES_PER_TOKEN * budget)
-        looked = self._runtime(modalities).look(scope.tree, scope.store, scope.question, capacity, scope.within)
+        looked = self._runtime(scope, modalities).look(scope.tree, scope.store, scope.question, capacity, scope.within)
         headings = Headings.near(looked.focused.context)
         return fit(looked, lambda focused: self._show(focused, scope, headings), reader.cost, budget)
 

@@ -12,10 +12,12 @@ from mm_megacontext.answer import Answer as Answer
 from mm_megacontext.asking import NOT_FOUND as NOT_FOUND
 from mm_megacontext.asking import Asking, Scope
 from mm_megacontext.document import LayoutMethod, Page
+from mm_megacontext.embedders import TextEmbedder, open_embedder
 from mm_megacontext.errors import EmptyQuestion, IngestError, StoreError
 from mm_megacontext.ingest_report import IngestFailure, IngestReport, MovedSource, ProgressEvent
 from mm_megacontext.layout.engines.protocol import layout_of
 from mm_megacontext.limits import IngestLimits
+from mm_megacontext.meaning import Meaning
 from mm_megacontext.models import DEFAULT, Model, assemble, open_reader
 from mm_megacontext.passages.context import Context as Context
 from mm_megacontext.reading.base import Base, Reader, TextReader
@@ -54,6 +56,8 @@ class MegaContext:
         model: Makes the gists, and reads and answers: the model itself, its name, or the directory it was trained into.
         reader: Reads and answers in the model's place: a text reader, its name as in ``api:MODEL``, or a function from
             a ``Context`` to an answer. The model leads it to what it reads; any memory can be read so.
+        embedder: Searches by meaning as well as by words: a text embedder, or its name as in
+            ``sentence-transformers:NAME``. What is ingested with it gets its vectors.
         base, lens, text_gister, gister, encoder: Parts to take in the place of the model's: see ``models.assemble``.
             ``gister`` makes the gists of images.
         config: How questions are read.
@@ -76,6 +80,7 @@ class MegaContext:
         model: Model | str | Path = DEFAULT,
         *,
         reader: TextReader | ReadFunction | str | None = None,
+        embedder: TextEmbedder | str | Path | None = None,
         base: Base | None = None,
         lens: Lens | None = None,
         text_gister: TextGister | None = None,
@@ -88,6 +93,7 @@ class MegaContext:
         self.model = assemble(model, base=base, lens=lens, text_gister=text_gister, gister=gister, encoder=encoder)
         self._tile_gister = TileGister(self.model.encoder, self.model.visual_gister)
         self._asking = Asking(self.model, None if reader is None else open_reader(reader), config)
+        self._embedder = open_embedder(embedder) if isinstance(embedder, str | Path) else embedder
         self._store: Store | None = None
         self._first: Store | None = None
         self._is_writing = self._is_new = False
@@ -104,6 +110,7 @@ class MegaContext:
         *,
         create: bool = True,
         reader: TextReader | ReadFunction | str | None = None,
+        embedder: TextEmbedder | str | Path | None = None,
         base: Base | None = None,
         lens: Lens | None = None,
         text_gister: TextGister | None = None,
@@ -123,6 +130,7 @@ class MegaContext:
             directory,
             model,
             reader=reader,
+            embedder=embedder,
             base=base,
             lens=lens,
             text_gister=text_gister,
@@ -219,7 +227,13 @@ class MegaContext:
             self._ingest(find_files(Path(path)), report, engine, layout, password, ocr, running_titles, on_progress)
         finally:
             self._remove_if_nothing_came()
+        self._bring_meaning_up_to_date(on_progress)
         return report
+
+    def _bring_meaning_up_to_date(self, on_progress: OnProgress | None) -> None:
+        if self._embedder is None or self._store is None or Meaning(self._store, self._embedder).is_in_step:
+            return
+        Meaning(self._writable(), self._embedder).bring_up_to_date(on_progress)
 
     def _ingest(
         self,
@@ -348,7 +362,15 @@ class MegaContext:
             check_in_step(self.directory, self._first.sources(), store.sources(), self.identity)
         within = None if source is None else [self._find(source).number]
         records = {r.number: r for r in store.sources()}
-        return Scope(question, store, self._tree_of(within), within, records, partial(self._draw, records))
+        tree, draw = self._tree_of(within), partial(self._draw, records)
+        return Scope(question, store, tree, within, records, draw, self._meaning(store))
+
+    def _meaning(self, store: Store) -> Meaning | None:
+        if self._embedder is None:
+            return None
+        meaning = Meaning(store, self._embedder)
+        meaning.check()
+        return meaning
 
     def _draw(self, records: Mapping[int, SourceRecord], answer: Answer, cut: WorkingContext) -> Image.Image:
         """The sources are those that were asked: the memory may be closed by now."""

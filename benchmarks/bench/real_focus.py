@@ -23,6 +23,7 @@ from mm_megacontext.eval.real_documents.gold import (
 )
 from mm_megacontext.memory import MegaContext
 from mm_megacontext.reading.question_words import search_words
+from mm_megacontext.reading.ranking import fused
 from mm_megacontext.reading.runtime import ReadContext, Runtime
 from mm_megacontext.store.store import Store
 from mm_megacontext.tree.collection import CollectionTree
@@ -58,8 +59,10 @@ class Watched:
 
     @classmethod
     def of(cls, memory: MegaContext) -> Watched:
-        recorder = Recorder(Runtime(memory.base, memory.model.lens))
-        memory._asking._runtime = lambda modalities: recorder  # type: ignore[assignment, method-assign, return-value]
+        assert memory._store is not None
+        meaning = memory._meaning(memory._store)
+        recorder = Recorder(Runtime(memory.base, memory.model.lens, meaning=meaning))
+        memory._asking._runtime = lambda scope, modalities: recorder  # type: ignore[assignment, method-assign, return-value]
         return cls(memory, recorder)
 
     @property
@@ -101,6 +104,10 @@ def measure(watched: Watched, sample: Sample, budget: int) -> dict[str, Any]:
     shown_blocks = sharp_blocks(shown)
     opened = sharp_blocks(runtime.open(*asked, context.capacity).focused.context)
     hits = search_hits(watched.store, question.question, context.capacity)
+    orders = {"bm25": hits}
+    if runtime.meaning is not None:
+        orders["dense"] = [id for id, _ in runtime.meaning.search(question.question, most_hits(context.capacity))]
+        orders["fused"] = fused(list(orders.values()))
     sharp = sharp_blocks(context)
     return row | {
         "kept": round(max(place.kept for place in places), 4),
@@ -111,8 +118,11 @@ def measure(watched: Watched, sample: Sample, budget: int) -> dict[str, Any]:
         "leaves": sum(len(leaves) for _, leaves in shown_blocks),
         "look_seconds": round(look_seconds, 4),
         "quoted": is_quoted(sample.places, answer.evidence, uri),
-        "bm25": opens(places, tree, hits, context.capacity),
-        "bm25_near": opens(places, tree, with_neighbours(tree, hits), context.capacity),
+        **{name: opens(places, tree, order, context.capacity) for name, order in orders.items()},
+        **{
+            f"{name}_near": opens(places, tree, with_neighbours(tree, order), context.capacity)
+            for name, order in orders.items()
+        },
     }
 
 
@@ -148,7 +158,12 @@ def opens(places: Sequence[Stored], tree: CollectionTree, ids: Sequence[NodeId],
 
 def search_hits(store: Store, question: str, capacity: int) -> list[NodeId]:
     """Blocks by BM25, best first."""
-    return [id for id, _ in store.search_text(search_words(question), max(1, capacity // LEAVES_PER_HIT))]
+    return [id for id, _ in store.search_text(search_words(question), most_hits(capacity))]
+
+
+def most_hits(capacity: int) -> int:
+    """How many hits are asked for."""
+    return max(1, capacity // LEAVES_PER_HIT)
 
 
 def with_neighbours(tree: CollectionTree, hits: Sequence[NodeId]) -> list[NodeId]:

@@ -25,6 +25,8 @@ K1, B = 1.2, 0.5
 """Of BM25; length counts less than usual, for all blocks are short."""
 N_FOUND = 400
 """Blocks that the index is asked for."""
+RANK_SHIFT = 60
+"""Of reciprocal ranks: how little more the very first count than those after them."""
 N_RANKED = 256
 """The best of them, which are read and ranked anew; the others follow as the index ranks them."""
 BESIDE_WEIGHT = 0.4
@@ -68,6 +70,15 @@ def rank_blocks(index: Index, tree: TreeReader, question: str, within: Sequence[
     order = [i for i in np.lexsort((np.arange(len(ids)), -scores)).tolist() if scores[i] > 0]
     others = [id for id, _ in found[N_RANKED:] if id not in blocks]
     return [*(ids[i] for i in order), *others]
+
+
+def fused(orders: Sequence[Sequence[NodeId]]) -> list[NodeId]:
+    """One order of several, by reciprocal ranks (Cormack, Clarke and Büttcher 2009); of two alike, the first's."""
+    scores: dict[NodeId, float] = {}
+    for order in orders:
+        for rank, id in enumerate(order, 1):
+            scores[id] = scores.get(id, 0.0) + 1 / (RANK_SHIFT + rank)
+    return sorted(scores, key=lambda id: -scores[id])
 
 
 def _beside(tree: TreeReader, blocks: Sequence[Node]) -> dict[NodeId, Node]:

@@ -10,9 +10,11 @@ UNFINISHED = "unfinished"
 """The journals of sources that are not whole yet."""
 SPACES = "spaces"
 """Gists of other models than the first, a memory each."""
+VECTORS = "vectors"
+"""Of texts by embedders, a table each."""
 LOCK_FILE = "write.lock"
 CHECKSUM_FILE = "checksums"
-ALL = frozenset({MEMORY_FILE, NODES, SOURCES, UNFINISHED, SPACES, LOCK_FILE, CHECKSUM_FILE})
+ALL = frozenset({MEMORY_FILE, NODES, SOURCES, UNFINISHED, SPACES, VECTORS, LOCK_FILE, CHECKSUM_FILE})
 DRAFT = ".tmp"
 """Ends the name of a file that is being written."""
 HINT_FILE = "latest_version_hint.json"

@@ -27,6 +27,7 @@ from mm_megacontext.store.snapshot import Snapshot
 from mm_megacontext.store.spaces import spaces_in
 from mm_megacontext.store.store import problems_in
 from mm_megacontext.store.table import WritableTable
+from mm_megacontext.store.vectors import damaged_vectors
 from mm_megacontext.store.verify import source_problems
 from mm_megacontext.store.versions import hinted_version, manifest_path, open_version, set_aside, table_versions
 from mm_megacontext.store.writer import Writer
@@ -70,12 +71,16 @@ def repair(path: Path) -> Repairs:
         checksums.note(checksums.damaged())  # what is left of them, nobody reads
     finally:
         writer.close()
-    _remove_damaged_spaces(path, found.repairs)
+    _remove_what_can_be_made_anew(path, found.repairs)
     return found.repairs
 
 
-def _remove_damaged_spaces(path: Path, repairs: Repairs) -> None:
-    """Gists of other models can be made anew from what is there, so nothing is saved of those that are damaged."""
+def _remove_what_can_be_made_anew(path: Path, repairs: Repairs) -> None:
+    """Nothing is saved of vectors, and of gists of other models, that are damaged: they follow from what is there."""
+    for vectors in damaged_vectors(path):
+        with translated(f"cannot remove {vectors}"):
+            shutil.rmtree(vectors)
+        repairs.done.append(f"{vectors}: removed (damaged); `mmctx ingest` with its embedder makes it anew")
     for space in spaces_in(path):
         problems = problems_in(space)
         if problems:

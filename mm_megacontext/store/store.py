@@ -33,6 +33,7 @@ from mm_megacontext.store.places import ALL, CHECKSUM_FILE, DRAFT, LOCK_FILE, NO
 from mm_megacontext.store.places import MEMORY_FILE as MEMORY_FILE
 from mm_megacontext.store.snapshot import Snapshot
 from mm_megacontext.store.spaces import spaces_in
+from mm_megacontext.store.vectors import damaged_vectors, forget_vectors
 from mm_megacontext.store.verify import verify
 from mm_megacontext.store.versions import table_versions
 from mm_megacontext.store.writer import Writer, create_tables
@@ -245,7 +246,8 @@ class Store:
     def verify(self) -> list[str]:
         """Read everything and check it: hashes, pointers, cover, counts, moments. Returns the problems."""
         of_spaces = [f"{space}: {problem}" for space in spaces_in(self.path) for problem in problems_in(space)]
-        return self._read(verify) + of_spaces
+        of_vectors = [f"{path}: is not as it was written" for path in damaged_vectors(self.path)]
+        return self._read(verify) + of_vectors + of_spaces
 
     def written(self, info: SourceInfo, fingerprint: str) -> Written:
         """What is left of a source whose writer was killed or interrupted, for ``add_source`` to go on after.
@@ -308,6 +310,7 @@ class Store:
         Readers that are open go on with the memory as it is then.
         """
         self._writing().vacuum()
+        forget_vectors(self.path, self._current.records.keys())
         for space in self._writable_spaces():
             space.vacuum()
 
