@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import real_focus, record
-from bench.real_focus import Watched, measure
+from bench.real_focus import Watched, measure, opened_for
 
 import mm_megacontext
 from mm_megacontext.bases.native_base import NativeBase
@@ -94,6 +94,7 @@ def main() -> None:
     parser.add_argument("--scope", nargs="+", choices=("file", "whole"), default=["file", "whole"])
     parser.add_argument("--budget", type=int, nargs="+", default=[512, 2048, 8192], metavar="N")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions of each document")
+    parser.add_argument("--only-open", action="store_true", help="do not ask the model: what is opened alone, quicker")
     parser.add_argument("--embedder", metavar="KIND:NAME|DIR", help="search by meaning, too")
     record.add_arguments(parser, NAME)
     args = parser.parse_args()
@@ -106,13 +107,17 @@ def main() -> None:
     samples = first_of_each(load_samples(args.documents, split=args.split), args.limit)
     base = NativeBase.from_pretrained()
     embedder = None if args.embedder is None else open_embedder(args.embedder)
-    known = f"{digest([*parts(), Path(real_focus.__file__)])}{'' if embedder is None else f'-{embedder.id}'}"
+    look = opened_for if args.only_open else measure
+    kind = f"{look.__name__}{'' if embedder is None else f'-{embedder.id}'}"
+    known = f"{digest([*parts(), Path(real_focus.__file__)])}-{kind}"
     answers = Answers(args.work / f"answers-{known}.jsonl")
     memories = args.work / f"memories-{digest(parts(NOT_INGEST))}"
     rows: list[dict[str, Any]] = []
     for scope in args.scope:
         for budget in args.budget:
-            found = list(ask_all(scope, samples, documents, budget, args.documents, memories, base, embedder, answers))
+            found = list(
+                ask_all(scope, samples, documents, budget, args.documents, memories, base, embedder, answers, look)
+            )
             rows += [row for row in summarise(scope, budget, found) if row["n"]]
     notes = {
         "model": base.id,
@@ -182,6 +187,7 @@ def ask_all(
     base: NativeBase,
     embedder: TextEmbedder | None,
     answers: Answers,
+    look: Callable[[Watched, Sample, int], dict[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """Every question at one budget, in the memories of one scope."""
     every = [document.file(directory) for document in documents]
@@ -194,7 +200,7 @@ def ask_all(
         files = [group[0].path] if scope == "file" else every
         with opened(memories / (files[0].stem if scope == "file" else "whole"), files, base, embedder) as watched:
             for sample in group:
-                yield answers.get(keys[sample.question.id], lambda s=sample: measure(watched, s, budget))  # type: ignore[misc]
+                yield answers.get(keys[sample.question.id], lambda s=sample: look(watched, s, budget))  # type: ignore[misc]
         note(f"{scope}, budget {budget}: {group[0].path.stem if scope == 'file' else 'all documents'}")
 
 
@@ -236,8 +242,8 @@ def summary(scope: str, budget: int, kind: str, rows: Sequence[dict[str, Any]]) 
         **shares,
         "mean_leaves": mean(rows, "leaves"),
         "mean_look_ms": mean(rows, "look_seconds", 1000),
-        "mean_cost": round(sum(row["cost"] for row in rows) / max(len(rows), 1), 1),
-        "mean_ms": round(1000 * sum(row["seconds"] for row in rows) / max(len(rows), 1), 1),
+        "mean_cost": mean(rows, "cost"),
+        "mean_ms": mean(rows, "seconds", 1000),
     }
 
 
