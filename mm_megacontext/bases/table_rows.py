@@ -136,12 +136,13 @@ def _is_code(word: str) -> bool:
     return n_digits > 0 and (n_digits >= _LONG_NUMBER or any(c.isalpha() for c in word) or "-" in word)
 
 
-def rows_of(entry: Entry, words: Iterable[Word]) -> list[Row]:
-    """The rows of a block of a table: each begins with its first column, or where the text goes back to the left."""
+def rows_of(entry: Entry, words: Sequence[Word]) -> list[Row]:
+    """The rows of a block of a table: each begins with its name, or where none has one, at the table's left edge."""
+    is_named = any(word.role == ROW_HEADER for word in words)
     rows: list[Row] = []
     before: Word | None = None
     for word in words:
-        if before is None or _starts_row(before, word):
+        if before is None or _starts_row(before, word, None if is_named else rows[-1]):
             rows.append(Row(entry))
         if word.starts or not rows[-1].parts:
             rows[-1].parts.append([])
@@ -150,11 +151,16 @@ def rows_of(entry: Entry, words: Iterable[Word]) -> list[Row]:
     return rows
 
 
-def _starts_row(before: Word, word: Word) -> bool:
+def _starts_row(before: Word, word: Word, unnamed: Row | None) -> bool:
     if (word.role == COLUMN_HEADER) != (before.role == COLUMN_HEADER):
         return True
-    is_back = word.starts and word.box[2] < before.box[0] and word.box[1] >= before.box[3]
-    return before.role not in (ROW_HEADER, COLUMN_HEADER) and (word.role == ROW_HEADER or is_back)
+    if unnamed is None:
+        return word.role == ROW_HEADER != before.role
+    if before.role == COLUMN_HEADER or not word.starts:
+        return False
+    left = unnamed.parts[0][0].box  # lines of a cell go back, too, but not as far
+    is_back = word.box[2] < before.box[0] and word.box[0] < left[0] + (left[3] - left[1])
+    return is_back and word.box[1] >= before.box[3]
 
 
 def cells_of(row: Row) -> list[list[Word]]:
