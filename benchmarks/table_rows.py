@@ -171,9 +171,11 @@ def measure(kind: str, shape: str, args: argparse.Namespace) -> dict[str, Any]:
                     row, column = rng.randrange(N_ROWS), rng.choice(columns)
                     answer = memory.ask(table.question(row, column))
                     n_asked += 1
-                    n_right += answer.text == table.rows[row][column]
+                    is_right = answer.text == table.rows[row][column]
+                    n_right += is_right
                     others = {cell for other in table.rows if other is not table.rows[row] for cell in other[1:]}
-                    n_wrong_rows += answer.found and any(answer.text in cell or cell in answer.text for cell in others)
+                    is_other = any(answer.text in cell or cell in answer.text for cell in others)
+                    n_wrong_rows += answer.found and is_other and not is_right
                     gone = memory.ask(table.question_of(f"QX-{5000 + rng.randrange(900)}", column))
                     n_absent += 1
                     n_refused += not gone.found

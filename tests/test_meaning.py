@@ -128,6 +128,8 @@ def test_damaged_vectors_are_told_and_made_anew(files: Path) -> None:
 
 def test_ranks_are_fused() -> None:
     a, b, c, d = (NodeId(1, i) for i in range(4))
-    assert fused([[a, b, c], [c, d]]) == [c, a, b, d]
-    assert fused([[a, b], [b, a]]) == [a, b], "the first order decides"
-    assert fused([[a, b], []]) == [a, b]
+    equal = (1.0, 1.0)
+    assert fused([[a, b, c], [c, d]], equal, shift=60) == [c, a, b, d]
+    assert fused([[a, b], [b, a]], equal) == [a, b], "the first order decides"
+    assert fused([[a, b], []], equal) == [a, b]
+    assert fused([[a, b], [c]], (1.0, 0.5), shift=0) == [a, b, c], "1, 1/2 and a half of 1"

@@ -123,7 +123,7 @@ def opened_for(watched: Watched, sample: Sample, budget: int) -> dict[str, Any]:
     orders = {"bm25": search_hits(watched.store, question.question, capacity)}
     if runtime.meaning is not None:
         orders["dense"] = [id for id, _ in runtime.meaning.search(question.question, most_hits(capacity))]
-        orders["fused"] = fused(list(orders.values()))
+        orders["fused"] = fused(list(orders.values()), weights=(1.0, 1.0), shift=60)
     near = {f"{name}_near": with_neighbours(tree, order) for name, order in orders.items()}
     return {
         "kind": question.kind,

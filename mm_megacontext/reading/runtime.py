@@ -16,7 +16,7 @@ from mm_megacontext.reading.hints import HintConfig, Hints, HintSearch, Index, S
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.opening import UNLIMITED, Cost, every_block, in_embeddings, in_leaves, open_in_order
 from mm_megacontext.reading.paths import Paths
-from mm_megacontext.reading.ranking import N_FOUND, fused, rank_blocks
+from mm_megacontext.reading.ranking import MEANING_WEIGHT, N_FOUND, fused, rank_blocks
 from mm_megacontext.reading.trace import Trace, TraceEvent
 from mm_megacontext.reading.working_context import WorkingContext
 from mm_megacontext.tree.nodes import Modality, Node, NodeId, TreeReader
@@ -193,7 +193,7 @@ class Runtime:
         if self.meaning is None:
             return by_words
         by_meaning = [id for id, _ in self.meaning.search(asked.question, N_FOUND, asked.within)]
-        return fused([by_words, by_meaning])
+        return fused([by_words, by_meaning], weights=(1.0, MEANING_WEIGHT))
 
     def _alike(self, asked: _Asked, modality: Modality, n: int) -> list[NodeId]:
         """Blocks or tiles whose gists look as the lens expects."""
