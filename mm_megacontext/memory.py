@@ -19,6 +19,7 @@ from mm_megacontext.layout.engines.protocol import layout_of
 from mm_megacontext.limits import IngestLimits
 from mm_megacontext.meaning import Meaning
 from mm_megacontext.models import DEFAULT, Model, assemble, open_reader
+from mm_megacontext.open_stores import OpenStores
 from mm_megacontext.passages.context import Context as Context
 from mm_megacontext.reading.base import Base, Reader, TextReader
 from mm_megacontext.reading.function_reader import ReadFunction
@@ -27,7 +28,6 @@ from mm_megacontext.reading.runtime import ReadingConfig
 from mm_megacontext.source_file import SourceFile, UnchangedFiles, locate, look_at, names_of
 from mm_megacontext.store.catalogue import SourceRecord
 from mm_megacontext.store.inspection import inspect_store
-from mm_megacontext.store.spaces import check_in_step, space_of
 from mm_megacontext.store.store import Identity, Store
 from mm_megacontext.tile_pixels import StoredPixels
 from mm_megacontext.tree.collection import CollectionTree
@@ -94,9 +94,7 @@ class MegaContext:
         self._tile_gister = TileGister(self.model.encoder, self.model.visual_gister)
         self._asking = Asking(self.model, None if reader is None else open_reader(reader), config)
         self._embedder = open_embedder(embedder) if isinstance(embedder, str | Path) else embedder
-        self._store: Store | None = None
-        self._first: Store | None = None
-        self._is_writing = self._is_new = False
+        self._stores = OpenStores(self.directory, self.model.identity)
         self._tree: tuple[list[int], CollectionTree] | None = None
         self._passwords: dict[str, str] = {}
         self._limits = limits or IngestLimits()
@@ -139,20 +137,8 @@ class MegaContext:
             config=config,
             limits=limits,
         )
-        if Store.exists(directory):
-            memory._open()
-        elif not create or Store.foreign(directory):
-            raise StoreError(f"{directory} is not a memory; make one with `mmctx ingest PATH --memory {directory}`")
+        memory._stores.open(create=create)
         return memory
-
-    def _open(self) -> None:
-        """Open the memory to read: with the gists that it was made with, or those of its model that were added."""
-        space = space_of(self.directory, self.identity)
-        if not Store.exists(space):
-            self._store = Store.open(self.directory, self.identity)
-            return
-        self._first = Store.open(self.directory)
-        self._store = Store.open(space, self.identity)
 
     def __repr__(self) -> str:
         n = len(self.sources)
@@ -169,9 +155,11 @@ class MegaContext:
 
     def close(self) -> None:
         """Let go of the memory; brings its indexes up to date if something was written."""
-        if self._store is not None:
-            self._store.close()
-            self._store = self._first = None
+        self._stores.close()
+
+    @property
+    def _store(self) -> Store | None:
+        return self._stores.store
 
     @property
     def identity(self) -> Identity:
@@ -226,14 +214,14 @@ class MegaContext:
         try:
             self._ingest(find_files(Path(path)), report, engine, layout, password, ocr, running_titles, on_progress)
         finally:
-            self._remove_if_nothing_came()
+            self._stores.remove_if_nothing_came()
         self._bring_meaning_up_to_date(on_progress)
         return report
 
     def _bring_meaning_up_to_date(self, on_progress: OnProgress | None) -> None:
         if self._embedder is None or self._store is None or Meaning(self._store, self._embedder).is_in_step:
             return
-        Meaning(self._writable(), self._embedder).bring_up_to_date(on_progress)
+        Meaning(self._stores.writable(), self._embedder).bring_up_to_date(on_progress)
 
     def _ingest(
         self,
@@ -249,7 +237,12 @@ class MegaContext:
         from mm_megacontext.ingest import Ingester  # what reads files is not for those who only ask
 
         ingester = Ingester(
-            self.base.tokenizer, self.model.text_gister, self._tile_gister, self._writable, self._limits, running_titles
+            self.base.tokenizer,
+            self.model.text_gister,
+            self._tile_gister,
+            self._stores.writable,
+            self._limits,
+            running_titles,
         )
         for number, path in enumerate(files, 1):
             try:
@@ -269,12 +262,6 @@ class MegaContext:
             if password is not None:
                 self._passwords[document.uri] = password
 
-    def _remove_if_nothing_came(self) -> None:
-        """Leave no memory behind that was made for a file of which nothing could be taken up."""
-        if self._is_new and self._store is not None and self._store.discard_if_empty():
-            self._store, self._is_writing = None, False
-        self._is_new = False
-
     def _is_known(self, file: SourceFile, layout: LayoutMethod) -> bool:
         """Whether the memory holds a file as it is, told by its bytes and layout alone."""
         known = None if self._store is None else self._store.find(str(file.path))
@@ -287,25 +274,10 @@ class MegaContext:
         for record in self._store.sources():
             was = Path(record.uri)
             if was.suffix.lower() == file.suffix and _is_that(record, file, layout) and not was.exists():
-                self._writable().move(record.uri, str(file.path))
+                self._stores.writable().move(record.uri, str(file.path))
                 self._tree = None
                 return MovedSource(str(file.path), record.uri)
         return None
-
-    def _writable(self) -> Store:
-        if self._store is not None and self._is_writing:
-            return self._store
-        if self._first is not None:
-            raise StoreError(
-                f"{self.directory} was made with {self._first.identity.base}, and is written by that model alone: open "
-                f"it with that, then `refresh` brings the gists of {self.identity.base} up to date"
-            )
-        exists = Store.exists(self.directory)
-        store = (
-            Store.open(self.directory, self.identity, "w") if exists else Store.create(self.directory, self.identity)
-        )
-        self._store, self._is_writing, self._is_new = store, True, not exists
-        return store
 
     def ask(self, question: str, *, budget: int | None = None, source: str | Path | None = None) -> Answer:
         """Answer a question from the whole memory, or from one source of it.
@@ -355,11 +327,7 @@ class MegaContext:
         """What a question is asked of."""
         question = _asked(question)
         self.refresh()
-        store = self._store
-        if store is None or not store.sources():
-            raise StoreError(f"{self.directory} holds no source yet; ingest a file first")
-        if self._first is not None:
-            check_in_step(self.directory, self._first.sources(), store.sources(), self.identity)
+        store = self._stores.readable()
         within = None if source is None else [self._find(source).number]
         records = {r.number: r for r in store.sources()}
         tree, draw = self._tree_of(within), partial(self._draw, records)
@@ -405,7 +373,7 @@ class MegaContext:
         """
         if self._store is None:
             return False
-        store = self._writable()
+        store = self._stores.writable()
         return any(map(store.forget, names_of(source)))
 
     def prune(self, path: str | Path) -> list[str]:
@@ -420,7 +388,7 @@ class MegaContext:
         below = [Path(record.uri) for record in self.sources if Path(record.uri).is_relative_to(folder)]
         gone = [str(file) for file in below if not file.exists() and not file.is_symlink()]
         for uri in gone:
-            self._writable().forget(uri)
+            self._stores.writable().forget(uri)
         return gone
 
     def refresh(
@@ -443,25 +411,18 @@ class MegaContext:
             StoreError: This handle's model is not the one that the memory was made with, or nothing is there.
             MemoryLocked: Another process is adding the same gists.
         """
-        for store in filter(None, (self._first, self._store)):
-            store.refresh()
-        if self._store is None and Store.exists(self.directory):
-            self._open()
+        self._stores.refresh()
         return IngestReport() if model is None else self._add_space(assemble(model), on_progress)
 
     def _add_space(self, model: Model, on_progress: OnProgress | None) -> IngestReport:
         from mm_megacontext.gist_spaces import GistSpace  # what makes gists is not for those who only ask
 
-        if self._store is None or self._first is not None:
-            made_with = "nothing is there yet" if self._first is None else f"made with {self._first.identity.base}"
-            raise StoreError(f"{self.directory}: {made_with}; open what `mmctx ingest` made with the model it used")
-        return GistSpace(self._store, self.model, model, self._passwords, self._limits, self._files).refresh(
-            on_progress
-        )
+        first = self._stores.as_it_was_made()
+        return GistSpace(first, self.model, model, self._passwords, self._limits, self._files).refresh(on_progress)
 
     def vacuum(self) -> None:
         """Give back the space of forgotten and replaced sources."""
-        self._writable().vacuum()
+        self._stores.writable().vacuum()
 
     def inspect(self) -> dict[str, Any]:
         """The documented JSON of ``mmctx inspect``."""
