@@ -13,6 +13,7 @@ from mm_megacontext.errors import BudgetTooSmall
 from mm_megacontext.evidence import cited_evidence, collect_evidence, node_evidence
 from mm_megacontext.models import Model
 from mm_megacontext.passages.context import Context
+from mm_megacontext.passages.parts import Passage
 from mm_megacontext.reading.allocator import Focused
 from mm_megacontext.reading.base import Base, Reader, TextReader
 from mm_megacontext.reading.cut_passages import show
@@ -33,7 +34,9 @@ DEFAULT_BUDGET = 512
 DEFAULT_TOKENS = 4096
 """Tokens of a text reader, where no budget is said."""
 N_CANDIDATES = 3
-"""Passages that an answer names as the best besides its evidence."""
+"""Places that an answer names as the best besides its evidence."""
+CANDIDATE_LEAVES = 1024
+"""What is looked through for them where nothing was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +153,17 @@ class Asking:
             model=reader.id,
             context=context,
             reason=None if found else why_not(scope.question, cut, reader.modalities, scope.store, scope.within),
-            candidates=tuple(map(Evidence.of_passage, context.best(N_CANDIDATES))),
+            candidates=tuple(map(Evidence.of_passages, self._best(scope, read, context))),
             draw=lambda answer: scope.draw(answer, cut),
         )
+
+    def _best(self, scope: Scope, read: ReadContext, context: Context) -> list[tuple[Passage, ...]]:
+        """What fits the question best: of what was read, or if the model found nothing there, of what search finds."""
+        if not read.reading.found and self._text_reader is None:
+            runtime = self._runtime(scope, self._base.modalities)
+            looked = runtime.look(scope.tree, scope.store, scope.question, CANDIDATE_LEAVES, scope.within)
+            context = self._show(looked.focused, scope)
+        return context.best_stretches(N_CANDIDATES)
 
 
 def _usage(read: ReadContext, scope: Scope, budget: int, cost: int, begun: float, unit: str = "embeddings") -> Usage:
