@@ -191,7 +191,7 @@ class Measured:
         questions = fill(path, base, lens, n_pages, args)
         built = time.perf_counter() - begun
         memory = stack.enter_context(MegaContext.open(path, create=False, base=base, lens=lens))
-        memory._store = ClockedStore(memory._store, clock)  # type: ignore[assignment,arg-type]
+        memory._stores.store = ClockedStore(memory._store, clock)  # type: ignore[assignment,arg-type]
         begun = time.perf_counter()
         memory.ask(questions[0], budget=args.budget)
         first = time.perf_counter() - begun

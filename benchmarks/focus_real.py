@@ -6,6 +6,9 @@ of embeddings is given (the budget pays for gists, too), "open_when_asked" what 
 Every document is asked in a memory of its own (scope "file") and in one memory with all documents ("whole"), beside the
 blocks that full-text search ranks highest, alone and with the block before and after each, at the same cost.
 
+With an embedder, search goes by meaning, too, and beside it stand the blocks whose vectors are nearest, and both orders
+fused.
+
 Documents are fetched on the first run (Debian 12). Memories stay in the work directory as long as nothing that ingest
 depends on changes, and so do answers as long as nothing at all does: an interrupted run goes on where it was.
 
@@ -25,10 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import real_focus, record
-from bench.real_focus import Watched, measure
+from bench.real_focus import Watched, measure, opened_for
 
 import mm_megacontext
 from mm_megacontext.bases.native_base import NativeBase
+from mm_megacontext.embedders import TextEmbedder, open_embedder
 from mm_megacontext.eval.metrics import wilson_interval
 from mm_megacontext.eval.real_documents import KINDS, RealDocument, Sample, load_manifest, load_samples
 from mm_megacontext.eval.real_documents.fetch import FetchFailed, fetch
@@ -43,8 +47,11 @@ NOT_INGEST = (
         "asking.py",
         "cli",
         "doctor.py",
+        "embedders",
         "eval",
         "evidence.py",
+        "gist_spaces.py",
+        "meaning.py",
         "memory.py",
         "passages",
         "pictures",
@@ -72,6 +79,10 @@ SHARES = (
     "holds",
     "bm25",
     "bm25_near",
+    "dense",
+    "dense_near",
+    "fused",
+    "fused_near",
 )
 
 
@@ -83,6 +94,8 @@ def main() -> None:
     parser.add_argument("--scope", nargs="+", choices=("file", "whole"), default=["file", "whole"])
     parser.add_argument("--budget", type=int, nargs="+", default=[512, 2048, 8192], metavar="N")
     parser.add_argument("--limit", type=int, metavar="N", help="only the first N questions of each document")
+    parser.add_argument("--only-open", action="store_true", help="do not ask the model: what is opened alone, quicker")
+    parser.add_argument("--embedder", metavar="KIND:NAME|DIR", help="search by meaning, too")
     record.add_arguments(parser, NAME)
     args = parser.parse_args()
     load = record.load()
@@ -93,15 +106,22 @@ def main() -> None:
         raise SystemExit(f"error: {error}") from error
     samples = first_of_each(load_samples(args.documents, split=args.split), args.limit)
     base = NativeBase.from_pretrained()
-    answers = Answers(args.work / f"answers-{digest([*parts(), Path(real_focus.__file__)])}.jsonl")
+    embedder = None if args.embedder is None else open_embedder(args.embedder)
+    look = opened_for if args.only_open else measure
+    kind = f"{look.__name__}{'' if embedder is None else f'-{embedder.id}'}"
+    known = f"{digest([*parts(), Path(real_focus.__file__)])}-{kind}"
+    answers = Answers(args.work / f"answers-{known}.jsonl")
     memories = args.work / f"memories-{digest(parts(NOT_INGEST))}"
     rows: list[dict[str, Any]] = []
     for scope in args.scope:
         for budget in args.budget:
-            found = list(ask_all(scope, samples, documents, budget, args.documents, memories, base, answers))
+            found = list(
+                ask_all(scope, samples, documents, budget, args.documents, memories, base, embedder, answers, look)
+            )
             rows += [row for row in summarise(scope, budget, found) if row["n"]]
     notes = {
         "model": base.id,
+        "embedder": None if embedder is None else embedder.id,
         "split": args.split,
         "documents": len({sample.path for sample in samples}),
         "documents_in_whole": len(documents),
@@ -165,7 +185,9 @@ def ask_all(
     directory: Path,
     memories: Path,
     base: NativeBase,
+    embedder: TextEmbedder | None,
     answers: Answers,
+    look: Callable[[Watched, Sample, int], dict[str, Any]],
 ) -> Iterator[dict[str, Any]]:
     """Every question at one budget, in the memories of one scope."""
     every = [document.file(directory) for document in documents]
@@ -176,21 +198,21 @@ def ask_all(
             yield from (answers.get(key, dict) for key in keys.values())
             continue
         files = [group[0].path] if scope == "file" else every
-        with opened(memories / (files[0].stem if scope == "file" else "whole"), files, base) as watched:
+        with opened(memories / (files[0].stem if scope == "file" else "whole"), files, base, embedder) as watched:
             for sample in group:
-                yield answers.get(keys[sample.question.id], lambda s=sample: measure(watched, s, budget))  # type: ignore[misc]
+                yield answers.get(keys[sample.question.id], lambda s=sample: look(watched, s, budget))  # type: ignore[misc]
         note(f"{scope}, budget {budget}: {group[0].path.stem if scope == 'file' else 'all documents'}")
 
 
 @contextmanager
-def opened(path: Path, files: Sequence[Path], base: NativeBase) -> Iterator[Watched]:
-    """A memory of some files, read now if they were not before."""
-    with MegaContext.open(path, base=base) as memory:
+def opened(path: Path, files: Sequence[Path], base: NativeBase, embedder: TextEmbedder | None) -> Iterator[Watched]:
+    """A memory of some files, read now if they were not before; opened again, with its indexes up to date."""
+    with MegaContext.open(path, base=base, embedder=embedder) as memory:
         for file in files:
             report = memory.ingest(file)
             if report.failed:
                 raise SystemExit(f"{file}: {report.failed[0].reason}")
-    with MegaContext.open(path, create=False, base=base) as memory:  # to read: with its indexes up to date
+    with MegaContext.open(path, create=False, base=base, embedder=embedder) as memory:
         yield Watched.of(memory)
 
 
@@ -220,8 +242,8 @@ def summary(scope: str, budget: int, kind: str, rows: Sequence[dict[str, Any]]) 
         **shares,
         "mean_leaves": mean(rows, "leaves"),
         "mean_look_ms": mean(rows, "look_seconds", 1000),
-        "mean_cost": round(sum(row["cost"] for row in rows) / max(len(rows), 1), 1),
-        "mean_ms": round(1000 * sum(row["seconds"] for row in rows) / max(len(rows), 1), 1),
+        "mean_cost": mean(rows, "cost"),
+        "mean_ms": mean(rows, "seconds", 1000),
     }
 
 

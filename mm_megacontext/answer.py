@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from io import BytesIO
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
-from mm_megacontext.document import Box, Unit
+from mm_megacontext.document import Box, Unit, union
 from mm_megacontext.errors import IngestError
 from mm_megacontext.passages.context import Context
 from mm_megacontext.passages.parts import Passage
@@ -53,11 +53,12 @@ class Evidence:
     basis: Basis = "leaves"
 
     @classmethod
-    def of_passage(cls, passage: Passage) -> Evidence:
-        """All of a passage."""
+    def of_passages(cls, passages: Sequence[Passage]) -> Evidence:
+        """All of some passages that stand together on a page."""
+        first, text = passages[0], "\n".join(passage.text for passage in passages)
         return cls(
-            *(passage.source, passage.page, passage.bbox, passage.unit, passage.text),
-            *(passage.lod, passage.score, "passage"),
+            *(first.source, first.page, union([passage.bbox for passage in passages]), first.unit, text),
+            *(max(passage.lod for passage in passages), max(passage.score for passage in passages), "passage"),
         )
 
     def __repr__(self) -> str:
@@ -133,7 +134,7 @@ class Answer:
         model: Id of the reader that answered.
         context: What stood before the reader, as passages.
         reason: Why nothing was found; None if something was.
-        candidates: The passages before the reader that fit the question best, the best first, whatever it made of them.
+        candidates: The places that fit the question best, the best first, whatever the reader made of them.
     """
 
     question: str

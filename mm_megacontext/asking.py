@@ -13,11 +13,13 @@ from mm_megacontext.errors import BudgetTooSmall
 from mm_megacontext.evidence import cited_evidence, collect_evidence, node_evidence
 from mm_megacontext.models import Model
 from mm_megacontext.passages.context import Context
+from mm_megacontext.passages.parts import Passage
 from mm_megacontext.reading.allocator import Focused
 from mm_megacontext.reading.base import Base, Reader, TextReader
 from mm_megacontext.reading.cut_passages import show
 from mm_megacontext.reading.fitting import LEAVES_PER_TOKEN, Fitted, fit
 from mm_megacontext.reading.headings import Headings
+from mm_megacontext.reading.hints import SearchByMeaning
 from mm_megacontext.reading.runtime import ReadContext, ReadingConfig, Runtime
 from mm_megacontext.reading.why_not import why_not
 from mm_megacontext.reading.working_context import WorkingContext
@@ -32,7 +34,9 @@ DEFAULT_BUDGET = 512
 DEFAULT_TOKENS = 4096
 """Tokens of a text reader, where no budget is said."""
 N_CANDIDATES = 3
-"""Passages that an answer names as the best besides its evidence."""
+"""Places that an answer names as the best besides its evidence."""
+CANDIDATE_LEAVES = 1024
+"""What is looked through for them where nothing was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ class Scope:
         tree: Of the sources in scope.
         within: Their numbers, or None for all.
         records: All sources by number.
+        meaning: Searches the memory by meaning, or None.
         draw: Draws an answer that was read from a working context.
     """
 
@@ -54,6 +59,7 @@ class Scope:
     within: list[int] | None
     records: Mapping[int, SourceRecord]
     draw: Callable[[Answer, WorkingContext], Image.Image]
+    meaning: SearchByMeaning | None = None
 
 
 class Asking:
@@ -83,7 +89,7 @@ class Asking:
             return self._ask_text(self._text_reader, scope, DEFAULT_TOKENS if budget is None else budget, begun)
         budget = DEFAULT_BUDGET if budget is None else budget
         prompt = self.prompt_cost(scope.question, budget)
-        runtime = self._runtime(self._base.modalities)
+        runtime = self._runtime(scope, self._base.modalities)
         read = runtime.read(scope.tree, scope.store, scope.question, budget - prompt, scope.within)
         cut, scores = read.focused.context, read.focused.scores
         evidence = collect_evidence(read.reading.pointed, cut, scores, self._base.tokenizer, scope.records)
@@ -98,7 +104,7 @@ class Asking:
             return self._fitted(self._text_reader, scope, DEFAULT_TOKENS if budget is None else budget, opened).context
         budget = DEFAULT_BUDGET if budget is None else budget
         capacity = budget - self.prompt_cost(scope.question, budget)
-        looked = self._runtime(opened).look(scope.tree, scope.store, scope.question, capacity, scope.within)
+        looked = self._runtime(scope, opened).look(scope.tree, scope.store, scope.question, capacity, scope.within)
         return self._show(looked.focused, scope)
 
     def prompt_cost(self, question: str, budget: int | None) -> int:
@@ -112,8 +118,8 @@ class Asking:
             )
         return cost
 
-    def _runtime(self, modalities: Sequence[Modality]) -> Runtime:
-        return Runtime(self._base, self._lens, self._config, modalities)
+    def _runtime(self, scope: Scope, modalities: Sequence[Modality]) -> Runtime:
+        return Runtime(self._base, self._lens, self._config, modalities, scope.meaning)
 
     def _ask_text(self, reader: TextReader, scope: Scope, budget: int, begun: float) -> Answer:
         fitted = self._fitted(reader, scope, budget, reader.modalities)
@@ -125,7 +131,7 @@ class Asking:
     def _fitted(self, reader: TextReader, scope: Scope, budget: int, modalities: Sequence[Modality]) -> Fitted:
         """What a text reader is shown."""
         capacity = int(LEAVES_PER_TOKEN * budget)
-        looked = self._runtime(modalities).look(scope.tree, scope.store, scope.question, capacity, scope.within)
+        looked = self._runtime(scope, modalities).look(scope.tree, scope.store, scope.question, capacity, scope.within)
         headings = Headings.near(looked.focused.context)
         return fit(looked, lambda focused: self._show(focused, scope, headings), reader.cost, budget)
 
@@ -147,9 +153,17 @@ class Asking:
             model=reader.id,
             context=context,
             reason=None if found else why_not(scope.question, cut, reader.modalities, scope.store, scope.within),
-            candidates=tuple(map(Evidence.of_passage, context.best(N_CANDIDATES))),
+            candidates=tuple(map(Evidence.of_passages, self._best(scope, read, context))),
             draw=lambda answer: scope.draw(answer, cut),
         )
+
+    def _best(self, scope: Scope, read: ReadContext, context: Context) -> list[tuple[Passage, ...]]:
+        """What fits the question best: of what was read, or if the model found nothing there, of what search finds."""
+        if not read.reading.found and self._text_reader is None:
+            runtime = self._runtime(scope, self._base.modalities)
+            looked = runtime.look(scope.tree, scope.store, scope.question, CANDIDATE_LEAVES, scope.within)
+            context = self._show(looked.focused, scope)
+        return context.best_stretches(N_CANDIDATES)
 
 
 def _usage(read: ReadContext, scope: Scope, budget: int, cost: int, begun: float, unit: str = "embeddings") -> Usage:

@@ -119,7 +119,7 @@ def cited_evidence(reading: Reading, context: Context) -> tuple[Evidence, ...]:
         if isinstance(part, Gap):
             found += _gap_evidence(part)
         else:
-            found += _quoted(part, _said_in(part, citation, reading.text, asked)) or [Evidence.of_passage(part)]
+            found += _quoted(part, _said_in(part, citation, reading.text, asked)) or [Evidence.of_passages([part])]
     if not cited:
         found += _uncited(reading.text, context, asked)
     return tuple(sorted(dict.fromkeys(found), key=lambda e: -e.score))

@@ -18,8 +18,9 @@ from mm_megacontext.reading.base import BaseTokenizer
 from mm_megacontext.source_file import SourceFile
 from mm_megacontext.store.catalogue import SourceInfo
 from mm_megacontext.store.store import Store
-from mm_megacontext.tree.build import Gister, TreeBuilder, is_one_figure
+from mm_megacontext.tree.build import TreeBuilder, is_one_figure
 from mm_megacontext.tree.nodes import NodeRow
+from mm_megacontext.tree.parents import Gister
 from mm_megacontext.vision.gists.tile_gister import TileGister
 from mm_megacontext.vision.pages import PageFigures, PageImages, has_pixels
 from mm_megacontext.vision.quadtree.build import BUILD

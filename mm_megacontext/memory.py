@@ -12,11 +12,14 @@ from mm_megacontext.answer import Answer as Answer
 from mm_megacontext.asking import NOT_FOUND as NOT_FOUND
 from mm_megacontext.asking import Asking, Scope
 from mm_megacontext.document import LayoutMethod, Page
+from mm_megacontext.embedders import TextEmbedder, open_embedder
 from mm_megacontext.errors import EmptyQuestion, IngestError, StoreError
 from mm_megacontext.ingest_report import IngestFailure, IngestReport, MovedSource, ProgressEvent
 from mm_megacontext.layout.engines.protocol import layout_of
 from mm_megacontext.limits import IngestLimits
+from mm_megacontext.meaning import Meaning
 from mm_megacontext.models import DEFAULT, Model, assemble, open_reader
+from mm_megacontext.open_stores import OpenStores
 from mm_megacontext.passages.context import Context as Context
 from mm_megacontext.reading.base import Base, Reader, TextReader
 from mm_megacontext.reading.function_reader import ReadFunction
@@ -53,6 +56,8 @@ class MegaContext:
         model: Makes the gists, and reads and answers: the model itself, its name, or the directory it was trained into.
         reader: Reads and answers in the model's place: a text reader, its name as in ``api:MODEL``, or a function from
             a ``Context`` to an answer. The model leads it to what it reads; any memory can be read so.
+        embedder: Searches by meaning as well as by words: a text embedder, or its name as in
+            ``sentence-transformers:NAME``. What is ingested with it gets its vectors.
         base, lens, text_gister, gister, encoder: Parts to take in the place of the model's: see ``models.assemble``.
             ``gister`` makes the gists of images.
         config: How questions are read.
@@ -75,6 +80,7 @@ class MegaContext:
         model: Model | str | Path = DEFAULT,
         *,
         reader: TextReader | ReadFunction | str | None = None,
+        embedder: TextEmbedder | str | Path | None = None,
         base: Base | None = None,
         lens: Lens | None = None,
         text_gister: TextGister | None = None,
@@ -87,8 +93,8 @@ class MegaContext:
         self.model = assemble(model, base=base, lens=lens, text_gister=text_gister, gister=gister, encoder=encoder)
         self._tile_gister = TileGister(self.model.encoder, self.model.visual_gister)
         self._asking = Asking(self.model, None if reader is None else open_reader(reader), config)
-        self._store: Store | None = None
-        self._is_writing = self._is_new = False
+        self._embedder = open_embedder(embedder) if isinstance(embedder, str | Path) else embedder
+        self._stores = OpenStores(self.directory, self.model.identity)
         self._tree: tuple[list[int], CollectionTree] | None = None
         self._passwords: dict[str, str] = {}
         self._limits = limits or IngestLimits()
@@ -102,6 +108,7 @@ class MegaContext:
         *,
         create: bool = True,
         reader: TextReader | ReadFunction | str | None = None,
+        embedder: TextEmbedder | str | Path | None = None,
         base: Base | None = None,
         lens: Lens | None = None,
         text_gister: TextGister | None = None,
@@ -121,6 +128,7 @@ class MegaContext:
             directory,
             model,
             reader=reader,
+            embedder=embedder,
             base=base,
             lens=lens,
             text_gister=text_gister,
@@ -129,10 +137,7 @@ class MegaContext:
             config=config,
             limits=limits,
         )
-        if Store.exists(directory):
-            memory._store = Store.open(directory, memory.identity)
-        elif not create or Store.foreign(directory):
-            raise StoreError(f"{directory} is not a memory; make one with `mmctx ingest PATH --memory {directory}`")
+        memory._stores.open(create=create)
         return memory
 
     def __repr__(self) -> str:
@@ -150,9 +155,11 @@ class MegaContext:
 
     def close(self) -> None:
         """Let go of the memory; brings its indexes up to date if something was written."""
-        if self._store is not None:
-            self._store.close()
-            self._store = None
+        self._stores.close()
+
+    @property
+    def _store(self) -> Store | None:
+        return self._stores.store
 
     @property
     def identity(self) -> Identity:
@@ -207,8 +214,14 @@ class MegaContext:
         try:
             self._ingest(find_files(Path(path)), report, engine, layout, password, ocr, running_titles, on_progress)
         finally:
-            self._remove_if_nothing_came()
+            self._stores.remove_if_nothing_came()
+        self._bring_meaning_up_to_date(on_progress)
         return report
+
+    def _bring_meaning_up_to_date(self, on_progress: OnProgress | None) -> None:
+        if self._embedder is None or self._store is None or Meaning(self._store, self._embedder).is_in_step:
+            return
+        Meaning(self._stores.writable(), self._embedder).bring_up_to_date(on_progress)
 
     def _ingest(
         self,
@@ -224,7 +237,12 @@ class MegaContext:
         from mm_megacontext.ingest import Ingester  # what reads files is not for those who only ask
 
         ingester = Ingester(
-            self.base.tokenizer, self.model.text_gister, self._tile_gister, self._writable, self._limits, running_titles
+            self.base.tokenizer,
+            self.model.text_gister,
+            self._tile_gister,
+            self._stores.writable,
+            self._limits,
+            running_titles,
         )
         for number, path in enumerate(files, 1):
             try:
@@ -244,12 +262,6 @@ class MegaContext:
             if password is not None:
                 self._passwords[document.uri] = password
 
-    def _remove_if_nothing_came(self) -> None:
-        """Leave no memory behind that was made for a file of which nothing could be taken up."""
-        if self._is_new and self._store is not None and self._store.discard_if_empty():
-            self._store, self._is_writing = None, False
-        self._is_new = False
-
     def _is_known(self, file: SourceFile, layout: LayoutMethod) -> bool:
         """Whether the memory holds a file as it is, told by its bytes and layout alone."""
         known = None if self._store is None else self._store.find(str(file.path))
@@ -262,20 +274,10 @@ class MegaContext:
         for record in self._store.sources():
             was = Path(record.uri)
             if was.suffix.lower() == file.suffix and _is_that(record, file, layout) and not was.exists():
-                self._writable().move(record.uri, str(file.path))
+                self._stores.writable().move(record.uri, str(file.path))
                 self._tree = None
                 return MovedSource(str(file.path), record.uri)
         return None
-
-    def _writable(self) -> Store:
-        if self._store is not None and self._is_writing:
-            return self._store
-        exists = Store.exists(self.directory)
-        store = (
-            Store.open(self.directory, self.identity, "w") if exists else Store.create(self.directory, self.identity)
-        )
-        self._store, self._is_writing, self._is_new = store, True, not exists
-        return store
 
     def ask(self, question: str, *, budget: int | None = None, source: str | Path | None = None) -> Answer:
         """Answer a question from the whole memory, or from one source of it.
@@ -325,12 +327,18 @@ class MegaContext:
         """What a question is asked of."""
         question = _asked(question)
         self.refresh()
-        store = self._store
-        if store is None or not store.sources():
-            raise StoreError(f"{self.directory} holds no source yet; ingest a file first")
+        store = self._stores.readable()
         within = None if source is None else [self._find(source).number]
         records = {r.number: r for r in store.sources()}
-        return Scope(question, store, self._tree_of(within), within, records, partial(self._draw, records))
+        tree, draw = self._tree_of(within), partial(self._draw, records)
+        return Scope(question, store, tree, within, records, draw, self._meaning(store))
+
+    def _meaning(self, store: Store) -> Meaning | None:
+        if self._embedder is None:
+            return None
+        meaning = Meaning(store, self._embedder)
+        meaning.check()
+        return meaning
 
     def _draw(self, records: Mapping[int, SourceRecord], answer: Answer, cut: WorkingContext) -> Image.Image:
         """The sources are those that were asked: the memory may be closed by now."""
@@ -365,7 +373,7 @@ class MegaContext:
         """
         if self._store is None:
             return False
-        store = self._writable()
+        store = self._stores.writable()
         return any(map(store.forget, names_of(source)))
 
     def prune(self, path: str | Path) -> list[str]:
@@ -380,19 +388,41 @@ class MegaContext:
         below = [Path(record.uri) for record in self.sources if Path(record.uri).is_relative_to(folder)]
         gone = [str(file) for file in below if not file.exists() and not file.is_symlink()]
         for uri in gone:
-            self._writable().forget(uri)
+            self._stores.writable().forget(uri)
         return gone
 
-    def refresh(self) -> None:
-        """See what other processes have committed since; ``ask`` and ``context`` do so themselves."""
-        if self._store is not None:
-            self._store.refresh()
-        elif Store.exists(self.directory):
-            self._store = Store.open(self.directory, self.identity)
+    def refresh(
+        self, model: Model | str | Path | None = None, *, on_progress: OnProgress | None = None
+    ) -> IngestReport:
+        """See what other processes have committed since; ``ask`` and ``context`` do so themselves.
+
+        With a ``model``, bring its gists up to date, too: what the memory holds is told again in its tokens and gists,
+        beside those there are, and can be opened with it from then on. No text is read from files again; pictures are,
+        unless both models see them the same way. A source at a time is committed: what is interrupted goes on.
+
+        Args:
+            model: Whose gists to add: the model itself, its name or its directory.
+            on_progress: Told of every source.
+
+        Returns:
+            What became of each source; empty without a model.
+
+        Raises:
+            StoreError: This handle's model is not the one that the memory was made with, or nothing is there.
+            MemoryLocked: Another process is adding the same gists.
+        """
+        self._stores.refresh()
+        return IngestReport() if model is None else self._add_space(assemble(model), on_progress)
+
+    def _add_space(self, model: Model, on_progress: OnProgress | None) -> IngestReport:
+        from mm_megacontext.gist_spaces import GistSpace  # what makes gists is not for those who only ask
+
+        first = self._stores.as_it_was_made()
+        return GistSpace(first, self.model, model, self._passwords, self._limits, self._files).refresh(on_progress)
 
     def vacuum(self) -> None:
         """Give back the space of forgotten and replaced sources."""
-        self._writable().vacuum()
+        self._stores.writable().vacuum()
 
     def inspect(self) -> dict[str, Any]:
         """The documented JSON of ``mmctx inspect``."""

@@ -31,7 +31,7 @@ def answer(*, found: bool = True) -> Answer:
         model="mmctx-tiny-0123456789ab",
         context=CONTEXT,
         reason=None if found else "not_in_document",
-        candidates=tuple(map(Evidence.of_passage, CONTEXT.best(3))),
+        candidates=tuple(map(Evidence.of_passages, CONTEXT.best_stretches(3))),
         draw=lambda asked: Image.new("RGB", (len(asked.text), 1)),
     )
 

@@ -359,7 +359,8 @@ def test_an_answer_from_all_sources_can_be_shown(memory: MegaContext) -> None:
 def test_inspect_is_what_is_documented(memory: MegaContext) -> None:
     data = memory.inspect()
     assert list(data) == [
-        *("sources", "nodes_per_lod", "bytes", "base", "gistnet", "image_gistnet", "encoder", "slots", "image_slots")
+        *("sources", "nodes_per_lod", "bytes", "base", "gistnet", "image_gistnet", "encoder", "slots", "image_slots"),
+        "spaces",
     ]
     assert json.loads(json.dumps(data)) == data
     assert sum(data["nodes_per_lod"].values()) == sum(source["nodes"] for source in data["sources"])

@@ -150,7 +150,7 @@ def test_documented_commands_parse() -> None:
     for command, options in documented.items():
         declared = options_of(parser, command.split())
         assert options == declared, command
-    assert len(documented) == 14
+    assert len(documented) == 15
 
 
 def options_of(parser: object, words: list[str]) -> set[str]:

@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from mm_megacontext.document import Document, Page, Region
 from mm_megacontext.store.store import Identity, SourceInfo, Store
-from mm_megacontext.tree.build import Gist, TreeBuilder
+from mm_megacontext.tree.build import TreeBuilder
 from mm_megacontext.tree.nodes import TILE_PX, NodeRow
+from mm_megacontext.tree.parents import Gist
 from mm_megacontext.vision.encoders import DctEncoder, PatchVectors, TilePixels
 from mm_megacontext.vision.gists.tile_gister import MeanPool, TileGister
 from mm_megacontext.vision.quadtree.build import BUILD, build_image_nodes

@@ -23,6 +23,7 @@ from mm_megacontext.eval.real_documents.gold import (
 )
 from mm_megacontext.memory import MegaContext
 from mm_megacontext.reading.question_words import search_words
+from mm_megacontext.reading.ranking import fused
 from mm_megacontext.reading.runtime import ReadContext, Runtime
 from mm_megacontext.store.store import Store
 from mm_megacontext.tree.collection import CollectionTree
@@ -58,8 +59,10 @@ class Watched:
 
     @classmethod
     def of(cls, memory: MegaContext) -> Watched:
-        recorder = Recorder(Runtime(memory.base, memory.model.lens))
-        memory._asking._runtime = lambda modalities: recorder  # type: ignore[assignment, method-assign, return-value]
+        assert memory._store is not None
+        meaning = memory._meaning(memory._store)
+        recorder = Recorder(Runtime(memory.base, memory.model.lens, meaning=meaning))
+        memory._asking._runtime = lambda scope, modalities: recorder  # type: ignore[assignment, method-assign, return-value]
         return cls(memory, recorder)
 
     @property
@@ -67,13 +70,23 @@ class Watched:
         assert self.memory._store is not None
         return self.memory._store
 
+    def places(self, sample: Sample) -> list[Stored]:
+        """Where the gold words of a question are in the memory."""
+        record = self.store.find(str(sample.path.resolve()))
+        assert record is not None
+        return [Stored.of(self.memory._tree_of(None), record.number, place) for place in sample.places]
+
 
 def measure(watched: Watched, sample: Sample, budget: int) -> dict[str, Any]:
     """Ask one question; says what was opened, quoted and answered."""
-    memory, question = watched.memory, sample.question
+    return {**opened_for(watched, sample, budget), **answered(watched, sample, budget)}
+
+
+def answered(watched: Watched, sample: Sample, budget: int) -> dict[str, Any]:
+    """What the model answers, and whether what it had open, and what it quotes, are the gold words."""
+    question = sample.question
     begun = time.perf_counter()
-    answer = memory.ask(question.question, budget=budget)
-    seconds = time.perf_counter() - begun
+    answer = watched.memory.ask(question.question, budget=budget)
     row: dict[str, Any] = {
         "kind": question.kind,
         "answer": answer.text,
@@ -83,36 +96,44 @@ def measure(watched: Watched, sample: Sample, budget: int) -> dict[str, Any]:
         if question.is_absent
         else answer.found and holds_answer(answer.text, sample.references),
         "cost": answer.usage.cost,
-        "seconds": round(seconds, 4),
+        "seconds": round(time.perf_counter() - begun, 4),
     }
     if question.is_absent:
         return row
-    uri = str(sample.path.resolve())
-    record = watched.store.find(uri)
-    assert record is not None
     assert watched.recorder.last is not None
-    context = watched.recorder.last.focused.context
-    tree = memory._tree_of(None)
-    runtime, asked = watched.recorder.runtime, (tree, watched.store, question.question)
-    begun = time.perf_counter()
-    shown = runtime.look(*asked, context.capacity).focused.context
-    look_seconds = time.perf_counter() - begun
-    places = [Stored.of(tree, record.number, place) for place in sample.places]
-    shown_blocks = sharp_blocks(shown)
-    opened = sharp_blocks(runtime.open(*asked, context.capacity).focused.context)
-    hits = search_hits(watched.store, question.question, context.capacity)
-    sharp = sharp_blocks(context)
+    sharp = sharp_blocks(watched.recorder.last.focused.context)
     return row | {
+        "open_when_asked": any(place.is_open(sharp) for place in watched.places(sample)),
+        "quoted": is_quoted(sample.places, answer.evidence, str(sample.path.resolve())),
+    }
+
+
+def opened_for(watched: Watched, sample: Sample, budget: int) -> dict[str, Any]:
+    """Whether the gold words are open for readers, and in what search ranks highest at the same cost."""
+    question = sample.question
+    if question.is_absent:
+        return {"kind": question.kind}
+    tree, runtime, places = watched.memory._tree_of(None), watched.recorder.runtime, watched.places(sample)
+    asked = (tree, watched.store, question.question)
+    capacity = budget - watched.memory.prompt_cost(question.question, budget)
+    begun = time.perf_counter()
+    shown = sharp_blocks(runtime.look(*asked, capacity).focused.context)
+    look_seconds = time.perf_counter() - begun
+    opened = sharp_blocks(runtime.open(*asked, capacity).focused.context)
+    orders = {"bm25": search_hits(watched.store, question.question, capacity)}
+    if runtime.meaning is not None:
+        orders["dense"] = [id for id, _ in runtime.meaning.search(question.question, most_hits(capacity))]
+        orders["fused"] = fused(list(orders.values()), weights=(1.0, 1.0), shift=60)
+    near = {f"{name}_near": with_neighbours(tree, order) for name, order in orders.items()}
+    return {
+        "kind": question.kind,
         "kept": round(max(place.kept for place in places), 4),
-        "open": any(place.is_open(shown_blocks) for place in places),
-        "answer_open": any(place.is_answer_open(shown_blocks) for place in places),
+        "open": any(place.is_open(shown) for place in places),
+        "answer_open": any(place.is_answer_open(shown) for place in places),
         "open_in_embeddings": any(place.is_open(opened) for place in places),
-        "open_when_asked": any(place.is_open(sharp) for place in places),
-        "leaves": sum(len(leaves) for _, leaves in shown_blocks),
+        "leaves": sum(len(leaves) for _, leaves in shown),
         "look_seconds": round(look_seconds, 4),
-        "quoted": is_quoted(sample.places, answer.evidence, uri),
-        "bm25": opens(places, tree, hits, context.capacity),
-        "bm25_near": opens(places, tree, with_neighbours(tree, hits), context.capacity),
+        **{name: opens(places, tree, order, capacity) for name, order in {**orders, **near}.items()},
     }
 
 
@@ -148,7 +169,12 @@ def opens(places: Sequence[Stored], tree: CollectionTree, ids: Sequence[NodeId],
 
 def search_hits(store: Store, question: str, capacity: int) -> list[NodeId]:
     """Blocks by BM25, best first."""
-    return [id for id, _ in store.search_text(search_words(question), max(1, capacity // LEAVES_PER_HIT))]
+    return [id for id, _ in store.search_text(search_words(question), most_hits(capacity))]
+
+
+def most_hits(capacity: int) -> int:
+    """How many hits are asked for."""
+    return max(1, capacity // LEAVES_PER_HIT)
 
 
 def with_neighbours(tree: CollectionTree, hits: Sequence[NodeId]) -> list[NodeId]:

@@ -12,10 +12,12 @@ import torch
 
 from mm_megacontext.bases.beside import ALL, View, Views
 from mm_megacontext.bases.generation import Decoding, Generated, Generator
+from mm_megacontext.bases.labelled import labelled_leaves
 from mm_megacontext.bases.native import NativeModel
 from mm_megacontext.bases.native_files import TINY_DIR, load_model, load_tokenizer, save_model
 from mm_megacontext.bases.packing import Packed, pack
 from mm_megacontext.bases.row_keys import is_of_other_row
+from mm_megacontext.bases.table_rows import Leaf, LeafWords
 from mm_megacontext.bases.tokenizer import ANSWER, QUESTION, WordTokenizer
 from mm_megacontext.bases.wording import room, spellings
 from mm_megacontext.digests import digest
@@ -31,6 +33,8 @@ SURE = 0.98
 SURE_VIEW = 0.8
 """Probability from which an answer counts before more is read than it needs."""
 LEAST_SURE = 0.4
+LABELLED = 0.99
+"""Probability of what is read by its label: 490 of 490 on the dev split of look-ups (95 %: from 0.992)."""
 """Probability below which no answer counts; on the dev split this refuses none that is right."""
 
 
@@ -71,6 +75,7 @@ class NativeBase:
         self.encoder = encoder
         self.device = torch.device(device)
         self.decoding = decoding or Decoding()
+        self._leaf_words = LeafWords(tokenizer.decode, tokenizer.starts_word)
 
     @classmethod
     def from_pretrained(
@@ -139,6 +144,9 @@ class NativeBase:
         model is sure of counts: it may be a synonym, but mostly the document does not hold what was asked for. Nothing
         counts that is quoted from another row of a table than the one that a code in the question names.
         """
+        leaves = labelled_leaves(entries, question, self._leaf_words)
+        if leaves:
+            return self._quoted(entries, leaves)
         reading = self._read_views(entries, question, t_end)
         missing = missing_words(question, _words(_on_quoted_pages(entries, reading.pointed)))
         is_invented = self.decoding.quotes_only and not reading.pointed
@@ -161,11 +169,17 @@ class NativeBase:
     def _read_views(self, entries: Sequence[Entry], question: str, t_end: float) -> Reading:
         """Read without what the question tells apart from its answer; if that finds nothing sure, more of it."""
         readings: list[Reading] = []
-        for view in Views(self.tokenizer.decode, self.tokenizer.starts_word).of(entries, question):
+        for view in Views(self._leaf_words).of(entries, question):
             readings.append(self._read_spellings(entries, question, self.pack(entries, t_end, view)))
             if readings[-1].found and readings[-1].confidence >= SURE_VIEW:
                 break
         return max(readings, key=lambda reading: (reading.found, reading.confidence))
+
+    def _quoted(self, entries: Sequence[Entry], leaves: Sequence[Leaf]) -> Reading:
+        """An answer that is just these leaves."""
+        held = {entry.id: entry.leaves for entry in entries if entry.leaves is not None}
+        text = self.tokenizer.decode([int(held[node].token_ids[leaf]) for node, leaf in leaves])
+        return Reading(text, True, tuple(Pointed(node, leaf, 1.0) for node, leaf in leaves), LABELLED)
 
     def _read_spellings(self, entries: Sequence[Entry], question: str, packed: Packed) -> Reading:
         """Read with the question as the leaves spell it; if that finds nothing, as they spell it elsewhere."""

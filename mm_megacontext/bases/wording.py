@@ -14,8 +14,8 @@ from mm_megacontext.reading.question_words import EDGES, is_function_word
 def spellings(question: str, words: Iterable[str], n_tokens: Callable[[str], int]) -> list[str]:
     """The question in the letter cases that ``words`` hold: the one nearest to what was typed, then the next.
 
-    Function words stay, but for those in capitals. So do words of which the document holds no other case, or only one
-    that takes more than the ``room`` for it.
+    Function words stay, but in a question that is all in capitals. So do words of which the document holds no other
+    case, or only one that takes more than the ``room`` for it.
 
     Args:
         question: Any text.
@@ -37,16 +37,18 @@ def spellings(question: str, words: Iterable[str], n_tokens: Callable[[str], int
         known = held.setdefault(bare.lower(), [])
         if bare not in known:
             known.append(bare)
-    typed = [_uncapitalised(word, is_first=i == 0) for i, word in enumerate(question.split())]
+    typed = _uncapitalised(question) if question.isupper() else question.split()
     options = [_options(word, held.get(word.strip(EDGES).lower(), []), n_tokens) for word in typed]
     return list(dict.fromkeys(" ".join(o[min(i, len(o) - 1)] for o in options) for i in (0, 1)))
 
 
-def _uncapitalised(word: str, *, is_first: bool) -> str:
-    """A function word as it mostly stands; other words may be names or codes."""
-    if not (word.isupper() and len(word) > 1 and is_function_word(word)):
-        return word
-    return word.capitalize() if is_first else word.lower()
+def _uncapitalised(question: str) -> list[str]:
+    """Its words, function words as they mostly stand; others may be names or codes."""
+    first, *others = question.split()
+    return [
+        first.capitalize() if is_function_word(first) else first,
+        *(word.lower() if is_function_word(word) else word for word in others),
+    ]
 
 
 def _options(word: str, held: list[str], n_tokens: Callable[[str], int]) -> list[str]:

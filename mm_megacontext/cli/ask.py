@@ -21,7 +21,7 @@ from mm_megacontext.cli.arguments import (
 from mm_megacontext.cli.failure import UsageError
 from mm_megacontext.cli.ingest import warn_of_pages
 from mm_megacontext.cli.memory_place import memories_of_file, memory_for_file
-from mm_megacontext.cli.model_choice import add_models, chosen_model
+from mm_megacontext.cli.model_choice import add_embedder, add_models, chosen_model
 from mm_megacontext.cli.reader_choice import add_reader, chosen_reader
 from mm_megacontext.errors import IngestError
 
@@ -48,6 +48,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--trace", type=Path, metavar="OUT.jsonl", help="write every step of the reading")
     add_reading(parser)
     add_models(parser)
+    add_embedder(parser)
     add_reader(parser)
     add_json(parser)
     parser.set_defaults(run=run)
@@ -105,7 +106,9 @@ def _memory(args: argparse.Namespace, reader: TextReader | None) -> Iterator[tup
     model = chosen_model(args)
     from mm_megacontext.memory import MegaContext
 
-    with MegaContext.open(directory, model, create=False, reader=reader, limits=ingest_limits(args)) as memory:
+    with MegaContext.open(
+        directory, model, create=False, reader=reader, embedder=args.embedder, limits=ingest_limits(args)
+    ) as memory:
         yield memory, args.source
 
 
@@ -125,7 +128,9 @@ def _memory_of_file(
     from mm_megacontext.memory import MegaContext
 
     directory = memory_for_file(args.target, str(model.identity)) if args.memory is None else args.memory
-    with MegaContext.open(directory, model, reader=reader, limits=ingest_limits(args)) as memory:
+    with MegaContext.open(
+        directory, model, reader=reader, embedder=args.embedder, limits=ingest_limits(args)
+    ) as memory:
         if reader is None:
             memory.prompt_cost(args.question, args.budget)  # one that cannot be asked shall leave nothing behind
         yield memory, _take_up(memory, args.target, options)

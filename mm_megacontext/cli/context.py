@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mm_megacontext.cli import terminal
 from mm_megacontext.cli.arguments import add_reading
 from mm_megacontext.cli.ask import add_question, opened
-from mm_megacontext.cli.model_choice import add_models
+from mm_megacontext.cli.model_choice import add_embedder, add_models
 
 if TYPE_CHECKING:
     from mm_megacontext.cli.arguments import Subparsers
@@ -30,6 +30,7 @@ def add_parser(subparsers: Subparsers) -> None:
     form.add_argument("--markdown", action="store_true", help="print Markdown, with tables")
     add_reading(parser)
     add_models(parser)
+    add_embedder(parser)
     parser.set_defaults(run=run, reader=None, base_url=None, tokenizer=None)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mm_megacontext.cli import terminal
 from mm_megacontext.cli.arguments import add_json, add_reading, ingest_limits, reading_options
 from mm_megacontext.cli.failure import PARTIAL, UNUSABLE, UsageError
-from mm_megacontext.cli.model_choice import add_models, chosen_model
+from mm_megacontext.cli.model_choice import add_embedder, add_models, chosen_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,7 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--prune", action="store_true", help="forget what lay below these paths and is gone")
     add_models(parser)
+    add_embedder(parser)
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from mm_megacontext.memory import MegaContext
 
     started = time.monotonic()
-    with MegaContext.open(args.memory, model, limits=ingest_limits(args)) as memory:
+    with MegaContext.open(args.memory, model, embedder=args.embedder, limits=ingest_limits(args)) as memory:
         report = _ingest_all(memory, args.paths, options, args.running_titles)
         if args.prune:
             report.pruned = [uri for path in args.paths for uri in memory.prune(path)]

@@ -45,4 +45,5 @@ def render(result: dict[str, Any]) -> str:
     per_lod = ", ".join(f"LOD {lod}: {count}" for lod, count in result["nodes_per_lod"].items())
     lines.append(f"{len(result['sources'])} sources; nodes {per_lod or 'none'}; {result['bytes'] / 1e6:.1f} MB")
     lines.append(f"gists of base {result['base']}, gistnet {result['gistnet']}, encoder {result['encoder']}")
+    lines += [f"and of base {s['base']}, gistnet {s['gistnet']}, encoder {s['encoder']}" for s in result["spaces"]]
     return "\n".join(lines)

@@ -25,13 +25,14 @@ from mm_megacontext.cli import (
     ingest,
     inspect,
     layout,
+    refresh,
     terminal,
     train,
     vacuum,
     verify,
 )
 
-COMMANDS = (ask, context, ingest, inspect, forget, vacuum, verify, layout, train, evaluate, encoders, doctor)
+COMMANDS = (ask, context, ingest, refresh, inspect, forget, vacuum, verify, layout, train, evaluate, encoders, doctor)
 
 
 class Parser(argparse.ArgumentParser):

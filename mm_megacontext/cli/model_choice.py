@@ -40,6 +40,16 @@ def add_models(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_embedder(parser: argparse.ArgumentParser) -> None:
+    """Add ``--embedder``."""
+    parser.add_argument(
+        "--embedder",
+        metavar="KIND:NAME|DIR",
+        help="search by meaning as well as by words, with a text embedder (sentence-transformers:NAME, model2vec:NAME, "
+        "onnx:DIR, or a directory); sources get its vectors when they are ingested with it",
+    )
+
+
 def chosen_model(args: argparse.Namespace) -> Model:
     """The model that was asked for, with the encoder that was.
 

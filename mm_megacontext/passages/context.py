@@ -42,6 +42,20 @@ class Context:
         """The passages that fit the question best, the best first; such as fit it in no way are left out."""
         return sorted((p for p in self.passages if p.score > 0), key=lambda passage: -passage.score)[:n]
 
+    def best_stretches(self, n: int) -> list[tuple[Passage, ...]]:
+        """The stretches of pages that fit the question best, the best first: passages with nothing left out between."""
+        stretches: list[list[Passage]] = []
+        before: Passage | Gap | None = None
+        for part in self.parts:
+            if isinstance(part, Passage):
+                if not (isinstance(before, Passage) and (before.source, before.page) == (part.source, part.page)):
+                    stretches.append([])
+                stretches[-1].append(part)
+            before = part
+        scored = [(max(passage.score for passage in stretch), tuple(stretch)) for stretch in stretches]
+        fitting = sorted((pair for pair in scored if pair[0] > 0), key=lambda pair: -pair[0])
+        return [stretch for _, stretch in fitting[:n]]
+
     def to_text(self) -> str:
         """As plain text: see ``rendering.to_text``."""
         return rendering.to_text(self.parts)

@@ -33,6 +33,12 @@ class Index(Protocol):
     ) -> Found: ...
 
 
+class SearchByMeaning(Protocol):
+    """Search for what means the same in other words, best first."""
+
+    def search(self, question: str, k: int, within: Sequence[int] | None = None) -> Found: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HintConfig:
     """How many hints, and how much they count.

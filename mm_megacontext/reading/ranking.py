@@ -25,6 +25,10 @@ K1, B = 1.2, 0.5
 """Of BM25; length counts less than usual, for all blocks are short."""
 N_FOUND = 400
 """Blocks that the index is asked for."""
+RANK_SHIFT = 5
+MEANING_WEIGHT = 0.3
+"""What search by meaning counts beside search by words: blocks are short, and names and numbers mean little to an
+embedder. Both were chosen on the dev split of real_documents, with MiniLM."""
 N_RANKED = 256
 """The best of them, which are read and ranked anew; the others follow as the index ranks them."""
 BESIDE_WEIGHT = 0.4
@@ -68,6 +72,21 @@ def rank_blocks(index: Index, tree: TreeReader, question: str, within: Sequence[
     order = [i for i in np.lexsort((np.arange(len(ids)), -scores)).tolist() if scores[i] > 0]
     others = [id for id, _ in found[N_RANKED:] if id not in blocks]
     return [*(ids[i] for i in order), *others]
+
+
+def fused(orders: Sequence[Sequence[NodeId]], weights: Sequence[float], shift: int = RANK_SHIFT) -> list[NodeId]:
+    """One order of several, by reciprocal ranks (Cormack, Clarke and Büttcher 2009); of two alike, the first's.
+
+    Args:
+        orders: The best first.
+        weights: What each counts.
+        shift: The larger, the less the very first count more than those after them.
+    """
+    scores: dict[NodeId, float] = {}
+    for order, weight in zip(orders, weights, strict=True):
+        for rank, id in enumerate(order, 1):
+            scores[id] = scores.get(id, 0.0) + weight / (shift + rank)
+    return sorted(scores, key=lambda id: -scores[id])
 
 
 def _beside(tree: TreeReader, blocks: Sequence[Node]) -> dict[NodeId, Node]:

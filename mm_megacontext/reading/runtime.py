@@ -12,11 +12,11 @@ import numpy.typing as npt
 from mm_megacontext.reading.allocator import FocusConfig, Focused, ScoreFn, focus
 from mm_megacontext.reading.around import in_order
 from mm_megacontext.reading.base import Base, Judge, Judging, Reading
-from mm_megacontext.reading.hints import HintConfig, Hints, HintSearch, Index
+from mm_megacontext.reading.hints import HintConfig, Hints, HintSearch, Index, SearchByMeaning
 from mm_megacontext.reading.lens import Lens
 from mm_megacontext.reading.opening import UNLIMITED, Cost, every_block, in_embeddings, in_leaves, open_in_order
 from mm_megacontext.reading.paths import Paths
-from mm_megacontext.reading.ranking import rank_blocks
+from mm_megacontext.reading.ranking import MEANING_WEIGHT, N_FOUND, fused, rank_blocks
 from mm_megacontext.reading.trace import Trace, TraceEvent
 from mm_megacontext.reading.working_context import WorkingContext
 from mm_megacontext.tree.nodes import Modality, Node, NodeId, TreeReader
@@ -83,6 +83,7 @@ class Runtime:
         lens: Scores entries; of the same base.
         config: How.
         modalities: What is opened; by default what the base reads.
+        meaning: Finds blocks by what they mean, besides the words that they hold; None for words alone.
     """
 
     def __init__(
@@ -91,10 +92,12 @@ class Runtime:
         lens: Lens,
         config: ReadingConfig | None = None,
         modalities: Sequence[Modality] | None = None,
+        meaning: SearchByMeaning | None = None,
     ) -> None:
         self.base = base
         self.lens = lens
         self.config = config or ReadingConfig()
+        self.meaning = meaning
         self.modalities: tuple[Modality, ...] = base.modalities if modalities is None else tuple(modalities)
 
     def read(
@@ -179,10 +182,18 @@ class Runtime:
         """What search finds, with what stands around it; where it knows no word, what looks like the question."""
         hits: Sequence[NodeId] = ()
         if "text" in self.modalities:
-            hits = rank_blocks(asked.index, asked.tree, asked.question, asked.within)
+            hits = self._ranked(asked)
             hits = hits or self._alike(asked, "text", self.config.hints.n_text)
         pictures = self._alike(asked, "image", self.config.hints.n_tiles) if "image" in self.modalities else ()
         return in_order(hits, pictures, asked.tree, paths, "image" in self.modalities)
+
+    def _ranked(self, asked: _Asked) -> list[NodeId]:
+        """Blocks by their words, and by what they mean if that can be searched."""
+        by_words = rank_blocks(asked.index, asked.tree, asked.question, asked.within)
+        if self.meaning is None:
+            return by_words
+        by_meaning = [id for id, _ in self.meaning.search(asked.question, N_FOUND, asked.within)]
+        return fused([by_words, by_meaning], weights=(1.0, MEANING_WEIGHT))
 
     def _alike(self, asked: _Asked, modality: Modality, n: int) -> list[NodeId]:
         """Blocks or tiles whose gists look as the lens expects."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from threading import Lock
 from typing import Generic, NamedTuple, TypeVar
 
@@ -136,6 +137,7 @@ class RowCache:
     runs: Recent[Span, Run] = field(default_factory=lambda: Recent(CACHED_BYTES, lambda run: run.nbytes))
 
 
+@cache
 def rows_per_run(shape: GistShape) -> int:
     """Rows of a run."""
     return max(1, min(RUN_ROWS, RUN_BYTES // (2 * shape.width)))

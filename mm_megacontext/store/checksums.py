@@ -41,7 +41,10 @@ class Checksums:
     def renew(self) -> None:
         """Forget those of files that are gone."""
         known = self._known()
-        kept = [known[name] for name, _ in self._files((NODES, SOURCES)) if name in known]
+        tables = {name.partition("/")[0] for name in known}
+        with translated(f"cannot read {self._path}"):
+            parts = sorted(tables.intersection(os.listdir(self._path)))
+        kept = [known[name] for name, _ in self._files(parts) if name in known]
         with translated(f"cannot write to {self._path}"):
             write_whole(self._file, b"".join(kept))
 

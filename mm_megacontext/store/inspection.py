@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from mm_megacontext.store.store import Identity, Store
@@ -22,4 +23,5 @@ def inspect_store(store: Store | None, identity: Identity) -> dict[str, Any]:
         "encoder": identity.encoder,
         "slots": identity.slots,
         "image_slots": identity.image_slots,
+        "spaces": [] if store is None else [asdict(other) for other in store.spaces()],
     }

@@ -6,6 +6,7 @@ written go, and so does every source that is not whole without them: it is named
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +24,10 @@ from mm_megacontext.store.identity import Identity, read_identity, was_in_use, w
 from mm_megacontext.store.lock import WriteLock
 from mm_megacontext.store.places import MEMORY_FILE, NODES, SOURCES
 from mm_megacontext.store.snapshot import Snapshot
+from mm_megacontext.store.spaces import spaces_in
+from mm_megacontext.store.store import problems_in
 from mm_megacontext.store.table import WritableTable
+from mm_megacontext.store.vectors import damaged_vectors
 from mm_megacontext.store.verify import source_problems
 from mm_megacontext.store.versions import hinted_version, manifest_path, open_version, set_aside, table_versions
 from mm_megacontext.store.writer import Writer
@@ -67,7 +71,22 @@ def repair(path: Path) -> Repairs:
         checksums.note(checksums.damaged())  # what is left of them, nobody reads
     finally:
         writer.close()
+    _remove_what_can_be_made_anew(path, found.repairs)
     return found.repairs
+
+
+def _remove_what_can_be_made_anew(path: Path, repairs: Repairs) -> None:
+    """Nothing is saved of vectors, and of gists of other models, that are damaged: they follow from what is there."""
+    for vectors in damaged_vectors(path):
+        with translated(f"cannot remove {vectors}"):
+            shutil.rmtree(vectors)
+        repairs.done.append(f"{vectors}: removed (damaged); `mmctx ingest` with its embedder makes it anew")
+    for space in spaces_in(path):
+        problems = problems_in(space)
+        if problems:
+            with translated(f"cannot remove {space}"):
+                shutil.rmtree(space)
+            repairs.done.append(f"{space}: removed ({problems[0]}); `mmctx refresh {path} MODEL` makes it anew")
 
 
 class _Repair:

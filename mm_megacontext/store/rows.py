@@ -12,6 +12,7 @@ import hashlib
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import pyarrow as pa
 
 from mm_megacontext.errors import IncompatibleGists
 from mm_megacontext.store.identity import GistShape
-from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId, NodeRow, PatchGrid, PixelRef
+from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId, NodeRow, PatchGrid, PixelRef, Summary
 
 MODALITIES: tuple[Modality, ...] = ("text", "image", "mixed")
 
@@ -34,6 +35,8 @@ NODE_COLUMNS = ["record", "gist"]
 """Columns that make a ``Node``."""
 LEAF_COLUMNS = ["leaves"]
 """Columns that make ``Leaves``."""
+ROW_COLUMNS = [*NODE_COLUMNS, *LEAF_COLUMNS, "text"]
+"""Columns that make a ``NodeRow``."""
 
 # index, first, lod, modality, page, last_page | bbox | t_start, t_end, n_leaves | mu, sigma
 # | has pixels, page, level, x, y, width, height | number of children and links, bytes of kind and text
@@ -47,6 +50,13 @@ _COUNT = struct.Struct("<I")
 # x, y, width, height, level, right, bottom, unit of a tile's patches
 _PATCHES = struct.Struct("<7i d")
 _HASH_BYTES = 16
+_SUMMARY = [field.name for field in fields(Summary)]
+_NO_LEAVES = Leaves(
+    mu=np.zeros((0, 3)),
+    boxes=np.zeros((0, 4), dtype=np.float32),
+    token_ids=np.zeros(0, dtype=np.int64),
+    roles=np.zeros(0, dtype=np.uint8),
+)
 
 
 def nodes_schema(shape: GistShape) -> pa.Schema:
@@ -153,9 +163,9 @@ def decode_leaves(packed: bytes) -> Leaves:
     """The leaves of one block or tile; the pixels of a tile are elsewhere."""
     n, n_tokens, t_start, packing = _LEAVES.unpack_from(packed)
     body = packed[_LEAVES.size :]
-    if packing == _GRID:
-        x, y, width, height, level, right, bottom, unit = _PATCHES.unpack(body)
-        return _leaves_of_grid(PatchGrid(x, y, width, height, level, right, bottom, unit, t_start))
+    grid = _grid_of(packed)
+    if grid is not None:
+        return _leaves_of_grid(grid)
     if packing == _DEFLATED:
         body = zlib.decompress(body)
     mu = np.empty((n, 3), dtype=np.float64)
@@ -169,9 +179,45 @@ def decode_leaves(packed: bytes) -> Leaves:
     )
 
 
+def _grid_of(packed: bytes) -> PatchGrid | None:
+    """What the leaves of a tile follow from, if that is what was stored."""
+    _, _, t_start, packing = _LEAVES.unpack_from(packed)
+    if packing != _GRID:
+        return None
+    x, y, width, height, level, right, bottom, unit = _PATCHES.unpack(packed[_LEAVES.size :])
+    return PatchGrid(x, y, width, height, level, right, bottom, unit, t_start)
+
+
 def _leaves_of_grid(grid: PatchGrid) -> Leaves:
     return Leaves(
         mu=grid.mu(), boxes=grid.boxes(), token_ids=np.zeros(0, dtype=np.int64), roles=np.zeros(0, dtype=np.uint8)
+    )
+
+
+def decode_rows(source: int, table: pa.Table, shape: GistShape) -> list[NodeRow]:
+    """The rows of one source as they were written: the inverse of ``encode_rows``, from a table with its columns."""
+    texts, records, leaves = (table.column(name).to_pylist() for name in ("text", "record", "leaves"))
+    parts = zip(texts, records, leaves, gists_of(table, shape), strict=True)
+    return [_row(decode_node(source, record, gist, shape), text or "", own) for text, record, own, gist in parts]
+
+
+def _row(node: Node, searched: str, packed: bytes | None) -> NodeRow:
+    leaves = _NO_LEAVES if packed is None else decode_leaves(packed)
+    return NodeRow(
+        **{name: getattr(node, name) for name in _SUMMARY},
+        index=node.id.index,
+        first=node.first.index,
+        children=tuple(child.index for child in node.children),
+        text=node.text,
+        context=searched.removesuffix(_encodable(node.text)).strip(),
+        pixels=node.pixels,
+        links=tuple(link.index for link in node.links),
+        child_slots=node.child_slots,
+        token_ids=leaves.token_ids.astype(np.int32),
+        leaf_mu=leaves.mu,
+        leaf_boxes=leaves.boxes,
+        leaf_roles=leaves.roles,
+        grid=None if packed is None else _grid_of(packed),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -23,12 +23,14 @@ from mm_megacontext.store.catalogue import SourceRecord, read_catalogue
 from mm_megacontext.store.durable import StoreWarning, decoding, translated
 from mm_megacontext.store.identity import GistShape, Identity
 from mm_megacontext.store.places import MEMORY_FILE, NODES, SOURCES
-from mm_megacontext.store.rows import LEAF_COLUMNS, NODE_COLUMNS, at_lod1, nodes_schema
+from mm_megacontext.store.rows import LEAF_COLUMNS, NODE_COLUMNS, ROW_COLUMNS, at_lod1, decode_rows, nodes_schema
 from mm_megacontext.store.versions import Fallback, open_newest, table_versions
-from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId
+from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId, NodeRow
 
 READ_BYTES = 65_536
 """Reads nearer to each other than this become one: 64 nodes of a source take half the time."""
+ROWS_AT_ONCE = 1024
+"""Rows that are read together where all are wanted."""
 PROBES = 16
 """Partitions of the vector index that a search looks into; each holds some 4 000 vectors."""
 
@@ -168,6 +170,15 @@ class Snapshot:
             if len(table) != len(row_ids):
                 raise ValueError(f"{len(row_ids) - len(table)} of {len(row_ids)} nodes are missing; run verify")
             return table
+
+    def rows_of(self, number: int) -> Iterator[list[NodeRow]]:
+        """The rows of a source as they were written, in lists."""
+        record = self.records[number]
+        for start in range(0, record.n_nodes, ROWS_AT_ONCE):
+            stop = min(start + ROWS_AT_ONCE, record.n_nodes)
+            ids = [record.row_start + index for index in range(start, stop)]
+            with decoding(f"a node in {self.path}"):
+                yield decode_rows(number, self.take_rows(ids, ROW_COLUMNS), self.shape)
 
     def search_text(self, query: str, k: int, within: Sequence[int] | None) -> list[tuple[NodeId, float]]:
         """Blocks by BM25, best first."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,8 @@ from mm_megacontext.store.lock import WriteLock
 from mm_megacontext.store.places import ALL, CHECKSUM_FILE, DRAFT, LOCK_FILE, NODES, SOURCES, UNFINISHED
 from mm_megacontext.store.places import MEMORY_FILE as MEMORY_FILE
 from mm_megacontext.store.snapshot import Snapshot
+from mm_megacontext.store.spaces import spaces_in
+from mm_megacontext.store.vectors import damaged_vectors, forget_vectors
 from mm_megacontext.store.verify import verify
 from mm_megacontext.store.versions import table_versions
 from mm_megacontext.store.writer import Writer, create_tables
@@ -121,8 +124,8 @@ class Store:
             Snapshot.take(path, found)  # or it is damaged, and holds no such gists
             raise IncompatibleGists(
                 f"{path} holds gists of {found}; asked for {identity}; "
-                f"it has {', '.join(found.differences(identity))}; open it with what made it, or "
-                "ingest its sources into a new memory"
+                f"it has {', '.join(found.differences(identity))}; open it with what made it, or add these gists "
+                f"to it: mmctx refresh {path} MODEL"
             )
         cache = RowCache()
         writer = None
@@ -202,6 +205,14 @@ class Store:
         """See ``TreeReader.leaves``; those of tiles come without pixels."""
         return self._read(lambda snapshot: snapshot.leaves(ids))
 
+    def rows_of(self, number: int) -> Iterator[list[NodeRow]]:
+        """The rows of a source as they were written, in post-order, in lists; of the memory as it is now.
+
+        Raises:
+            StoreError: They cannot be read.
+        """
+        return self._current.rows_of(number)
+
     def search_text(self, query: str, k: int = 20, within: Sequence[int] | None = None) -> list[tuple[NodeId, float]]:
         """Text blocks that hold words of ``query``, by BM25, best first; of the sources numbered ``within``, or of all.
 
@@ -234,7 +245,9 @@ class Store:
 
     def verify(self) -> list[str]:
         """Read everything and check it: hashes, pointers, cover, counts, moments. Returns the problems."""
-        return self._read(verify)
+        of_spaces = [f"{space}: {problem}" for space in spaces_in(self.path) for problem in problems_in(space)]
+        of_vectors = [f"{path}: is not as it was written" for path in damaged_vectors(self.path)]
+        return self._read(verify) + of_vectors + of_spaces
 
     def written(self, info: SourceInfo, fingerprint: str) -> Written:
         """What is left of a source whose writer was killed or interrupted, for ``add_source`` to go on after.
@@ -278,10 +291,17 @@ class Store:
             ValueError: There is no source ``uri``, or one that is called ``new_uri`` already.
             StoreError: The disk refuses; nothing has changed.
         """
-        return self._writing().move(uri, new_uri)
+        moved = self._writing().move(uri, new_uri)
+        for space in self._writable_spaces():
+            if space.find(uri) is not None and space.find(new_uri) is None:
+                space.move(uri, new_uri)
+        return moved
 
     def forget(self, uri: str) -> bool:
         """Remove a source: at once from sight, from disk at the next ``vacuum``. Returns whether there was one."""
+        self._writing()
+        for space in self._writable_spaces():  # they first: who is told that it is forgotten can rely on it
+            space.forget(uri)
         return self._writing().forget(uri)
 
     def vacuum(self) -> None:
@@ -290,6 +310,18 @@ class Store:
         Readers that are open go on with the memory as it is then.
         """
         self._writing().vacuum()
+        forget_vectors(self.path, self._current.records.keys())
+        for space in self._writable_spaces():
+            space.vacuum()
+
+    def spaces(self) -> list[Identity]:
+        """Whose gists the memory holds besides its own."""
+        return [read_identity(path)[0] for path in spaces_in(self.path)]
+
+    def _writable_spaces(self) -> Iterator[Store]:
+        for path in spaces_in(self.path):
+            with Store.open(path, mode="w") as space:
+                yield space
 
     @property
     def _current(self) -> Snapshot:
@@ -319,6 +351,17 @@ class Store:
         snapshot = self._current
         newest = [table_versions(self.path / table)[:1] for table in (NODES, SOURCES)]
         return newest != [[snapshot.nodes_table.version], [snapshot.sources_table.version]]
+
+
+def problems_in(path: Path) -> list[str]:
+    """What ``Store.verify`` says of the memory at ``path``, or why it cannot be opened."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StoreWarning)  # the problems say it
+        try:
+            with Store.open(path) as store:
+                return store.verify()
+        except StoreError as error:
+            return [str(error)]
 
 
 def _remove_leftovers(path: Path) -> None:

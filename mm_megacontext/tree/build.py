@@ -12,37 +12,17 @@ from itertools import islice
 from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from mm_megacontext.document import Box, Document, Page, Region, Unit, union
+from mm_megacontext.document import Box, Document, Page, Region, Unit
 from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.tree.blocks import Block, Tokenizer, cut_region, placed_elsewhere
 from mm_megacontext.tree.links import PageRows
-from mm_megacontext.tree.nodes import GROUP_ARITY, PATCH_PT, PATCH_PX, Modality, Moments, NodeRow, Written, slots_below
+from mm_megacontext.tree.nodes import GROUP_ARITY, PATCH_PT, PATCH_PX, Moments, NodeRow, Written
+from mm_megacontext.tree.parents import Gist, Gister, GistsOfFigures, Parents
 from mm_megacontext.turned_frame import TurnedFrame, mapped
 
-Gist = npt.NDArray[np.float32]
-"""(slots, dim) float32."""
 
-_NO_TOKENS = np.zeros(0, dtype=np.int32)
-_NO_MU = np.zeros((0, 3), dtype=np.float64)
-_NO_BOXES = np.zeros((0, 4), dtype=np.float32)
-_NO_ROLES = np.zeros(0, dtype=np.uint8)
-
-
-class Gister(Protocol):
-    """What building needs of a GistNet: gists of blocks, and gists of gists."""
-
-    def of_tokens(self, blocks: Sequence[npt.NDArray[np.int64]]) -> list[Gist]:
-        """One gist per block of token ids."""
-        ...
-
-    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
-        """The gist of a parent from its children's."""
-        ...
-
-
-class Figures(Protocol):
+class Figures(GistsOfFigures, Protocol):
     """What building needs of vision: the quad-tree of a figure, a scan or a whole image, in post-order."""
 
     def rows(
@@ -53,10 +33,6 @@ class Figures(Protocol):
 
     def thumbnail(self, page: Page, *, t: int, index: int) -> NodeRow | None:
         """The whole page as one tile; None where that would cost more than its figures."""
-        ...
-
-    def of_gists(self, gists: Sequence[Gist], n_leaves: Sequence[int]) -> Gist:
-        """The gist of figures that stand together."""
         ...
 
 
@@ -151,6 +127,10 @@ class TreeBuilder:
     t: int = 0
     last_header: tuple[str, _Header] = field(default_factory=lambda: ("", _Header()), repr=False)
     """The id and the names of columns of the table that came last."""
+    _parents: Parents = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._parents = Parents(self.gister, self.figures)
 
     def build(
         self, document: Document, on_page: Callable[[Page], None] | None = None, written: Written | None = None
@@ -337,46 +317,9 @@ class TreeBuilder:
         return row
 
     def _parent(self, children: Sequence[NodeRow], kind: str, bbox: Box | None = None) -> NodeRow:
-        moments = Moments.merge([c.moments for c in children])
-        modalities: set[Modality] = {c.modality for c in children}
-        on_first_page = [c.bbox for c in children if c.page == children[0].page]
-        gist = self._gist_above(children)
-        row = NodeRow(
-            index=self.n_rows,
-            first=children[0].first,
-            children=tuple(c.index for c in children),
-            lod=1 + max(c.lod for c in children),
-            modality=modalities.pop() if len(modalities) == 1 else "mixed",
-            kind=kind,
-            page=children[0].page,
-            last_page=max(c.last_page for c in children),
-            bbox=bbox or union(on_first_page),
-            t_span=(children[0].t_span[0], children[-1].t_span[1]),
-            n_leaves=moments.n,
-            mu=moments.mean,
-            sigma=np.sqrt(moments.variance),
-            gist=gist.astype(np.float16),
-            child_slots=slots_below(gist, children),
-            token_ids=_NO_TOKENS,
-            leaf_mu=_NO_MU,
-            leaf_boxes=_NO_BOXES,
-            leaf_roles=_NO_ROLES,
-        )
+        row = self._parents.row(self.n_rows, children, kind, bbox)
         self.n_rows += 1
         return row
-
-    def _gist_above(self, children: Sequence[NodeRow]) -> Gist:
-        """Words speak where there are any, each as long as it takes on the timeline; else the figures do.
-
-        Patches outnumber words by far; on the timeline a whole figure takes no more than one token.
-        """
-        words = [c for c in children if c.modality != "image"]
-        if words:
-            lengths = [c.t_span[1] - c.t_span[0] for c in words]
-            return self.gister.of_gists([c.gist.astype(np.float32) for c in words], lengths)
-        assert self.figures is not None, "images come from figures"
-        gists = [c.gist.astype(np.float32) for c in children]
-        return self.figures.of_gists(gists, [c.n_leaves for c in children])
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mm_megacontext.registry import Registry
-from mm_megacontext.tree.build import Gist, Gister
+from mm_megacontext.tree.parents import Gist, Gister
 
 Embed = Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]
 """Token ids (n,) to embeddings (n, dim)."""

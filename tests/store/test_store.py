@@ -255,7 +255,7 @@ class TestWriting:
 class TestOpening:
     def test_another_identity_is_refused_by_both_names(self, memory: Path) -> None:
         other = Identity(base="huge", gistnet="learned", encoder="none", dim=16, slots=1)
-        with pytest.raises(IncompatibleGists, match=r"base tiny, gistnet mean.*base huge, gistnet learned.*ingest"):
+        with pytest.raises(IncompatibleGists, match=r"base tiny, gistnet mean.*base huge, gistnet learned.*refresh"):
             Store.open(memory, other)
         assert Store.open(memory).identity == IDENTITY
 

@@ -18,8 +18,9 @@ from mm_megacontext.errors import ErrorCode, IngestError
 from mm_megacontext.reading import invariants
 from mm_megacontext.reading.working_context import WorkingContext
 from mm_megacontext.tree.blocks import Block
-from mm_megacontext.tree.build import Gist, Grouper, TreeBuilder, is_one_figure, patch_size
+from mm_megacontext.tree.build import Grouper, TreeBuilder, is_one_figure, patch_size
 from mm_megacontext.tree.nodes import GROUP_ARITY, PATCH_PT, PATCH_PX, NodeRow, Written
+from mm_megacontext.tree.parents import Gist
 from mm_megacontext.tree.text_gists import MeanTextGister
 from mm_megacontext.turned_frame import TurnedFrame, mapped
 from mm_megacontext.vision.gists.tile_gister import MeanPool

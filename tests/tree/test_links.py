@@ -14,9 +14,10 @@ from mm_megacontext.document import Box, Document, Line, Page, Region, RegionKin
 from mm_megacontext.reading import invariants
 from mm_megacontext.reading.hints import HintConfig, HintSearch
 from mm_megacontext.reading.working_context import WorkingContext
-from mm_megacontext.tree.build import Gist, TreeBuilder
+from mm_megacontext.tree.build import TreeBuilder
 from mm_megacontext.tree.in_memory import InMemoryTree
 from mm_megacontext.tree.nodes import Leaves, Modality, Node, NodeId, NodeRow
+from mm_megacontext.tree.parents import Gist
 from mm_megacontext.tree.text_gists import MeanTextGister
 from mm_megacontext.vision.gists.tile_gister import MeanPool, TileGister
 from mm_megacontext.vision.quadtree.build import build_image_nodes, build_thumbnail_row

@@ -20,8 +20,9 @@ from mm_megacontext.training.data.facts import Fact, Question, Vocabulary, ask, 
 from mm_megacontext.training.data.pages import GeneratedPage, PageConfig, PageWriter
 from mm_megacontext.training.data.words import Split
 from mm_megacontext.tree.blocks import Block
-from mm_megacontext.tree.build import Gist, Gister, TreeBuilder
+from mm_megacontext.tree.build import TreeBuilder
 from mm_megacontext.tree.nodes import NodeRow
+from mm_megacontext.tree.parents import Gist, Gister
 
 
 @dataclass(frozen=True, slots=True, eq=False)
