@@ -32,4 +32,5 @@ def test_evidence_is_around_all_of_a_stretch() -> None:
     evidence = Evidence.of_passages(best)
     assert (evidence.text, evidence.score, evidence.page) == ("Lease\nRent: 12", 0.9, 1)
     for part in best:
-        assert evidence.bbox[0] <= part.bbox[0] and evidence.bbox[2] >= part.bbox[2]
+        assert evidence.bbox[0] <= part.bbox[0]
+        assert evidence.bbox[2] >= part.bbox[2]
