@@ -16,7 +16,7 @@ from mm_megacontext.bases.hf.boxes import BoxFormat
 from mm_megacontext.bases.hf.decoder import Decoder
 from mm_megacontext.bases.hf.embedded import Embedded
 from mm_megacontext.bases.hf.embedding_reader import HfEmbeddingReader
-from mm_megacontext.bases.hf.families.registry import family_of
+from mm_megacontext.bases.hf.families import family_of
 from mm_megacontext.bases.hf.loading import Loaded
 from mm_megacontext.bases.hf.packed import prefill
 from mm_megacontext.bases.hf.prompts import inputs_of
@@ -30,8 +30,8 @@ from mm_megacontext.passages.words import PassageWord
 from mm_megacontext.tree.nodes import NodeId
 
 SAME = {torch.float32: 1e-4, torch.float16: 0.02, torch.bfloat16: 0.15}
-"""How far logits of the same entries may lie apart, in standard deviations of all logits but at least in logits: sums in
-another order, in each precision."""
+"""How far logits of the same entries may lie apart, in standard deviations of all logits but at least in logits, by
+precision: their sums come in another order."""
 N_NEW = 16
 """Tokens that are generated."""
 N_SIZES = 200

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from mm_megacontext.bases.gaussian_rope import attach_gaussian_rope
 from mm_megacontext.bases.hf.embedded import Embedded
-from mm_megacontext.bases.hf.families.family import Family, Inputs
-from mm_megacontext.bases.hf.families.registry import family_of
+from mm_megacontext.bases.hf.families import family_of
+from mm_megacontext.bases.hf.family import Family, Inputs
 from mm_megacontext.errors import UnsupportedModel
 from mm_megacontext.positional import Positions
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mm_megacontext.bases.hf.decoder import Decoder, Placement, cut_back
 from mm_megacontext.bases.hf.embedded import Embedded
-from mm_megacontext.bases.hf.families.family import Inputs
+from mm_megacontext.bases.hf.family import Inputs
 from mm_megacontext.bases.hf.gists import GIST, gist_token, mean_gist
 from mm_megacontext.bases.hf.loading import Loaded, load
 from mm_megacontext.bases.hf.prompts import inputs_of

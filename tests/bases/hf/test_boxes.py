@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mm_megacontext.bases.hf import boxes
 from mm_megacontext.bases.hf.boxes import BoxFormat
-from mm_megacontext.bases.hf.families.registry import FAMILIES
+from mm_megacontext.bases.hf.families import FAMILIES
 from mm_megacontext.document import Box
 
 FORMATS = [boxes.THOUSANDTHS, boxes.QWEN2, boxes.PIXELS, boxes.INTERNVL, boxes.GEMMA]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mm_megacontext.bases.hf.decoder import Decoder, Gist, Placement, new_cache
 from mm_megacontext.bases.hf.embedded import Embedded, joined
-from mm_megacontext.bases.hf.families.registry import FAMILIES as KNOWN
+from mm_megacontext.bases.hf.families import FAMILIES as KNOWN
 from tests.bases.hf.tiny_families import FAMILIES, SEEING, build, prompt, tokens
 
 SAME = 1e-4

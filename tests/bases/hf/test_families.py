@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from transformers import Gemma3nTextConfig, LlamaConfig, Qwen3NextConfig
 
-from mm_megacontext.bases.hf.families.family import Family
-from mm_megacontext.bases.hf.families.registry import FAMILIES, REFUSED, family_of
+from mm_megacontext.bases.hf.families import FAMILIES, REFUSED, family_of
+from mm_megacontext.bases.hf.family import Family
 from mm_megacontext.errors import BrokenEntry, UnsupportedModel
 from tests.bases.hf.tiny_families import all_configs
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mm_megacontext.bases.hf.families.family import Family
+from mm_megacontext.bases.hf.family import Family
 from mm_megacontext.errors import UnsupportedModel
 from mm_megacontext.registry import Registry
 
-_HERE = "mm_megacontext.bases.hf.families"
+_HERE = "mm_megacontext.bases.hf"
 _TEXT = f"{_HERE}.family:Family"
 _PICTURES = f"{_HERE}.family:SeesPictures"
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from mm_megacontext.bases.gaussian_rope import positions_of_ids
 from mm_megacontext.bases.hf.boxes import PIXELS, QWEN2, THOUSANDTHS
 from mm_megacontext.bases.hf.embedded import Embedded
-from mm_megacontext.bases.hf.families.family import Features, Inputs, SeesPictures
+from mm_megacontext.bases.hf.family import Features, Inputs, SeesPictures
 from mm_megacontext.positional import AXES, Positions
 
 _ROWS = [AXES.index(axis) for axis in ("t", "y", "x")]

@@ -1,1 +1,0 @@
-"""Families of models of transformers whose vectors are read, and what differs between them."""
