@@ -205,10 +205,17 @@ MODEL_KINDS = Registry[Callable[[Path], Model]](
 )
 """Called with the directory of a model: see ``MODEL_FILE``."""
 
+CONFIG_SUFFIX = ".json"
+"""Of a file that says which reader is meant, with what options."""
+
 READERS = Registry[Callable[..., TextReader]](
     "reader",
     group="mm_megacontext.readers",
-    built_in={"api": "mm_megacontext.bases.api.reader:ApiReader", "hf": "mm_megacontext.bases.hf.reader:HfReader"},
+    built_in={
+        "api": "mm_megacontext.bases.api.reader:ApiReader",
+        "hf": "mm_megacontext.bases.hf.reader:HfReader",
+        "hf-embed": "mm_megacontext.bases.hf.embedding_reader:HfEmbeddingReader",
+    },
 )
 """Kinds of text readers. The reader ``KIND:WHAT`` is made by calling the entry with ``WHAT``, or with nothing if there
 is no colon, and with options by name."""
@@ -218,13 +225,14 @@ def open_reader(name: str | TextReader | ReadFunction, **options: Any) -> TextRe
     """The text reader of that name, as ``api:MODEL``; or one made of a function; or the one given.
 
     Args:
-        name: ``KIND:WHAT`` with a kind of ``READERS``, a function from a ``Context`` to an answer, or a reader.
-        options: For the kind, by name: see ``bases.api.reader.ApiReader`` and ``bases.hf.reader.HfReader``.
+        name: ``KIND:WHAT`` with a kind of ``READERS``, a file ``*.json`` with such a ``reader`` and its ``options``, a
+            function from a ``Context`` to an answer, or a reader.
+        options: For the kind, by name: see ``ApiReader``, ``HfReader`` and ``HfEmbeddingReader`` below ``bases``.
 
     Raises:
         UnknownName: There is no such kind; the message lists those that there are.
         MissingExtra: The kind needs a library that is not installed.
-        InvalidReader: An option does not fit.
+        InvalidReader: An option does not fit, or the file is none of these.
 
     Example:
         >>> open_reader(lambda context: "42 [p1]").budget_unit
@@ -234,9 +242,26 @@ def open_reader(name: str | TextReader | ReadFunction, **options: Any) -> TextRe
         if options:
             raise InvalidReader(f"options go with the name of a reader, got {', '.join(options)} with {name!r}")
         return _as_reader(name)
+    if name.endswith(CONFIG_SUFFIX):
+        name, told = _configured(Path(name))
+        options = told | options
     kind, colon, what = name.partition(":")
     make = READERS.get(kind)
     return make(what, **options) if colon else make(**options)
+
+
+def _configured(file: Path) -> tuple[str, dict[str, Any]]:
+    """The name and options of a reader, as a file has them."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        name, options = content["reader"], content.get("options", {})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidReader(
+            f'{file}: holds no reader ({error!r}); it needs {{"reader": "KIND:WHAT", "options": {{…}}}}'
+        ) from error
+    if not isinstance(name, str) or not isinstance(options, dict) or name.endswith(CONFIG_SUFFIX):
+        raise InvalidReader(f"{file}: its reader must be a name, as hf:MODEL, and its options a JSON object")
+    return name, options
 
 
 def _as_reader(given: TextReader | ReadFunction) -> TextReader:

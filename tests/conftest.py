@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from mm_megacontext.layout.engines.protocol import PdfEngine, load_engine
 from tests.layout.pdf_writer import PdfPage, pdf_bytes
 
 WritePdf = Callable[..., Path]
+
+# Read when huggingface_hub is imported, by whichever test comes first: a name that is no directory is not looked for.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 # The machine may be busy: how long an example takes says nothing about what it shows.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

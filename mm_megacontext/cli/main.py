@@ -25,6 +25,7 @@ from mm_megacontext.cli import (
     ingest,
     inspect,
     layout,
+    port_model,
     refresh,
     terminal,
     train,
@@ -32,7 +33,22 @@ from mm_megacontext.cli import (
     verify,
 )
 
-COMMANDS = (ask, context, ingest, refresh, inspect, forget, vacuum, verify, layout, train, evaluate, encoders, doctor)
+COMMANDS = (
+    ask,
+    context,
+    ingest,
+    refresh,
+    inspect,
+    forget,
+    vacuum,
+    verify,
+    layout,
+    train,
+    evaluate,
+    port_model,
+    encoders,
+    doctor,
+)
 
 
 class Parser(argparse.ArgumentParser):

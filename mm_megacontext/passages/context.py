@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -63,9 +64,11 @@ class Context:
         """As Markdown, with tables: see ``rendering.to_markdown``."""
         return rendering.to_markdown(self.parts)
 
-    def to_messages(self, *, images: bool = True) -> list[dict[str, Any]]:
+    def to_messages(
+        self, *, images: bool = True, line_of: Callable[[Gap], str] = rendering.gap_line
+    ) -> list[dict[str, Any]]:
         """As messages of an OpenAI-compatible chat: see ``rendering.to_messages``."""
-        return rendering.to_messages(self.question, self.parts, images=images)
+        return rendering.to_messages(self.question, self.parts, images=images, line_of=line_of)
 
     def to_json(self, *, words: bool = False, images: bool = False) -> dict[str, Any]:
         """The documented JSON of ``mmctx context``; arguments as for ``Passage.to_json``."""

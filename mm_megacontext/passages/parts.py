@@ -118,6 +118,7 @@ class Collapsed:
         n_leaves: Tokens of text or patches of images below it.
         is_image: Whether these are patches alone.
         node: Its id.
+        find_texts: Gives the texts of the blocks below it in order, or nothing where it is large; asked when needed.
     """
 
     source: str
@@ -131,6 +132,7 @@ class Collapsed:
     n_leaves: int
     is_image: bool
     node: NodeId
+    find_texts: Callable[[], Sequence[str]] = field(default=tuple, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         return {

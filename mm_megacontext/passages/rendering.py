@@ -23,59 +23,6 @@ SHOWN_CHARS = 60
 """Characters of a heading that the line of a gap gives."""
 
 
-def to_text(parts: Parts) -> str:
-    """Passages as plain text, each below a line with its id and place, and a line for each gap."""
-    return "\n\n".join(_rendered(parts, lambda passage: passage.text))
-
-
-def to_markdown(parts: Parts) -> str:
-    """Passages as Markdown: headings, and tables as tables."""
-    return "\n\n".join(_rendered(parts, markdown_of))
-
-
-def to_messages(question: str, parts: Parts, *, images: bool = True) -> list[dict[str, Any]]:
-    """Parts of a context and the question as the messages of an OpenAI-compatible chat.
-
-    Args:
-        question: Asked of them.
-        parts: What is shown.
-        images: Whether the reader sees: pictures are image parts, each behind the line that says where it is.
-
-    Returns:
-        One message of the user, whose content is a text, or a list of parts where there are pictures.
-    """
-    told: list[dict[str, Any]] = []
-    for part, text in zip(parts, _rendered(parts, markdown_of), strict=True):
-        told.append({"type": "text", "text": f"{text}\n\n"})
-        if images and isinstance(part, Passage) and part.image is not None:
-            told.append({"type": "image_url", "image_url": {"url": data_url(part.image)}})
-    told.append({"type": "text", "text": f"Question: {' '.join(question.split())}"})
-    if all(part["type"] == "text" for part in told):
-        return [{"role": "user", "content": "".join(part["text"] for part in told)}]
-    return [{"role": "user", "content": _joined(told)}]
-
-
-def _rendered(parts: Parts, text_of: Callable[[Passage], str]) -> Iterator[str]:
-    """The parts in order; headings stand above a passage where the one before it does not stand below the same."""
-    known: tuple[str, ...] = ()
-    for part in parts:
-        if isinstance(part, Gap):
-            yield f"[{part.id}: {gap_line(part)}]"
-        else:
-            yield _render_passage(part, text_of, known)
-            known = (*part.headings, part.text) if part.kind == "heading" else part.headings
-
-
-def markdown_of(passage: Passage) -> str:
-    """The text of a passage as Markdown."""
-    if passage.kind == "heading":
-        return f"{'#' * min(len(passage.headings) + 1, 6)} {passage.text}"
-    if passage.kind == "table" and passage.rows:
-        header, *body = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in passage.rows]
-        return "\n".join([header, f"|{' --- |' * len(passage.rows[0])}", *body])
-    return passage.text
-
-
 def gap_line(gap: Gap) -> str:
     """What is not shown, in one line: where, of what kind, below which headings, and how much."""
     if len(gap.sources) != 1 or any(node.bbox is None for node in gap.nodes):
@@ -89,6 +36,64 @@ def gap_line(gap: Gap) -> str:
     names = "; ".join(headings) + (f"; {more} more" if more > 0 else "")
     told = [f"{file_name(gap.sources[0])}, {pages}", kinds, f"below {names}" if names else "", _size(gap)]
     return f"not shown: {', '.join(part for part in told if part)}"
+
+
+def to_text(parts: Parts) -> str:
+    """Passages as plain text, each below a line with its id and place, and a line for each gap."""
+    return "\n\n".join(_rendered(parts, lambda passage: passage.text))
+
+
+def to_markdown(parts: Parts) -> str:
+    """Passages as Markdown: headings, and tables as tables."""
+    return "\n\n".join(_rendered(parts, markdown_of))
+
+
+def to_messages(
+    question: str, parts: Parts, *, images: bool = True, line_of: Callable[[Gap], str] = gap_line
+) -> list[dict[str, Any]]:
+    """Parts of a context and the question as the messages of an OpenAI-compatible chat.
+
+    Args:
+        question: Asked of them.
+        parts: What is shown.
+        images: Whether the reader sees: pictures are image parts, each behind the line that says where it is.
+        line_of: What is said of a gap.
+
+    Returns:
+        One message of the user, whose content is a text, or a list of parts where there are pictures.
+    """
+    told: list[dict[str, Any]] = []
+    for part, text in zip(parts, _rendered(parts, markdown_of, line_of), strict=True):
+        told.append({"type": "text", "text": f"{text}\n\n"})
+        if images and isinstance(part, Passage) and part.image is not None:
+            told.append({"type": "image_url", "image_url": {"url": data_url(part.image)}})
+    told.append({"type": "text", "text": f"Question: {' '.join(question.split())}"})
+    if all(part["type"] == "text" for part in told):
+        return [{"role": "user", "content": "".join(part["text"] for part in told)}]
+    return [{"role": "user", "content": _joined(told)}]
+
+
+def _rendered(
+    parts: Parts, text_of: Callable[[Passage], str], line_of: Callable[[Gap], str] = gap_line
+) -> Iterator[str]:
+    """The parts in order; headings stand above a passage where the one before it does not stand below the same."""
+    known: tuple[str, ...] = ()
+    for part in parts:
+        if isinstance(part, Gap):
+            yield f"[{part.id}: {line_of(part)}]"
+        else:
+            yield _render_passage(part, text_of, known)
+            known = (*part.headings, part.text) if part.kind == "heading" else part.headings
+
+
+def markdown_of(passage: Passage) -> str:
+    """The text of a passage as Markdown."""
+    if passage.kind == "heading":
+        return f"{'#' * min(len(passage.headings) + 1, 6)} {passage.text}"
+    if passage.kind == "table" and passage.rows:
+        header, *body = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in passage.rows]
+        return "\n".join([header, f"|{' --- |' * len(passage.rows[0])}", *body])
+    return passage.text
 
 
 def _size(gap: Gap) -> str:

@@ -20,6 +20,7 @@ from mm_megacontext.reading.headings import Headings
 from mm_megacontext.reading.leaf_words import words_of
 from mm_megacontext.reading.mosaic import picture_of, touching
 from mm_megacontext.reading.relevance import relevance
+from mm_megacontext.reading.texts_below import TextsBelow
 from mm_megacontext.reading.working_context import Entry, WorkingContext
 from mm_megacontext.tree.nodes import COLLECTION, NodeId
 
@@ -69,6 +70,7 @@ def show(
         headings: Those near it, if they are known already, as those near a cut that opens more.
     """
     headings = headings or Headings.near(cut)
+    texts = TextsBelow(cut)
     own = dict(zip((entry.id for entry in cut), scores.tolist(), strict=True))
     parts: list[Passage | Gap] = []
     n_passages = n_gaps = 0
@@ -78,7 +80,7 @@ def show(
             parts.append(_passage(f"p{n_passages}", part.entries, headings, tokenizer, records))
         else:
             n_gaps += 1
-            nodes = tuple(_collapsed(entry, headings, records) for entry in part)
+            nodes = tuple(_collapsed(entry, headings, texts, records) for entry in part)
             parts.append(Gap(id=f"g{n_gaps}", nodes=nodes))
     return Context(question=question, parts=tuple(_scored(parts, question, own)))
 
@@ -152,7 +154,7 @@ def _rounded(box: Box) -> Box:
     return (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
 
 
-def _collapsed(entry: Entry, headings: Headings, records: Mapping[int, SourcePlace]) -> Collapsed:
+def _collapsed(entry: Entry, headings: Headings, texts: TextsBelow, records: Mapping[int, SourcePlace]) -> Collapsed:
     node = entry.node
     is_one = node.first.source == node.last.source
     record = records[node.first.source]
@@ -168,6 +170,7 @@ def _collapsed(entry: Entry, headings: Headings, records: Mapping[int, SourcePla
         n_leaves=node.n_leaves,
         is_image=node.modality == "image",
         node=node.id,
+        find_texts=partial(texts.of, node.id),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations
 from types import SimpleNamespace
 from typing import Any
 
@@ -415,7 +416,6 @@ def test_models_without_a_known_rotary_embedding_are_refused() -> None:
     local = nn.ModuleDict({"rotary_emb": RotaryOfTransformers4(), "rotary_emb_local": RotaryOfTransformers4()})
     for model, message in (
         (GPT2Model(GPT2Config(n_embd=8, n_layer=1, n_head=1, vocab_size=9, **ids)), "of GPT2Model, it has none"),
-        (Gemma3TextModel(Gemma3TextConfig(**small, **ids)), "Gemma3RotaryEmbedding holds no inv_freq"),
         (Llama4TextModel(Llama4TextConfig(**small, **ids, num_local_experts=1)), "does not return"),
         (local, r"several, .*: rotary_emb, rotary_emb_local"),
         (two, r"several, .*: a\.model\.rotary_emb, b\.model\.rotary_emb"),
@@ -469,3 +469,26 @@ def test_cosines_of_every_row_are_damped_by_the_spread_of_their_axis() -> None:
         damping = torch.exp(-0.5 * (positions.sigma[..., axis, None].double() * module.inv_freq.double()) ** 2)
         for found, expected in ((cos[row], angle.cos() * damping), (sin[row], angle.sin() * damping)):
             torch.testing.assert_close(found.double(), expected.repeat(1, 1, 2), atol=ROUNDING, rtol=0)
+
+
+def test_layers_with_frequencies_of_their_own_are_damped_by_them() -> None:
+    """Gemma 3 has two sets; its module is asked for each, by position or by name, and ``along`` counts them apart."""
+    text = tiny.TEXT | {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4}
+    module = Gemma3TextModel(Gemma3TextConfig(**text)).rotary_emb
+    positions, x = random_positions(6), inputs(6)
+    ids = random_ids("llama", 6)
+    for layer_type, other in permutations(("sliding_attention", "full_attention")):
+        plain = module(x, ids, layer_type)
+        with attach_gaussian_rope(nn.ModuleDict({"rotary_emb": module})) as rope:
+            with rope.at(positions_of_ids(ids)):
+                assert torch.equal(module(x, ids, layer_type)[0], plain[0])
+            with rope.along(positions):
+                found = module(x[:, :4], ids[:, :4], layer_type)
+                module(x[:, :4], ids[:, :4], other)
+                last = module(x[:, 4:], ids[:, 4:], layer_type=layer_type)
+        frequencies = module.get_buffer(f"{layer_type}_inv_freq").double()
+        angle = positions.mu[..., 0, None] * frequencies
+        damping = torch.exp(-0.5 * (positions.sigma[..., 0, None].double() * frequencies) ** 2)
+        expected = (angle.cos() * damping).repeat(1, 1, 2)
+        both = torch.cat([found[0], last[0]], dim=1)
+        torch.testing.assert_close(both.double(), expected, atol=ROUNDING, rtol=0)

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from mm_megacontext.errors import InvalidReader, MissingExtra
+from mm_megacontext.errors import InvalidReader, MissingExtra, ReaderFailed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +46,26 @@ class Loaded:
         config = self.model.config.get_text_config()
         found = getattr(config, "max_position_embeddings", None)
         return found if isinstance(found, int) and found > 0 else None
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """Tokens that end a reply."""
+        told = self.model.generation_config.eos_token_id
+        ids = told if isinstance(told, list) else [told, self.tokenizer.eos_token_id]
+        return frozenset(id for id in ids if id is not None)
+
+    def check_length(self, n: int, max_tokens: int) -> None:
+        """Refuse a prompt of ``n`` tokens that the model has no room for, with its reply.
+
+        Raises:
+            ReaderFailed: And which budget fits.
+        """
+        if self.window is not None and n + max_tokens > self.window:
+            raise ReaderFailed(
+                f"hf:{self.name}: the prompt has {n} tokens, with the reply {n + max_tokens}, and the model was made "
+                f"for {self.window}; give a budget of {self.window - max_tokens} or less",
+                code="too_long",
+            )
 
 
 def load(name: str, options: Mapping[str, Any]) -> Loaded:

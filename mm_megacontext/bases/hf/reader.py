@@ -9,10 +9,13 @@ import torch
 from mm_megacontext.bases.hf.loading import Loaded, load
 from mm_megacontext.bases.hf.prompts import inputs_of
 from mm_megacontext.bases.replies import read_reply
-from mm_megacontext.errors import InvalidReader, ReaderFailed
+from mm_megacontext.errors import InvalidReader
 from mm_megacontext.passages.context import Context
 from mm_megacontext.reading.base import Reading
 from mm_megacontext.tree.nodes import Modality
+
+GREEDY = {"do_sample": False, "repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+"""The likeliest token at each step, whatever a model's own settings are: answers repeat what the passages say."""
 
 
 class HfReader:
@@ -67,15 +70,10 @@ class HfReader:
         """The likeliest reply, token by token; see ``TextReader.read``."""
         loaded = self._loaded
         inputs = inputs_of(loaded, context, images=self._images)
-        n, window = int(inputs["input_ids"].shape[1]), loaded.window
-        if window is not None and n + self._max_tokens > window:
-            raise ReaderFailed(
-                f"{self.id}: the prompt has {n} tokens, with the reply {n + self._max_tokens}, and the model was made "
-                f"for {window}; give a budget of {window - self._max_tokens} or less",
-                code="too_long",
-            )
+        n = int(inputs["input_ids"].shape[1])
+        loaded.check_length(n, self._max_tokens)
         told = {name: value.to(loaded.device) if hasattr(value, "to") else value for name, value in inputs.items()}
-        said = loaded.model.generate(**told, max_new_tokens=self._max_tokens, do_sample=False, **self._ends())
+        said = loaded.model.generate(**told, max_new_tokens=self._max_tokens, **GREEDY, **self._ends())
         text = loaded.tokenizer.decode(said[0, n:], skip_special_tokens=True)
         return read_reply(text, [part.id for part in context.parts])
 

@@ -6,7 +6,6 @@ Oracles: transformers' own template, processor and ``generate``, called here by 
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,6 @@ from mm_megacontext.errors import InvalidReader, ReaderFailed
 from mm_megacontext.passages.context import Context
 from tests.bases.hf.tiny import CHATML, NO_SYSTEM, save_llama, save_llava
 from tests.passages.made import context, passage
-
-os.environ.setdefault("HF_HUB_OFFLINE", "1")  # a name that is no directory is not looked for elsewhere
 
 RENT = context(passage("p1", "Monthly rent 1,480 EUR"), passage("p2", "Notice period 90 days"))
 
