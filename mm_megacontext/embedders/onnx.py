@@ -34,7 +34,7 @@ class OnnxEmbedder:
 
     def __init__(self, name: str) -> None:
         try:
-            import onnxruntime  # type: ignore[import-untyped]
+            import onnxruntime
             from tokenizers import Tokenizer
         except ModuleNotFoundError as error:
             raise MissingExtra(f"{error.name} is not installed: pip install 'mm-megacontext[semantic]'") from error
