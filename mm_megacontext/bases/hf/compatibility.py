@@ -103,11 +103,12 @@ class _Tried:
     def _generates(self) -> tuple[bool, str]:
         context = _SEEN if self._loaded.sees else _TEXT
         inputs, whole = self._inputs(context), self._reader.embed(context)
-        options = {"max_new_tokens": N_NEW, "min_new_tokens": N_NEW, "pad_token_id": 0, **GREEDY}
-        own = self._loaded.model.generate(**inputs, **options)[0, len(whole) :].tolist()
-        found = self._decoder.generate(whole, N_NEW, ())
-        n = next((i for i, (a, b) in enumerate(zip(found, own, strict=True)) if a != b), N_NEW)
-        return n == N_NEW, f"{n} of {N_NEW} tokens"
+        options = {"max_new_tokens": N_NEW, "pad_token_id": 0, **GREEDY}
+        own = self._loaded.model.generate(**inputs, **options)[0, inputs["input_ids"].shape[1] :].tolist()
+        own = [token for token in own if token not in self._loaded.ends]
+        found = self._decoder.generate(whole, N_NEW, self._loaded.ends)
+        n = next((i for i, (a, b) in enumerate(zip(found, own, strict=False)) if a != b), min(len(found), len(own)))
+        return found == own, f"{n} of {len(own)} tokens"
 
     def _spreads(self) -> tuple[bool, str]:
         if not self._decoder.has_spreads:
