@@ -37,7 +37,7 @@ def _wait(server: subprocess.Popen[bytes], url: str) -> None:
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         if server.poll() is not None:
-            raise SystemExit("error: transformers serve ended; install fastapi, uvicorn and openai (extra bench)")
+            raise SystemExit("error: transformers serve ended; install 'transformers[serving]'")
         try:
             with urlopen(url, timeout=5):
                 return
