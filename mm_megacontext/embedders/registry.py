@@ -45,10 +45,15 @@ def open_embedder(name: str | Path) -> TextEmbedder:
 
 def _kind_of(directory: Path) -> str:
     """What a directory holds, by the files that each library writes."""
-    if _model_type(directory) == "model2vec":
-        return "model2vec"  # which says that sentence-transformers can load it, too
-    if (directory / "modules.json").is_file():
-        return "sentence-transformers"
+    modules = _json(directory / "modules.json")
+    if isinstance(modules, list):  # model2vec writes the same file, so that sentence-transformers can load it, too
+        is_static = any(
+            str(one.get("type", "")).endswith("StaticEmbedding") for one in modules if isinstance(one, dict)
+        )
+        return "model2vec" if is_static else "sentence-transformers"
+    config = _json(directory / "config.json")
+    if isinstance(config, dict) and config.get("model_type") == "model2vec":
+        return "model2vec"
     if any(directory.glob("**/*.onnx")):
         return "onnx"
     raise UnknownName(
@@ -57,8 +62,10 @@ def _kind_of(directory: Path) -> str:
     )
 
 
-def _model_type(directory: Path) -> str:
+def _json(file: Path) -> object:
+    """What a file holds; None where there is none, or nothing that is JSON."""
     try:
-        return str(json.loads((directory / "config.json").read_text(encoding="utf-8")).get("model_type", ""))
-    except (OSError, ValueError, AttributeError):
-        return ""
+        found: object = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found
