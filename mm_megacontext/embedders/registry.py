@@ -23,6 +23,10 @@ EMBEDDERS = Registry[Callable[[str], TextEmbedder]](
 """By kind; an entry is called with the name or directory of the weights."""
 
 
+_STATIC = "StaticEmbedding"
+"""The module of sentence-transformers that is a model of model2vec."""
+
+
 def open_embedder(name: str | Path) -> TextEmbedder:
     """The embedder of a name.
 
@@ -47,10 +51,8 @@ def _kind_of(directory: Path) -> str:
     """What a directory holds, by the files that each library writes."""
     modules = _json(directory / "modules.json")
     if isinstance(modules, list):  # model2vec writes the same file, so that sentence-transformers can load it, too
-        is_static = any(
-            str(one.get("type", "")).endswith("StaticEmbedding") for one in modules if isinstance(one, dict)
-        )
-        return "model2vec" if is_static else "sentence-transformers"
+        kinds = [str(one.get("type", "")) for one in modules if isinstance(one, dict)]
+        return "model2vec" if any(kind.endswith(_STATIC) for kind in kinds) else "sentence-transformers"
     config = _json(directory / "config.json")
     if isinstance(config, dict) and config.get("model_type") == "model2vec":
         return "model2vec"

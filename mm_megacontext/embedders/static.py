@@ -41,8 +41,9 @@ class StaticEmbedder:
         self.id = f"model2vec-{weights.hexdigest()}"
 
     def embed_passages(self, texts: Sequence[str]) -> Vectors:
-        found = np.asarray(self._model.encode(list(texts)), dtype=np.float32)
-        return to_length_one(found.reshape(len(texts), self.dim))
+        if not texts:  # which the library refuses
+            return np.zeros((0, self.dim), dtype=np.float32)
+        return to_length_one(np.asarray(self._model.encode(list(texts)), dtype=np.float32))
 
     def embed_question(self, text: str) -> Vectors:
         return self.embed_passages([text])
